@@ -1,0 +1,34 @@
+# Every target works on a fresh machine with Go: `make demo` to try, `make test` to prove.
+BIN := bin/megadisk
+DEMO ?= $(CURDIR)/demo
+
+.PHONY: build demo test race peers bench lint clean deps
+
+build: ## the program, in bin/
+	CGO_ENABLED=0 go build -trimpath -o $(BIN) ./cmd/megadisk
+
+demo: build ## an embedded MEGA server, mounted on $(DEMO); Ctrl-C unmounts
+	@.ci/deps
+	@mkdir -p $(DEMO)
+	@$(BIN) demo $(DEMO)
+
+deps: ## what the tests need, installed where possible
+	@.ci/deps test
+
+test: deps build ## everything, real mounts included
+	@.ci/test
+
+race: ## everything under the race detector
+	go test -race -timeout 20m ./...
+
+peers: deps ## clients written by others against megatest, each reading what the other wrote
+	MEGADISK_REQUIRE_PEERS=1 go test -count=1 -v -timeout 15m ./integration/peers/...
+
+bench: build ## figures, each beside a plain folder and go-fuse's loopback in the same run
+	go run ./integration/bench
+
+lint:
+	go vet ./... && go tool -modfile=.ci/tools/go.mod staticcheck ./...
+
+clean:
+	rm -rf bin
