@@ -1,0 +1,67 @@
+package megacrypto
+
+import (
+	"crypto/cipher"
+	"encoding/binary"
+	"fmt"
+)
+
+// Cipher encrypts, decrypts and authenticates the content of one file. It holds the expanded key, is
+// safe for concurrent use, and is worth keeping for as long as the file is in use.
+type Cipher struct {
+	block cipher.Block
+	nonce [8]byte
+}
+
+// NewCipher expands the key of a file; k.MAC plays no part.
+func NewCipher(k FileKey) *Cipher { return &Cipher{block: k.Key.block(), nonce: k.Nonce} }
+
+// String hides the key from logs.
+func (*Cipher) String() string { return redacted }
+
+// GoString hides the key from %#v.
+func (*Cipher) GoString() string { return redacted }
+
+// Format hides the key from every verb.
+func (*Cipher) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// shortStream is the length up to which single blocks beat the set-up of a stream.
+const shortStream = 256
+
+// XORKeyStreamAt encrypts or decrypts the bytes of src, which stand at offset off of the file, to dst
+// (AES-CTR with counter nonce ‖ off/16, PROTOCOL 4.2). Any non-negative offset and any length will do.
+// dst must be as long as src; both may be the same slice, but not overlap otherwise.
+func (c *Cipher) XORKeyStreamAt(dst, src []byte, off int64) {
+	if len(src) <= shortStream {
+		c.xorBlocks(dst, src, off)
+		return
+	}
+	if head := int(-off & 15); head > 0 { // up to the next block
+		c.xorBlocks(dst[:head], src[:head], off)
+		dst, src, off = dst[head:], src[head:], off+int64(head)
+	}
+	iv := c.counter(off)
+	cipher.NewCTR(c.block, iv[:]).XORKeyStream(dst[:len(src)], src)
+}
+
+func (c *Cipher) counter(off int64) (iv [16]byte) {
+	copy(iv[:8], c.nonce[:])
+	binary.BigEndian.PutUint64(iv[8:], uint64(off)>>4)
+	return iv
+}
+
+// xorBlocks is XORKeyStreamAt block by block.
+func (c *Cipher) xorBlocks(dst, src []byte, off int64) {
+	buf := scratch.Get().(*[16]byte)
+	defer scratch.Put(buf)
+	for len(src) > 0 {
+		*buf = c.counter(off)
+		c.block.Encrypt(buf[:], buf[:])
+		skip := int(off & 15)
+		n := min(16-skip, len(src))
+		for i := range n {
+			dst[i] = src[i] ^ buf[skip+i]
+		}
+		dst, src, off = dst[n:], src[n:], off+int64(n)
+	}
+}
