@@ -10,7 +10,7 @@ package megacrypto
 const (
 	chunkStep    = 128 << 10 // the first chunk, and by how much each of the next seven is longer
 	chunkMax     = 1 << 20
-	growingCount = 8                                               // chunks until the size stops growing
+	growingCount = 8                                                 // chunks until the size stops growing
 	growingEnd   = chunkStep * growingCount * (growingCount + 1) / 2 // where they end: 4718592
 )
 

@@ -40,7 +40,10 @@ func (c *Cipher) XORKeyStreamAt(dst, src []byte, off int64) {
 		c.xorBlocks(dst[:head], src[:head], off)
 		dst, src, off = dst[head:], src[head:], off+int64(head)
 	}
-	iv := c.counter(off)
+	iv := scratch.Get().(*[16]byte)
+	defer scratch.Put(iv)
+	*iv = c.counter(off)
+	// One small allocation, which buys eight blocks at a time: there is no faster way in the library.
 	cipher.NewCTR(c.block, iv[:]).XORKeyStream(dst[:len(src)], src)
 }
 

@@ -47,10 +47,10 @@ func ParseFingerprint(s string) (Fingerprint, error) {
 }
 
 const (
-	wholeSize   = 16       // up to here the CRC is the content itself
-	laneSize    = 8 << 10  // up to here all of the content is summed
-	blockSize   = 64       // beyond, samples of this size
-	laneBlocks  = 32       // for each of the four lanes
+	wholeSize   = 16      // up to here the CRC is the content itself
+	laneSize    = 8 << 10 // up to here all of the content is summed
+	blockSize   = 64      // beyond, samples of this size
+	laneBlocks  = 32      // for each of the four lanes
 	sampleCount = 4 * laneBlocks
 )
 

@@ -34,6 +34,23 @@ func (Key) GoString() string { return redacted }
 // Format hides the key from every verb, %x included.
 func (Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
+// MarshalText gives the key in base64, for stores that keep sessions as JSON; a log must never be
+// given a key as a field.
+func (k Key) MarshalText() ([]byte, error) { return []byte(EncodeBase64(k[:])), nil }
+
+// UnmarshalText reads what MarshalText gives. The error is ErrKeyLength, or says that it isn't base64.
+func (k *Key) UnmarshalText(text []byte) error {
+	b, err := DecodeBase64(string(text))
+	if err != nil {
+		return fmt.Errorf("reading a key: %w", err)
+	}
+	if len(b) != len(k) {
+		return fmt.Errorf("reading a key of %d bytes: %w", len(b), ErrKeyLength)
+	}
+	*k = Key(b)
+	return nil
+}
+
 // block expands the key. Only a key of the wrong length can fail, and the type excludes it.
 func (k Key) block() cipher.Block {
 	b, err := aes.NewCipher(k[:])

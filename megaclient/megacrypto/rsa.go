@@ -19,13 +19,13 @@ type PrivateKey struct {
 }
 
 // String hides the key from logs.
-func (*PrivateKey) String() string { return redacted }
+func (PrivateKey) String() string { return redacted }
 
 // GoString hides the key from %#v.
-func (*PrivateKey) GoString() string { return redacted }
+func (PrivateKey) GoString() string { return redacted }
 
 // Format hides the key from every verb.
-func (*PrivateKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+func (PrivateKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // ParsePrivateKey reads the four numbers p, q, d, u and at most 15 bytes of padding. Keys that are
 // too short or whose u doesn't fit are refused, as MEGA's clients do since the attack of 2022, in
@@ -100,8 +100,10 @@ func (k *PrivateKey) Marshal() []byte {
 // Public gives the public half. The exponent is computed from the private one.
 func (k *PrivateKey) Public() *PublicKey {
 	one := big.NewInt(1)
-	phi := new(big.Int).Mul(new(big.Int).Sub(k.p, one), new(big.Int).Sub(k.q, one))
-	e := new(big.Int).ModInverse(k.d, phi)
+	p1, q1 := new(big.Int).Sub(k.p, one), new(big.Int).Sub(k.q, one)
+	lambda := new(big.Int).Mul(p1, q1) // the least common multiple: writers reduce d by it
+	lambda.Div(lambda, new(big.Int).GCD(nil, nil, p1, q1))
+	e := new(big.Int).ModInverse(k.d, lambda)
 	if e == nil { // not a working pair; MEGA's clients assume this exponent
 		e = big.NewInt(publicExponent)
 	}
