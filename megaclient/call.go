@@ -1,0 +1,249 @@
+package megaclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// try is the outcome of sending a request once.
+type try struct {
+	answer    []byte // a JSON array or object
+	reply     *reply // in place of answer: an array or object still to be read
+	err       error  // why there is no answer
+	retry     bool   // the same request is worth sending again
+	sent      bool   // the server may have executed it all the same
+	challenge string // the hashcash puzzle that it wants solved first
+}
+
+// failed makes the outcome of a request that got no (whole) answer.
+func failed(err error) try {
+	var t *transportError
+	if errors.As(err, &t) {
+		return try{err: err, retry: true, sent: t.sent}
+	}
+	return try{err: err, retry: true, sent: true}
+}
+
+// post sends one request to the command server and reads what comes back; with stream, an array is
+// left to be read.
+func (c *Client) post(ctx context.Context, address string, body []byte, proof string, idle time.Duration, stream bool) try {
+	header := http.Header{"Content-Type": {"application/json"}}
+	if proof != "" {
+		header["X-Hashcash"] = []string{proof}
+	}
+	resp, err := c.roundTrip(ctx, request{method: http.MethodPost, url: address, body: body, header: header, idle: idle})
+	if err != nil {
+		return failed(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer drain(resp)
+		status := &StatusError{Status: resp.StatusCode}
+		if resp.StatusCode == http.StatusPaymentRequired {
+			return try{err: status, retry: true, challenge: resp.Header.Get("X-Hashcash")}
+		}
+		return try{err: status, retry: true, sent: true}
+	}
+	if stream {
+		return openStream(resp)
+	}
+	defer drain(resp)
+	answer, err := readAll(resp.Body, maxAnswer)
+	if err != nil {
+		return failed(err)
+	}
+	return judge(answer)
+}
+
+// drain closes a reply so that its connection can be used again, if little is left of it.
+func drain(r *reply) {
+	_, _ = readAll(r.Body, 64<<10)
+	_ = r.Body.Close()
+}
+
+// judge tells an answer from the refusal of a whole request (PROTOCOL 1.5).
+func judge(answer []byte) try {
+	answer = bytes.TrimSpace(answer)
+	if refusal, ok := parseRefusal(answer); ok {
+		return try{err: refusal, retry: isBusy(refusal)}
+	}
+	if err := checkJSON(answer); err != nil {
+		return try{err: err, retry: true, sent: true}
+	}
+	return try{answer: answer}
+}
+
+// persistence says how long a request is worth sending again.
+type persistence struct {
+	// before is asked before each try; an error ends it.
+	before func() error
+	// after is told the outcome of each try that brought no answer.
+	after func(try)
+	// unreachable limits the time without any answer from the server; 0: no limit.
+	unreachable time.Duration
+}
+
+// persist sends a request until it is answered, refused for good, or no longer worth sending. It
+// waits between tries, solves hashcash puzzles, and obeys the token bucket.
+func (c *Client) persist(ctx context.Context, p persistence, once func(ctx context.Context, proof string) try) try {
+	waits := c.timing.newBackoff()
+	var silent time.Time // since when the server has not answered at all
+	puzzles, proof := 0, ""
+	for {
+		if err := c.mayTry(ctx, p); err != nil {
+			return try{err: err}
+		}
+		t := once(ctx, proof)
+		proof = ""
+		if t.err == nil {
+			c.rate.ease(c.timing.requestBurst)
+			return t
+		}
+		if p.after != nil {
+			p.after(t)
+		}
+		if ctx.Err() != nil {
+			return try{err: context.Cause(ctx)}
+		}
+		if !t.retry {
+			return c.refused(ctx, t)
+		}
+		if t.challenge != "" {
+			var err error
+			if proof, err = c.solve(ctx, t.challenge, puzzles); err != nil {
+				return try{err: err}
+			}
+			puzzles++
+			if proof != "" {
+				continue
+			}
+		}
+		if err := c.pace(ctx, t, waits, &silent, p.unreachable); err != nil {
+			return try{err: err}
+		}
+	}
+}
+
+func (c *Client) mayTry(ctx context.Context, p persistence) error {
+	if err := c.alive(); err != nil {
+		return err
+	}
+	if err := c.rate.wait(ctx); err != nil {
+		return err
+	}
+	if p.before != nil {
+		return p.before()
+	}
+	return nil
+}
+
+// pace waits before the next try, or says that the server has been out of reach for too long.
+func (c *Client) pace(ctx context.Context, t try, waits *backoff.ExponentialBackOff, silent *time.Time, limit time.Duration) error {
+	var refusal *Error
+	if errors.As(t.err, &refusal) {
+		*silent = time.Time{}
+		if refusal.Code == ERATELIMIT {
+			c.rate.slow()
+		}
+	} else {
+		if silent.IsZero() {
+			*silent = time.Now()
+		}
+		if limit > 0 && time.Since(*silent) >= limit {
+			return fmt.Errorf("%w: %w", ErrUnreachable, t.err)
+		}
+	}
+	wait := waits.NextBackOff()
+	if refusal == nil {
+		wait = min(wait, c.timing.retryLost) // it may be back at any moment
+	}
+	c.log.WithError(t.err).WithField("wait", wait.Round(time.Millisecond)).Debug("request not answered, trying again")
+	return sleep(ctx, wait)
+}
+
+// refused draws the consequences of a refusal for good.
+func (c *Client) refused(ctx context.Context, t try) try {
+	if c.session.SID == "" {
+		return t
+	}
+	switch {
+	case errors.Is(t.err, ESID):
+		c.end(t.err)
+	case errors.Is(t.err, EBLOCKED):
+		t.err = c.whyBlocked(ctx)
+	}
+	return t
+}
+
+// whyBlocked asks why the account is blocked. It goes past the lanes, since whoever asks holds one.
+func (c *Client) whyBlocked(ctx context.Context) error {
+	blocked := &BlockedError{}
+	t := c.post(ctx, c.commandURL(c.lanes[laneRead].nextID()), []byte(`[{"a":"whyamiblocked"}]`), "", c.timing.idle, false)
+	if t.err == nil {
+		var reasons []int
+		if json.Unmarshal(t.answer, &reasons) == nil && len(reasons) == 1 {
+			blocked.Reason = reasons[0]
+		}
+	}
+	return blocked
+}
+
+// commandURL is where a request with this id goes.
+func (c *Client) commandURL(id string) string {
+	q := url.Values{"id": {id}}
+	if c.session.SID != "" {
+		q.Set("sid", c.session.SID)
+	}
+	return c.api.String() + "/cs?" + q.Encode()
+}
+
+// command sends one command that may be repeated without harm and decodes its result into out, if
+// that isn't nil. A refusal is an *Error. While the server is busy it goes on until ctx ends; when
+// the server can't be reached it fails with ErrUnreachable after a while.
+func (c *Client) command(ctx context.Context, lane laneID, cmd any, out any) error {
+	ctx, done := c.bind(ctx)
+	defer done()
+	body, name, err := marshalCommands(cmd)
+	if err != nil {
+		return err
+	}
+	l := c.lanes[lane]
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.leave()
+	address := c.commandURL(l.nextID())
+	t := c.persist(ctx, persistence{unreachable: c.timing.unreachable}, func(ctx context.Context, proof string) try {
+		t := c.post(ctx, address, body, proof, c.timing.idle, false)
+		if t.err == nil {
+			t.err = decodeSingle(t.answer, out)
+			t.retry = isBusy(t.err)
+		}
+		return t
+	})
+	return named(t.err, name)
+}
+
+// named puts the command's name into a refusal.
+func named(err error, command string) error {
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		with := *refusal
+		with.Command = command
+		return &with
+	}
+	if err != nil {
+		return fmt.Errorf("command %s: %w", command, err)
+	}
+	return nil
+}
+
+// isBusy recognises refusals that ask for the same request again (PROTOCOL 1.5).
+func isBusy(err error) bool { return errors.Is(err, EAGAIN) || errors.Is(err, ERATELIMIT) }

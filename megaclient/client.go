@@ -1,0 +1,167 @@
+package megaclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"megadisk/megaclient/megacrypto"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Client speaks for one account. All methods may be called from several goroutines at once.
+//
+// Lock order: a lane's slot before mu; mu is never held across the network or a callback.
+type Client struct {
+	// Dependencies.
+	log  logrus.FieldLogger
+	http *http.Client
+
+	// Constant data.
+	cfg     Config
+	api     *url.URL // base address, its path without a slash at the end
+	session Session
+	timing  timing
+	closed  context.Context // ends with Close; its cause is ErrClosed
+	close   context.CancelCauseFunc
+
+	// Mutable state.
+	lanes  [laneCount]*lane
+	rate   *throttle
+	rsa    privateKey
+	puzzle sync.Mutex // held while all cores work on a hashcash puzzle
+
+	mu     sync.Mutex
+	ended  error               // GUARDED_BY(mu): the session is over; what every call gets from then on
+	shares map[Handle]shareKey // GUARDED_BY(mu)
+	modern bool                // GUARDED_BY(mu): the account has ^!keys
+}
+
+// timing gathers what tests shorten.
+type timing struct {
+	retryFirst   time.Duration // first wait between two tries
+	retryMax     time.Duration // longest such wait
+	retryLost    time.Duration // longest such wait while the server is out of reach
+	idle         time.Duration // a command without a byte for so long is given up (PROTOCOL 1.8)
+	idleFetch    time.Duration // the same for the full fetch
+	resend       time.Duration // a batch is sent again for so long after it was first sent (the design's "exactly once")
+	unreachable  time.Duration // a read command without any answer fails after so long
+	wait         time.Duration // longest wait for an event before asking again
+	hashcash     time.Duration // one attempt at a hashcash puzzle, before asking for another
+	requestRate  float64       // requests a second at most
+	requestBurst int
+}
+
+var defaultTiming = timing{
+	retryFirst:   250 * time.Millisecond,
+	retryMax:     2 * time.Minute,
+	retryLost:    10 * time.Second,
+	idle:         2 * time.Minute,
+	idleFetch:    10 * time.Minute,
+	resend:       time.Minute,
+	unreachable:  30 * time.Second,
+	wait:         time.Minute,
+	hashcash:     100 * time.Second,
+	requestRate:  20,
+	requestBurst: 60,
+}
+
+func newClient(cfg Config, s Session) (*Client, error) {
+	if cfg.APIURL == "" {
+		cfg.APIURL = DefaultAPIURL
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "megadisk"
+	}
+	if cfg.MaxConnections <= 0 {
+		cfg.MaxConnections = 8
+	}
+	if cfg.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		cfg.Log = silent
+	}
+	api, err := url.Parse(strings.TrimRight(cfg.APIURL, "/"))
+	if err != nil || api.Host == "" || (api.Scheme != "https" && api.Scheme != "http") || api.RawQuery != "" || api.User != nil {
+		return nil, fmt.Errorf("%q is no address of a command server: it must look like %s", cfg.APIURL, DefaultAPIURL)
+	}
+	c := &Client{
+		log: cfg.Log, http: newHTTPClient(cfg), cfg: cfg, api: api, session: s, timing: defaultTiming,
+		rate:   newThrottle(defaultTiming),
+		shares: make(map[Handle]shareKey),
+	}
+	for i := range c.lanes {
+		c.lanes[i] = newLane(laneWidths[i])
+	}
+	c.closed, c.close = context.WithCancelCause(context.Background())
+	return c, nil
+}
+
+// Resume goes on with a stored session. It asks nobody: whether the session is still alive shows
+// with the first command (ESID if not).
+func Resume(cfg Config, s Session) (*Client, error) {
+	sid, err := megacrypto.DecodeBase64(s.SID)
+	if err != nil || len(sid) != sidLength {
+		return nil, errors.New("the stored session is damaged: log in again")
+	}
+	if !validUser(s.User) {
+		return nil, errors.New("the stored session names no account: log in again")
+	}
+	return newClient(cfg, s)
+}
+
+// Session gives what Resume needs later. It holds the master key.
+func (c *Client) Session() Session { return c.session }
+
+// Close ends what is running, which then fails with ErrClosed. The session stays alive.
+func (c *Client) Close() {
+	c.close(ErrClosed)
+	c.http.CloseIdleConnections()
+}
+
+// Logout ends the session on the server, for all who use it, and closes the client.
+func (c *Client) Logout(ctx context.Context) error {
+	defer c.Close()
+	err := c.command(ctx, laneCommand, map[string]string{"a": "sml"}, nil)
+	if errors.Is(err, ESID) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ending the session: %w", err)
+	}
+	c.end(&Error{Code: ESID})
+	return nil
+}
+
+// end remembers that the session is over: from now on every call fails with err.
+func (c *Client) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.ended = err
+	}
+}
+
+// alive gives the reason why nothing can be sent any more, nil while all is well.
+func (c *Client) alive() error {
+	if c.closed.Err() != nil {
+		return ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
+// bind makes a context that also ends when the client is closed.
+func (c *Client) bind(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.closed, func() { cancel(ErrClosed) })
+	return ctx, func() { stop(); cancel(nil) }
+}

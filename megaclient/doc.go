@@ -1,0 +1,2 @@
+// Package megaclient speaks the protocol of MEGA's cloud storage.
+package megaclient

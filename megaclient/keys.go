@@ -1,0 +1,232 @@
+package megaclient
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+
+	"megadisk/megaclient/megacrypto"
+)
+
+const (
+	handleLength = 8
+	userLength   = 11
+	sidLength    = 43 // bytes
+
+	// Lengths of encrypted keys in base64; whatever is longer is encrypted with RSA (PROTOCOL 3.3).
+	folderKeyText = 22
+	fileKeyText   = 43
+)
+
+// validText says that s is base64 of the length given, as handles are.
+func validText(s string, length int) bool {
+	if len(s) != length {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func validHandle(h Handle) bool   { return validText(string(h), handleLength) }
+func validUser(u UserHandle) bool { return validText(string(u), userLength) }
+
+// keySource says where a share key came from; a better source is never overruled by a lesser one.
+type keySource int
+
+const (
+	fromServer  keySource = iota + 1 // ok, sk, k: as the server says
+	fromCaller                       // AddShareKeys
+	fromPeer                         // from the user who shares, encrypted between the two of us
+	fromAccount                      // ^!keys, which only the account's own clients can write
+)
+
+type shareKey struct {
+	key    megacrypto.Key
+	source keySource
+}
+
+// privateKey is the account's RSA key, decrypted when first needed.
+type privateKey struct {
+	once sync.Once
+	key  *megacrypto.PrivateKey
+	err  error
+}
+
+var errNoPrivateKey = errors.New("the account has no RSA key")
+
+func (c *Client) privateKey() (*megacrypto.PrivateKey, error) {
+	c.rsa.once.Do(func() {
+		c.rsa.key, c.rsa.err = openPrivateKey(c.session.MasterKey, c.session.PrivateKey)
+	})
+	return c.rsa.key, c.rsa.err
+}
+
+func openPrivateKey(master megacrypto.Key, encrypted string) (*megacrypto.PrivateKey, error) {
+	if encrypted == "" {
+		return nil, errNoPrivateKey
+	}
+	raw, err := megacrypto.DecodeBase64(encrypted)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := megacrypto.DecryptKey(master, raw)
+	if err != nil {
+		return nil, err
+	}
+	return megacrypto.ParsePrivateKey(plain)
+}
+
+// openKey decrypts a key of n bytes: with kek, or with the account's RSA key if it is too long for that.
+func (c *Client) openKey(kek megacrypto.Key, text string, n int) ([]byte, bool) {
+	raw, err := megacrypto.DecodeBase64(text)
+	if err != nil {
+		return nil, false
+	}
+	if len(text) <= fileKeyText {
+		if len(raw) != n {
+			return nil, false
+		}
+		key, err := megacrypto.DecryptKey(kek, raw)
+		return key, err == nil
+	}
+	rsa, err := c.privateKey()
+	if err != nil {
+		return nil, false
+	}
+	key, err := rsa.Decrypt(raw, n)
+	return key, err == nil
+}
+
+// openShareKey decrypts a share key meant for us. Zeros stand for "see ^!keys" (PROTOCOL 3.10).
+func (c *Client) openShareKey(text string) (megacrypto.Key, bool) {
+	if text == "" || strings.Trim(text, "A") == "" {
+		return megacrypto.Key{}, false
+	}
+	key, ok := c.openKey(c.session.MasterKey, text, len(megacrypto.Key{}))
+	if !ok {
+		return megacrypto.Key{}, false
+	}
+	return megacrypto.Key(key), true
+}
+
+// learnOwnShare takes up the key of an own outgoing share if its authentication holds: without, a
+// server could have us encrypt for a key of its choice.
+func (c *Client) learnOwnShare(h Handle, key, auth string) {
+	given, err := megacrypto.DecodeBase64(auth)
+	if err != nil || !validHandle(h) || !bytes.Equal(given, megacrypto.ShareAuth(c.session.MasterKey, string(h))) {
+		return
+	}
+	if len(key) != folderKeyText {
+		return
+	}
+	if k, ok := c.openShareKey(key); ok {
+		c.learnShare(h, k, fromServer)
+	}
+}
+
+func (c *Client) learnShare(h Handle, key megacrypto.Key, source keySource) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shares[h].source <= source {
+		c.shares[h] = shareKey{key, source}
+	}
+}
+
+func (c *Client) shareKey(h Handle) (megacrypto.Key, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.shares[h]
+	return k.key, ok
+}
+
+// ShareKeys gives all share keys known, for the caller to keep until the next run: they can't all
+// be had again (PROTOCOL 3.10).
+func (c *Client) ShareKeys() map[Handle]megacrypto.Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	keys := make(map[Handle]megacrypto.Key, len(c.shares))
+	for h, k := range c.shares {
+		keys[h] = k.key
+	}
+	return keys
+}
+
+// AddShareKeys brings back what ShareKeys gave in an earlier run.
+func (c *Client) AddShareKeys(m map[Handle]megacrypto.Key) {
+	for h, k := range maps.All(m) {
+		c.learnShare(h, k, fromCaller)
+	}
+}
+
+// Unlock decrypts a node's key and attributes as far as it has not been done and as far as the keys
+// known now allow. It says whether the node has both.
+func (c *Client) Unlock(n *Node) bool {
+	if n.Type >= RootNode {
+		return true
+	}
+	if n.Key != nil && n.Attrs != nil {
+		return true
+	}
+	size := len(megacrypto.Key{})
+	if n.Type == FileNode {
+		size *= 2
+	}
+	if len(n.Key) == size {
+		n.Attrs, _ = DecryptAttrs(n.Type, n.Key, n.RawAttrs)
+		return n.Attrs != nil
+	}
+	for kek, text := range c.keyEntries(n.RawKey) {
+		if key, ok := c.openKey(kek, text, size); ok && n.accept(key) {
+			return n.Attrs != nil
+		}
+	}
+	return false
+}
+
+// accept takes a key if it opens the attributes, which is the only proof that it is the right one; a
+// node without any has to do without.
+func (n *Node) accept(key []byte) bool {
+	if n.RawAttrs == "" {
+		n.Key = key
+		return true
+	}
+	attrs, err := DecryptAttrs(n.Type, key, n.RawAttrs)
+	if err != nil {
+		return false
+	}
+	n.Key, n.Attrs = key, attrs
+	return true
+}
+
+// keyEntries goes through the encrypted keys of a node that we have a key for, our own entry first
+// (PROTOCOL 3.3): each with the key to open it.
+func (c *Client) keyEntries(raw string) func(yield func(megacrypto.Key, string) bool) {
+	return func(yield func(megacrypto.Key, string) bool) {
+		for entry := range strings.SplitSeq(raw, "/") {
+			owner, text, ok := strings.Cut(entry, ":")
+			if !ok {
+				text = entry
+			}
+			if (!ok || owner == string(c.session.User)) && text != "" && !yield(c.session.MasterKey, text) {
+				return
+			}
+		}
+		for entry := range strings.SplitSeq(raw, "/") {
+			owner, text, ok := strings.Cut(entry, ":")
+			if !ok || len(owner) != handleLength {
+				continue
+			}
+			if kek, known := c.shareKey(Handle(owner)); known && !yield(kek, text) {
+				return
+			}
+		}
+	}
+}
