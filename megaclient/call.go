@@ -102,6 +102,9 @@ func (c *Client) persist(ctx context.Context, p persistence, once func(ctx conte
 		}
 		t := once(ctx, proof)
 		proof = ""
+		if ctx.Err() == nil {
+			c.noteConnection(withoutAnswer(t.err))
+		}
 		if t.err == nil {
 			c.rate.ease(c.timing.requestBurst)
 			return t
@@ -131,6 +134,15 @@ func (c *Client) persist(ctx context.Context, p persistence, once func(ctx conte
 	}
 }
 
+// withoutAnswer gives the reason why the server did not answer, nil if it did, be it by a refusal.
+func withoutAnswer(err error) error {
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		return nil
+	}
+	return err
+}
+
 func (c *Client) mayTry(ctx context.Context, p persistence) error {
 	if err := c.alive(); err != nil {
 		return err
@@ -146,10 +158,10 @@ func (c *Client) mayTry(ctx context.Context, p persistence) error {
 
 // pace waits before the next try, or says that the server has been out of reach for too long.
 func (c *Client) pace(ctx context.Context, t try, waits *backoff.ExponentialBackOff, silent *time.Time, limit time.Duration) error {
-	var refusal *Error
-	if errors.As(t.err, &refusal) {
+	lost := withoutAnswer(t.err) != nil
+	if !lost {
 		*silent = time.Time{}
-		if refusal.Code == ERATELIMIT {
+		if errors.Is(t.err, ERATELIMIT) {
 			c.rate.slow()
 		}
 	} else {
@@ -161,7 +173,7 @@ func (c *Client) pace(ctx context.Context, t try, waits *backoff.ExponentialBack
 		}
 	}
 	wait := waits.NextBackOff()
-	if refusal == nil {
+	if lost {
 		wait = min(wait, c.timing.retryLost) // it may be back at any moment
 	}
 	c.log.WithError(t.err).WithField("wait", wait.Round(time.Millisecond)).Debug("request not answered, trying again")

@@ -36,41 +36,44 @@ type Client struct {
 	lanes  [laneCount]*lane
 	rate   *throttle
 	rsa    privateKey
-	puzzle sync.Mutex // held while all cores work on a hashcash puzzle
+	puzzle *lane // the right to use all cores for a hashcash puzzle
 
-	mu     sync.Mutex
-	ended  error               // GUARDED_BY(mu): the session is over; what every call gets from then on
-	shares map[Handle]shareKey // GUARDED_BY(mu)
-	modern bool                // GUARDED_BY(mu): the account has ^!keys
+	mu         sync.Mutex
+	connection Connection          // GUARDED_BY(mu)
+	ended      error               // GUARDED_BY(mu): the session is over; what every call gets from then on
+	shares     map[Handle]shareKey // GUARDED_BY(mu)
+	modern     bool                // GUARDED_BY(mu): the account has ^!keys
 }
 
 // timing gathers what tests shorten.
 type timing struct {
-	retryFirst   time.Duration // first wait between two tries
-	retryMax     time.Duration // longest such wait
-	retryLost    time.Duration // longest such wait while the server is out of reach
-	idle         time.Duration // a command without a byte for so long is given up (PROTOCOL 1.8)
-	idleFetch    time.Duration // the same for the full fetch
-	resend       time.Duration // a batch is sent again for so long after it was first sent (the design's "exactly once")
-	unreachable  time.Duration // a read command without any answer fails after so long
-	wait         time.Duration // longest wait for an event before asking again
-	hashcash     time.Duration // one attempt at a hashcash puzzle, before asking for another
-	requestRate  float64       // requests a second at most
-	requestBurst int
+	retryFirst       time.Duration // first wait between two tries
+	retryMax         time.Duration // longest such wait
+	retryLost        time.Duration // longest such wait while the server is out of reach
+	idle             time.Duration // a command without a byte for so long is given up (PROTOCOL 1.8)
+	idleFetch        time.Duration // the same for the full fetch
+	resend           time.Duration // a batch is sent again for so long after it was first sent (the design's "exactly once")
+	unreachable      time.Duration // a read command without any answer fails after so long
+	loginUnreachable time.Duration // the same while logging in
+	wait             time.Duration // longest wait for an event before asking again
+	hashcash         time.Duration // one attempt at a hashcash puzzle, before asking for another
+	requestRate      float64       // requests a second at most
+	requestBurst     int
 }
 
 var defaultTiming = timing{
-	retryFirst:   250 * time.Millisecond,
-	retryMax:     2 * time.Minute,
-	retryLost:    10 * time.Second,
-	idle:         2 * time.Minute,
-	idleFetch:    10 * time.Minute,
-	resend:       time.Minute,
-	unreachable:  30 * time.Second,
-	wait:         time.Minute,
-	hashcash:     100 * time.Second,
-	requestRate:  20,
-	requestBurst: 60,
+	retryFirst:       250 * time.Millisecond,
+	retryMax:         2 * time.Minute,
+	retryLost:        10 * time.Second,
+	idle:             2 * time.Minute,
+	idleFetch:        10 * time.Minute,
+	resend:           time.Minute,
+	unreachable:      30 * time.Second,
+	loginUnreachable: 8 * time.Second,
+	wait:             time.Minute,
+	hashcash:         100 * time.Second,
+	requestRate:      20,
+	requestBurst:     60,
 }
 
 func newClient(cfg Config, s Session) (*Client, error) {
@@ -95,6 +98,7 @@ func newClient(cfg Config, s Session) (*Client, error) {
 	c := &Client{
 		log: cfg.Log, http: newHTTPClient(cfg), cfg: cfg, api: api, session: s, timing: defaultTiming,
 		rate:   newThrottle(defaultTiming),
+		puzzle: newLane(1),
 		shares: make(map[Handle]shareKey),
 	}
 	for i := range c.lanes {
@@ -157,6 +161,29 @@ func (c *Client) alive() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ended
+}
+
+// Connection says whether the server answers.
+type Connection struct {
+	Err   error     // why the last request got no answer; nil: it got one, or none was made yet
+	Since time.Time // when that began
+}
+
+// Connection gives the state of the connection as the last request found it.
+func (c *Client) Connection() Connection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.connection
+}
+
+// noteConnection remembers how a try went; err is nil if the server answered.
+func (c *Client) noteConnection(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.connection.Since.IsZero() || (err == nil) != (c.connection.Err == nil) {
+		c.connection.Since = time.Now()
+	}
+	c.connection.Err = err
 }
 
 // bind makes a context that also ends when the client is closed.

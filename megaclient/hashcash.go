@@ -15,8 +15,10 @@ func (c *Client) solve(ctx context.Context, header string, puzzles int) (string,
 	if err != nil {
 		return "", nil // no puzzle at all: to be tried again like any other failure
 	}
-	c.puzzle.Lock() // one at a time: each takes all cores
-	defer c.puzzle.Unlock()
+	if err := c.puzzle.enter(ctx); err != nil { // one at a time: each takes all cores
+		return "", err
+	}
+	defer c.puzzle.leave()
 	limited := ctx
 	if puzzles < 2 {
 		var cancel context.CancelFunc

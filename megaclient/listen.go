@@ -95,8 +95,8 @@ func streamError(err error) error {
 
 // await blocks until there may be something new. Whatever the wait address answers, even an error,
 // the next thing to do is to ask.
-func (c *Client) await(ctx context.Context, address string, kick <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timing.wait)
+func (c *Client) await(outer context.Context, address string, kick <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(outer, c.timing.wait)
 	defer cancel()
 	over := make(chan error, 1)
 	go func() { over <- c.longPoll(ctx, address) }()
@@ -115,10 +115,7 @@ func (c *Client) await(ctx context.Context, address string, kick <-chan struct{}
 		case <-time.After(c.timing.retryFirst * 4):
 		}
 	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
+	return context.Cause(outer)
 }
 
 func (c *Client) longPoll(ctx context.Context, address string) error {

@@ -54,7 +54,7 @@ func (c *Client) decodePacket(raw json.RawMessage) (Packet, error) {
 	case "t":
 		return c.nodesPacket(&w)
 	case "u":
-		return onNode(&w, &AttrsPacket{Tag: w.I, Node: w.node(), RawAttrs: w.AT, Owner: w.user(), Created: max(0, clampUnix(w.TS))})
+		return onNode(&w, &AttrsPacket{Tag: w.I, Node: w.node(), RawAttrs: w.AT, RawKey: w.K, Owner: w.user(), Created: max(0, clampUnix(w.TS))})
 	case "d":
 		return onNode(&w, &RemovePacket{Tag: w.I, Node: w.node(), Move: w.M == 1, Origin: w.OU})
 	case "fa":

@@ -30,6 +30,7 @@ type AttrsPacket struct {
 	Tag      string
 	Node     Handle
 	RawAttrs string // encrypted: DecryptAttrs
+	RawKey   string // the node's key as sent, mostly ""
 	Owner    UserHandle
 	Created  int64
 }

@@ -200,8 +200,9 @@ func (f *fetch) section(ctx context.Context, t *treeReader, key json.Token) erro
 
 func (f *fetch) ownShareKey(raw json.RawMessage) error {
 	var w struct {
-		H     Handle `json:"h"`
-		K, HA string
+		H  Handle `json:"h"`
+		K  string `json:"k"`
+		HA string `json:"ha"`
 	}
 	if tolerant(json.Unmarshal(raw, &w)) == nil {
 		f.client.learnOwnShare(w.H, w.K, w.HA)

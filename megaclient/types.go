@@ -59,11 +59,11 @@ type Config struct {
 // Session is what Resume needs to go on without the password. It holds the account's master key
 // and must be kept as safe as the account itself.
 type Session struct {
-	SID        string         `json:"sid"`
-	MasterKey  megacrypto.Key `json:"masterKey"`
-	User       UserHandle     `json:"user"`
-	Email      string         `json:"email"`
-	PrivateKey string         `json:"privateKey,omitempty"` // RSA key as the server keeps it: encrypted, base64
+	SID        string // session id, base64
+	MasterKey  megacrypto.Key
+	User       UserHandle
+	Email      string
+	PrivateKey string // RSA key as the server keeps it: encrypted, base64
 }
 
 // Account describes the account's owner (PROTOCOL 2.7, ug).

@@ -10,6 +10,9 @@ import (
 // maxDepth bounds the nesting of what servers send; real answers have less than ten levels.
 const maxDepth = 64
 
+// maxRefusal bounds an object that says no more than why something was refused.
+const maxRefusal = 4 << 10
+
 // marshalCommands makes the body of a request and gives the name of its first command.
 func marshalCommands(cmds ...any) (body []byte, name string, err error) {
 	var b bytes.Buffer
@@ -37,7 +40,7 @@ func parseRefusal(b []byte) (*Error, bool) {
 		n, err := strconv.Atoi(string(b))
 		return &Error{Code: ErrorCode(n)}, err == nil && n < 0
 	}
-	if b[0] != '{' || !bytes.HasPrefix(bytes.TrimLeft(b[1:], " \t\r\n"), []byte(`"err"`)) {
+	if b[0] != '{' || len(b) > maxRefusal || !bytes.Contains(b, []byte(`"err"`)) {
 		return nil, false
 	}
 	var e struct {

@@ -1,0 +1,159 @@
+package megaclient
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Limits of the connections that carry content, for each direction. Config.MaxConnections is where
+// they begin; one that was set lower than the default is kept to.
+const (
+	defaultConnections = 8
+	mostConnections    = 16
+)
+
+// climber looks for the number of connections beyond which more don't help. It is told the
+// throughput of each window of time and knows no clock.
+type climber struct {
+	limit, ceiling int
+	raised         bool    // the limit was raised for this window
+	before         float64 // throughput before that
+	hold           int     // windows until the next attempt
+}
+
+const (
+	climbGain    = 1.05 // a connection more must bring so much
+	climbHold    = 30   // windows without an attempt after one that brought nothing
+	troubleHold  = 10   // and after trouble
+	climbWindow  = time.Second
+	troublePause = 2 * time.Second // failures of parallel connections within it count as one
+)
+
+func newClimber(start int) climber {
+	ceiling := start
+	if start >= defaultConnections {
+		ceiling = max(start, mostConnections)
+	}
+	return climber{limit: start, ceiling: ceiling}
+}
+
+// window takes the throughput of a window, in bytes a second, and whether somebody waited for a
+// connection in it.
+func (k *climber) window(rate float64, wanted bool) {
+	if k.raised {
+		k.raised = false
+		if rate < k.before*climbGain {
+			k.limit, k.hold = max(1, k.limit-1), climbHold
+		}
+	}
+	if k.hold > 0 {
+		k.hold--
+		return
+	}
+	if wanted && k.limit < k.ceiling {
+		k.before, k.raised = rate, true
+		k.limit++
+	}
+}
+
+// trouble halves the limit: the server said that there is too much, or went silent.
+func (k *climber) trouble() { k.limit, k.raised, k.hold = max(1, k.limit/2), false, troubleHold }
+
+// gate lets a limited number of connections of one direction through, in the order of asking, and
+// adapts the limit.
+type gate struct {
+	mu      sync.Mutex
+	climb   climber         // GUARDED_BY(mu)
+	inUse   int             // GUARDED_BY(mu)
+	waiting []chan struct{} // GUARDED_BY(mu): closed when it is one's turn
+	wanted  bool            // GUARDED_BY(mu): somebody waited in this window
+	bytes   int64           // GUARDED_BY(mu): moved in this window
+	since   time.Time       // GUARDED_BY(mu): when this window began
+	worried time.Time       // GUARDED_BY(mu): when there last was trouble
+}
+
+func newGate(connections int) *gate { return &gate{climb: newClimber(connections), since: time.Now()} }
+
+// enter waits for a connection; leave must follow it.
+func (g *gate) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	g.mu.Lock()
+	if len(g.waiting) == 0 && g.inUse < g.climb.limit {
+		g.inUse++
+		g.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	g.waiting, g.wanted = append(g.waiting, turn), true
+	g.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		g.withdraw(turn)
+		return context.Cause(ctx)
+	}
+}
+
+// withdraw takes a waiter out of the queue, or gives back the connection that it just got.
+func (g *gate) withdraw(turn chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, w := range g.waiting {
+		if w == turn {
+			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+			return
+		}
+	}
+	g.inUse--
+	g.admitLocked()
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inUse--
+	g.admitLocked()
+}
+
+func (g *gate) admitLocked() {
+	for len(g.waiting) > 0 && g.inUse < g.climb.limit {
+		close(g.waiting[0])
+		g.waiting = g.waiting[1:]
+		g.inUse++
+	}
+}
+
+// moved counts bytes that got through, and ends the window when it is time.
+func (g *gate) moved(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.bytes += int64(n)
+	elapsed := time.Since(g.since)
+	if elapsed < climbWindow {
+		return
+	}
+	g.climb.window(float64(g.bytes)/elapsed.Seconds(), g.wanted || len(g.waiting) > 0)
+	g.bytes, g.wanted, g.since = 0, false, time.Now()
+	g.admitLocked()
+}
+
+// trouble lowers the limit. Connections that are open stay so.
+func (g *gate) trouble() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); now.Sub(g.worried) >= troublePause {
+		g.worried = now
+		g.climb.trouble()
+	}
+}
+
+// width gives the limit of now.
+func (g *gate) width() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.climb.limit
+}

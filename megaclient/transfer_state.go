@@ -1,0 +1,47 @@
+package megaclient
+
+import "time"
+
+// transfers is what all transfers of a client share.
+type transfers struct {
+	down, up *gate
+	urls     *urlCache
+	timing   transferTiming
+}
+
+// transferTiming gathers what tests shorten.
+type transferTiming struct {
+	stallDown  time.Duration // a download without a byte for so long is begun anew
+	stallUp    time.Duration // the same for an upload (PROTOCOL 1.8)
+	retryFirst time.Duration // first wait between two tries
+	retryMax   time.Duration // longest such wait
+	giveUp     time.Duration // a transfer without any progress for so long fails
+	urlLife    time.Duration // of a download URL (PROTOCOL 6.2)
+	uploadLife time.Duration // of an upload URL (PROTOCOL 5.3)
+}
+
+var defaultTransferTiming = transferTiming{
+	stallDown:  15 * time.Second,
+	stallUp:    time.Minute,
+	retryFirst: 250 * time.Millisecond,
+	retryMax:   15 * time.Second,
+	giveUp:     2 * time.Minute,
+	urlLife:    time.Hour,
+	uploadLife: 172500 * time.Second,
+}
+
+func newTransfers(cfg Config) *transfers {
+	n := cfg.MaxConnections
+	if n <= 0 {
+		n = defaultConnections
+	}
+	t := &transfers{down: newGate(n), up: newGate(n), timing: defaultTransferTiming}
+	t.urls = newURLCache(&t.timing)
+	return t
+}
+
+// waits gives the growing waits between the tries of one transfer.
+func (t transferTiming) waits() *waits {
+	b := timing{retryFirst: t.retryFirst, retryMax: t.retryMax}
+	return &waits{next: b.newBackoff().NextBackOff, fresh: b.newBackoff, giveUp: t.giveUp, since: time.Now()}
+}
