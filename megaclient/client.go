@@ -33,10 +33,11 @@ type Client struct {
 	close   context.CancelCauseFunc
 
 	// Mutable state.
-	lanes  [laneCount]*lane
-	rate   *throttle
-	rsa    privateKey
-	puzzle *lane // the right to use all cores for a hashcash puzzle
+	lanes     [laneCount]*lane
+	rate      *throttle
+	rsa       privateKey
+	transfers *transfers // content: connection limits and download URLs
+	puzzle    *lane      // the right to use all cores for a hashcash puzzle
 
 	mu         sync.Mutex
 	connection Connection          // GUARDED_BY(mu)
@@ -98,7 +99,7 @@ func newClient(cfg Config, s Session) (*Client, error) {
 	c := &Client{
 		log: cfg.Log, http: newHTTPClient(cfg), cfg: cfg, api: api, session: s, timing: defaultTiming,
 		rate:   newThrottle(defaultTiming),
-		puzzle: newLane(1),
+		puzzle: newLane(1), transfers: newTransfers(cfg),
 		shares: make(map[Handle]shareKey),
 	}
 	for i := range c.lanes {

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -48,10 +49,14 @@ type rangeRead struct {
 	waits    *waits
 	refused  string // the URL that turned out to be of no use
 	fresh    int    // URLs in a row that were refused at once
+	failed   int    // times that a server failed
 }
 
 // maxFreshURLs is how many new URLs in a row may be refused before that is taken for an answer.
 const maxFreshURLs = 4
+
+// failuresPerURL is how often a URL's server may fail before another URL is asked for.
+const failuresPerURL = 3
 
 func (r *rangeRead) run(ctx context.Context) error {
 	for r.pos < r.end {
@@ -134,7 +139,9 @@ func (r *rangeRead) recoverStatus(ctx context.Context, u *downloadURL, status *S
 		r.c.transfers.down.trouble()
 		return r.waits.again(ctx, status, 2*r.c.transfers.timing.retryFirst)
 	case status.Status >= 500:
-		r.refused = u.url // another server may have the file
+		if r.failed++; r.failed%failuresPerURL == 0 {
+			r.refused = u.url // another server may have the file
+		}
 		return r.waits.again(ctx, status, 2*r.c.transfers.timing.retryFirst)
 	}
 	return r.renew(ctx, u, status)
@@ -186,12 +193,14 @@ func isHTML(h http.Header) bool {
 	return err == nil && t == "text/html"
 }
 
-// copyBuffer is how much is passed on at a time.
-const copyBuffer = 128 << 10
+// copyBuffers lends what is passed on at a time.
+var copyBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // copy passes on what comes, up to what is missing.
 func (r *rangeRead) copy(body io.Reader) error {
-	buf := make([]byte, min(copyBuffer, r.end-r.pos))
+	lent := copyBuffers.Get().(*[128 << 10]byte)
+	defer copyBuffers.Put(lent)
+	buf := lent[:]
 	for r.pos < r.end {
 		n, err := body.Read(buf[:min(int64(len(buf)), r.end-r.pos)])
 		if n > 0 {

@@ -43,7 +43,7 @@ func (c *Client) FetchNodes(ctx context.Context, cached bool, fn func(*Node) err
 		return nil, fmt.Errorf("fetching the tree: %w", named(t.err, "f"))
 	}
 	defer t.reply.Body.Close()
-	f := &fetch{client: c, result: &FetchResult{Links: make(map[Handle]Handle)}, files: make(map[uint64]struct{})}
+	f := newFetch(c)
 	if err := f.run(ctx, t.reply.Body, fn); err != nil {
 		return nil, fmt.Errorf("fetching the tree: %w", err)
 	}
@@ -73,6 +73,10 @@ type fetchJob struct {
 	nodes   []*Node
 	skipped int
 	done    chan struct{}
+}
+
+func newFetch(c *Client) *fetch {
+	return &fetch{client: c, result: &FetchResult{Links: make(map[Handle]Handle)}, files: make(map[uint64]struct{})}
 }
 
 func (f *fetch) run(ctx context.Context, body reader, fn func(*Node) error) error {
@@ -181,7 +185,7 @@ func (f *fetch) add(ctx context.Context, raw json.RawMessage, version bool) erro
 		f.client.decodeNode(raw) // here, for the nodes after it
 	}
 	if f.job == nil {
-		f.job = &fetchJob{version: version, done: make(chan struct{}), ends: make([]int, 0, fetchJobSize)}
+		f.job = &fetchJob{version: version, done: make(chan struct{}), ends: make([]int, 0, fetchJobSize), raw: make([]byte, 0, fetchJobSize*400)}
 	}
 	f.job.raw = append(f.job.raw, raw...)
 	f.job.ends = append(f.job.ends, len(f.job.raw))

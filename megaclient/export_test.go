@@ -1,0 +1,68 @@
+package megaclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// What the external tests need of the inside.
+
+// QuickTiming makes all clients made from now on impatient.
+func QuickTiming() {
+	defaultTiming = timing{
+		retryFirst: 2 * time.Millisecond, retryMax: 10 * time.Millisecond, retryLost: 5 * time.Millisecond,
+		idle: 5 * time.Second, idleFetch: 5 * time.Second, resend: 5 * time.Second,
+		unreachable: 300 * time.Millisecond, loginUnreachable: 300 * time.Millisecond,
+		wait: 5 * time.Second, hashcash: 20 * time.Second, requestRate: 5000, requestBurst: 5000,
+	}
+}
+
+// SetResend changes for how long a client sends a batch again.
+func SetResend(c *Client, d time.Duration) { c.timing.resend = d }
+
+// SetIdle changes how long a client waits for a byte.
+func SetIdle(c *Client, d time.Duration) { c.timing.idle = d }
+
+// SetWait changes how long a client waits for an event before asking again.
+func SetWait(c *Client, d time.Duration) { c.timing.wait = d }
+
+// RequestRate gives the requests a second that are allowed now.
+func RequestRate(c *Client) float64 { return float64(c.rate.limiter.Limit()) }
+
+// Age makes a batch look as if it had been sent that long ago.
+func (b *Batch) Age(d time.Duration) { b.FirstSent.Nanos -= int64(d) }
+
+// NewBare makes a client without a session.
+func NewBare(cfg Config) (*Client, error) { return newClient(cfg, Session{}) }
+
+// Ask sends one read command.
+func (c *Client) Ask(ctx context.Context, cmd, out any) error {
+	return c.command(ctx, laneRead, cmd, out)
+}
+
+// SecureURL checks an address that the server gave.
+func (c *Client) SecureURL(raw string) (string, error) { return c.secureURL(raw) }
+
+// JudgeAnswer reads an answer of n results.
+func (c *Client) JudgeAnswer(b []byte, n int) ([]Result, error) {
+	t := judge(b)
+	if t.err != nil {
+		return nil, t.err
+	}
+	return c.decodeResults(t.answer, n)
+}
+
+// DecodeNode reads a node.
+func (c *Client) DecodeNode(raw []byte) (*Node, bool) { return c.decodeNode(raw) }
+
+// DecodePacket reads an event.
+func (c *Client) DecodePacket(raw json.RawMessage) (Packet, error) { return c.decodePacket(raw) }
+
+// ReadTree reads the answer of a full fetch.
+func (c *Client) ReadTree(ctx context.Context, b []byte, fn func(*Node) error) (*FetchResult, error) {
+	f := newFetch(c)
+	err := f.run(ctx, bytes.NewReader(b), fn)
+	return f.result, err
+}

@@ -1,0 +1,14 @@
+package megaclient_test
+
+import (
+	"testing"
+
+	"megadisk/megaclient"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	megaclient.QuickTiming()
+	goleak.VerifyTestMain(m)
+}
