@@ -1,0 +1,294 @@
+package megatest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// maxBatchBytes and maxCommands bound one cs request (PROTOCOL 1.3).
+const (
+	maxBatchBytes = 64 << 20
+	maxCommands   = 10_000
+)
+
+// call is one command being executed.
+type call struct {
+	s      *Server
+	viewer viewer
+	raw    json.RawMessage
+	tag    string // i
+	base   string // address for URLs in the answer
+}
+
+// parse reads the command's arguments; numbers for strings and the like are refused.
+func (c *call) parse(dst any) code {
+	if err := json.Unmarshal(c.raw, dst); err != nil {
+		return eArgs
+	}
+	return ok
+}
+
+// cause starts the packets of the command.
+func (c *call) cause() *cause {
+	why := &cause{s: c.s, tag: c.tag}
+	if c.viewer.user != nil {
+		why.user = c.viewer.user.handle
+	}
+	return why
+}
+
+// handler executes a command under Server.mu. It returns the command's result, or a code.
+type handler func(*call) (any, code)
+
+// serveCS executes one batch of commands (PROTOCOL 1.1 to 1.5).
+func (s *Server) serveCS(a *answer, r *http.Request) {
+	q := r.URL.Query()
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBatchBytes))
+	if err != nil {
+		a.cut()
+	}
+	if q.Get("wlt") != "" {
+		a.text(s.lockProbe(q.Get("sid")))
+		return
+	}
+	names := commandNames(body)
+	if !s.faults.beforeBatch(a, r, names) {
+		return
+	}
+	v, failure := s.viewerOf(q, names)
+	if failure != ok {
+		a.json(codeBody(failure))
+		return
+	}
+	s.stats.count(func(n *Stats) { n.Batches++ })
+	if len(names) == 1 && names[0] == "f" {
+		s.serveTree(a, r, v, body)
+		return
+	}
+	reply := s.once(v, r, q.Get("id"), body)
+	if s.faults.afterBatch(names) {
+		a.cut()
+	}
+	a.json(reply)
+}
+
+// once executes the batch unless the same one was executed before: then it returns that answer.
+func (s *Server) once(v viewer, r *http.Request, id string, body []byte) []byte {
+	if id == "" {
+		return s.execute(v, s.base(r), body, true)
+	}
+	for {
+		e, mine := s.replays.begin(whoAsks(v, r), id, body)
+		if mine {
+			reply := s.execute(v, s.base(r), body, true)
+			s.replays.end(e, reply)
+			return reply
+		}
+		select {
+		case <-e.done:
+		case <-s.ctx.Done():
+			panic(http.ErrAbortHandler)
+		}
+		if e.answer != nil {
+			s.stats.count(func(n *Stats) { n.Replayed++ })
+			return e.answer
+		}
+	}
+}
+
+// whoAsks names the scope of a request id: the session, or the address before there is one.
+func whoAsks(v viewer, r *http.Request) string {
+	switch {
+	case v.session != nil:
+		return v.session.sid
+	case v.link != nil:
+		return v.link.ph
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return host
+}
+
+// viewerOf finds out who asks. A dead session fails the whole batch.
+func (s *Server) viewerOf(q url.Values, names []string) (viewer, code) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var v viewer
+	if sid := q.Get("sid"); sid != "" {
+		ses := s.sessions[sid]
+		if ses == nil {
+			return v, eSid
+		}
+		v.session, v.user = ses, ses.user
+		if v.user.blocked != 0 && !only(names, "whyamiblocked", "sml") {
+			return v, eBlocked
+		}
+	}
+	if n := q.Get("n"); n != "" {
+		return s.linkViewerLocked(n)
+	}
+	return v, ok
+}
+
+// linkViewerLocked opens a folder link: eight characters, the write key behind them.
+func (s *Server) linkViewerLocked(n string) (viewer, code) {
+	if len(n) < 8 {
+		return viewer{}, eArgs
+	}
+	l := s.links[n[:8]]
+	if l == nil || !l.node.isFolder() || l.expired(s.unix()) {
+		return viewer{}, eNoEnt
+	}
+	if l.feed == nil {
+		l.feed = newFeed()
+	}
+	if n[8:] != "" && n[8:] != l.writeKey {
+		return viewer{}, eAccess
+	}
+	return viewer{link: l, write: n[8:] != ""}, ok
+}
+
+// only tells whether names holds nothing but allowed.
+func only(names []string, allowed ...string) bool {
+	for _, n := range names {
+		found := false
+		for _, a := range allowed {
+			found = found || n == a
+		}
+		if !found {
+			return false
+		}
+	}
+	return len(names) > 0
+}
+
+// commandNames lists the commands of a batch, for faults and statistics; nil if it is malformed.
+func commandNames(body []byte) []string {
+	var cmds []struct {
+		A string `json:"a"`
+	}
+	if json.Unmarshal(body, &cmds) != nil {
+		return nil
+	}
+	names := make([]string, len(cmds))
+	for i, c := range cmds {
+		names[i] = c.A
+	}
+	return names
+}
+
+// execute runs a batch and returns the answer's body. remote batches are counted and subject to faults;
+// those of Account are not.
+func (s *Server) execute(v viewer, base string, body []byte, remote bool) []byte {
+	var cmds []json.RawMessage
+	if json.Unmarshal(body, &cmds) != nil || len(cmds) == 0 || len(cmds) > maxCommands {
+		return codeBody(eArgs)
+	}
+	s.busy(v.session, 1)
+	defer s.busy(v.session, -1)
+	var out bytes.Buffer
+	for i, raw := range cmds {
+		if i > 0 {
+			out.WriteByte(',')
+		} else {
+			out.WriteByte('[')
+		}
+		out.Write(s.command(v, base, raw, remote))
+	}
+	out.WriteByte(']')
+	return out.Bytes()
+}
+
+// command runs one command and returns its element of the answer.
+func (s *Server) command(v viewer, base string, raw json.RawMessage, remote bool) []byte {
+	var head struct {
+		A string          `json:"a"`
+		I json.RawMessage `json:"i"`
+	}
+	if json.Unmarshal(raw, &head) != nil {
+		return codeBody(eArgs)
+	}
+	if remote {
+		if c := s.faults.beforeCommand(head.A, raw); c != ok {
+			return codeBody(c)
+		}
+	}
+	c := &call{s: s, viewer: v, raw: raw, tag: tagOf(head.I), base: base}
+	result, failure := s.dispatch(c, head.A)
+	if remote {
+		s.stats.count(func(n *Stats) {
+			n.Done[head.A]++
+			if failure != ok {
+				n.Failed[head.A]++
+			}
+		})
+	}
+	if failure != ok || result == nil {
+		return codeBody(failure)
+	}
+	if b, encoded := result.([]byte); encoded {
+		return b
+	}
+	return mustJSON(result)
+}
+
+// dispatch finds the command's handler, checks who may call it, and runs it.
+func (s *Server) dispatch(c *call, name string) (any, code) {
+	h, known := handlers()[name]
+	if !known {
+		return nil, eArgs
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.viewer.session != nil && s.sessions[c.viewer.session.sid] != c.viewer.session {
+		return nil, eSid
+	}
+	switch {
+	case h.access == anybody:
+	case c.viewer.user != nil:
+	case h.access == linkToo && c.viewer.link != nil:
+	default:
+		return nil, eAccess
+	}
+	return h.run(c)
+}
+
+// tagOf reads the i of a command: a string, or a number from careless clients.
+func tagOf(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return strings.TrimSpace(string(raw))
+}
+
+func codeBody(c code) []byte { return strconv.AppendInt(nil, int64(c), 10) }
+
+// busy counts the batches that a session is waiting for.
+func (s *Server) busy(ses *session, n int) {
+	if ses == nil {
+		return
+	}
+	s.mu.Lock()
+	ses.busy += n
+	s.mu.Unlock()
+}
+
+// lockProbe answers wlt=1: "0" while a batch of the session is being executed, else "1" (PROTOCOL 1.1).
+func (s *Server) lockProbe(sid string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ses := s.sessions[sid]
+	switch {
+	case ses == nil:
+		return string(codeBody(eSid))
+	case ses.busy > 0:
+		return "0"
+	}
+	return "1"
+}

@@ -1,0 +1,159 @@
+package megatest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// dlURL is one download URL.
+type dlURL struct {
+	blob   *blob
+	expiry time.Time
+}
+
+// cmdDownloadURL is g: size and attributes of a file, and with g:1 the URL of its content (PROTOCOL 6.1).
+func cmdDownloadURL(c *call) (any, code) {
+	var a struct {
+		N, P string
+		G    int
+	}
+	if failure := c.parse(&a); failure != ok {
+		return nil, failure
+	}
+	n, failure := c.downloadable(a.N, a.P)
+	if failure != ok {
+		return nil, failure
+	}
+	if n.typ != fileNode {
+		return nil, eArgs
+	}
+	answer := map[string]any{"s": n.size, "at": n.attr, "msd": 1, "tl": 0}
+	if n.fa != "" {
+		answer["fa"] = n.fa
+	}
+	if a.G == 0 {
+		return answer, ok
+	}
+	if left := c.s.faults.quotaLeft(); left > 0 {
+		answer["e"], answer["tl"] = int(eOverQuota), left
+		return answer, ok
+	}
+	answer["g"] = c.base + "/dl/" + c.s.newDownloadLocked(n.blob)
+	return answer, ok
+}
+
+// downloadable finds a file by handle or by public handle.
+func (c *call) downloadable(h, ph string) (*node, code) {
+	if ph == "" {
+		if c.viewer.user == nil && c.viewer.link == nil {
+			return nil, eArgs
+		}
+		return c.node(h)
+	}
+	if !validHandle(ph) {
+		return nil, eArgs
+	}
+	l := c.s.links[ph]
+	if l == nil || l.expired(c.s.unix()) {
+		return nil, eNoEnt
+	}
+	return l.node, ok
+}
+
+// newDownloadLocked makes a URL for b.
+func (s *Server) newDownloadLocked(b *blob) string {
+	now := s.opt.now()
+	if len(s.urls) > 10_000 {
+		for id, u := range s.urls {
+			if now.After(u.expiry) {
+				delete(s.urls, id)
+				u.blob.release()
+			}
+		}
+	}
+	id := randomID(18)
+	b.refs++
+	s.urls[id] = &dlURL{blob: b, expiry: now.Add(s.opt.urlLifetime)}
+	return id
+}
+
+// serveDownload sends a range: GET or POST /dl/{id}/{first}-{last} (PROTOCOL 6.2).
+func (s *Server) serveDownload(a *answer, r *http.Request, rest string) {
+	if s.faults.httpFault(a, Downloads) {
+		return
+	}
+	if left := s.faults.quotaLeft(); left > 0 {
+		a.w.Header().Set("X-MEGA-Time-Left", strconv.FormatInt(left, 10))
+		a.status(509)
+		return
+	}
+	id, span, _ := strings.Cut(rest, "/")
+	s.mu.Lock()
+	u := s.urls[id]
+	s.mu.Unlock()
+	if u == nil {
+		a.status(http.StatusNotFound)
+		return
+	}
+	if s.opt.now().After(u.expiry) {
+		a.status(http.StatusForbidden)
+		return
+	}
+	first, last, valid := parseSpan(span, u.blob.size)
+	if !valid {
+		a.status(http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
+	s.send(a, u.blob, first, last+1)
+}
+
+// parseSpan reads "first-last", both inclusive; nothing at all means everything.
+func parseSpan(span string, size int64) (first, last int64, valid bool) {
+	if span == "" {
+		return 0, size - 1, true
+	}
+	from, to, found := strings.Cut(span, "-")
+	first, err := strconv.ParseInt(from, 10, 64)
+	if err != nil || !found {
+		return 0, 0, false
+	}
+	last = size - 1
+	if to != "" {
+		if last, err = strconv.ParseInt(to, 10, 64); err != nil {
+			return 0, 0, false
+		}
+	}
+	last = min(last, size-1)
+	return first, last, first >= 0 && first <= last
+}
+
+// send writes the bytes [from,to) of b, with the faults that were asked for.
+func (s *Server) send(a *answer, b *blob, from, to int64) {
+	damage := s.faults.download(from, to)
+	a.w.Header().Set("Content-Type", "application/octet-stream")
+	a.w.Header().Set("Content-Length", strconv.FormatInt(to-from, 10))
+	s.stats.count(func(n *Stats) { n.Downloads++ })
+	a.begin(http.StatusOK)
+	buf := make([]byte, min(to-from, 256<<10))
+	for off := from; off < to; {
+		p := buf[:min(int64(len(buf)), to-off, damage.next(off))]
+		if len(p) == 0 {
+			damage.strike(s, a)
+		}
+		n, err := b.data.ReadAt(p, off)
+		if n < len(p) {
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			p = p[:n]
+		}
+		damage.corrupt(p, off)
+		if _, err := a.Write(p); err != nil {
+			return
+		}
+		s.stats.count(func(n *Stats) { n.BytesDown += int64(len(p)) })
+		off += int64(len(p))
+	}
+}

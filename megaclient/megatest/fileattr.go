@@ -1,0 +1,131 @@
+package megatest
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// faURL is an address for file attributes (thumbnails, previews): to store so many bytes, or to fetch.
+type faURL struct {
+	size  int64
+	fetch bool
+}
+
+// maxFileAttr bounds one file attribute.
+const maxFileAttr = 16 << 20
+
+// cmdFileAttrURL is ufa (PROTOCOL 3.8).
+func cmdFileAttrURL(c *call) (any, code) {
+	var a struct {
+		S   int64
+		R   int
+		FAH json.RawMessage
+		H   string
+	}
+	if failure := c.parse(&a); failure != ok {
+		return nil, failure
+	}
+	fetch := a.R != 0 || len(a.FAH) > 0
+	if !fetch && (a.S <= 0 || a.S > maxFileAttr) {
+		return nil, eArgs
+	}
+	id := randomID(18)
+	c.s.fileURLs[id] = faURL{a.S, fetch}
+	return map[string]string{"p": c.base + "/fa/" + id}, ok
+}
+
+// serveFileAttr stores what is posted and answers its handle, or answers what the posted handles name.
+func (s *Server) serveFileAttr(a *answer, r *http.Request, rest string) {
+	id, _, _ := strings.Cut(rest, "/")
+	s.mu.Lock()
+	u, known := s.fileURLs[id]
+	s.mu.Unlock()
+	if !known {
+		a.status(http.StatusNotFound)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxFileAttr+1))
+	if err != nil {
+		a.cut()
+	}
+	a.w.Header().Set("Content-Type", "application/octet-stream")
+	if u.fetch {
+		a.begin(http.StatusOK)
+		_, _ = a.Write(s.fileAttrs(body))
+		return
+	}
+	if int64(len(body)) != u.size {
+		a.text(string(codeBody(eRange)))
+		return
+	}
+	handle := randomBytes(faHandleBytes)
+	s.mu.Lock()
+	s.fileAttr[b64.EncodeToString(handle)] = body
+	s.mu.Unlock()
+	a.begin(http.StatusOK)
+	_, _ = a.Write(handle)
+}
+
+// fileAttrs joins the attributes that handles name: handle, length (little-endian), data.
+func (s *Server) fileAttrs(handles []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []byte
+	for ; len(handles) >= faHandleBytes; handles = handles[faHandleBytes:] {
+		h := handles[:faHandleBytes]
+		data, known := s.fileAttr[b64.EncodeToString(h)]
+		if !known {
+			continue
+		}
+		out = append(out, h...)
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(data)))
+		out = append(out, data...)
+	}
+	return out
+}
+
+// cmdPutFileAttr is pfa: adds file attributes to a file, each replacing the one of its type.
+func cmdPutFileAttr(c *call) (any, code) {
+	var a struct{ N, FA string }
+	if failure := c.parse(&a); failure != ok {
+		return nil, failure
+	}
+	n, failure := c.node(a.N)
+	switch {
+	case failure != ok:
+		return nil, failure
+	case n.typ != fileNode || a.FA == "":
+		return nil, eArgs
+	case c.viewer.access(n) < readWrite:
+		return nil, eAccess
+	}
+	for _, add := range strings.Split(a.FA, "/") {
+		typ, handle, found := strings.Cut(add, "*")
+		if !found {
+			return nil, eArgs
+		}
+		if _, known := c.s.fileAttr[handle]; !known {
+			return nil, eNoEnt
+		}
+		n.fa = mergeFileAttr(n.fa, typ, handle)
+	}
+	why := c.cause()
+	for r := range audienceOf(n) {
+		why.send(r.feed(), "fa", map[string]string{"n": n.handle, "fa": n.fa})
+	}
+	return n.fa, ok
+}
+
+// mergeFileAttr puts an attribute into a file attribute string; the storage cluster is always 1.
+func mergeFileAttr(fa, typ, handle string) string {
+	var parts []string
+	for _, p := range strings.Split(fa, "/") {
+		if p != "" && !strings.Contains(p, ":"+typ+"*") {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(append(parts, "1:"+typ+"*"+handle), "/")
+}

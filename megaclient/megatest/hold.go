@@ -1,0 +1,59 @@
+package megatest
+
+import "sync"
+
+// hold blocks commands of one name.
+type hold struct {
+	once sync.Once
+	open chan struct{}
+}
+
+func (h *hold) release() { h.once.Do(func() { close(h.open) }) }
+
+// Hold blocks every command of that name before it is executed, until release is called; then all that
+// are held run, in no certain order. Stats.Held counts them and Stats.Commands already has them, so that
+// Await tells when one has come.
+func (f *Faults) Hold(command string) (release func()) {
+	h := &hold{open: make(chan struct{})}
+	f.mu.Lock()
+	if old := f.holds[command]; old != nil {
+		defer old.release()
+	}
+	f.holds[command] = h
+	f.mu.Unlock()
+	return func() {
+		f.mu.Lock()
+		if f.holds[command] == h {
+			delete(f.holds, command)
+		}
+		f.mu.Unlock()
+		h.release()
+	}
+}
+
+// await blocks while the command is held.
+func (f *Faults) await(command string) {
+	f.mu.Lock()
+	h := f.holds[command]
+	f.mu.Unlock()
+	if h == nil {
+		return
+	}
+	f.s.stats.count(func(n *Stats) { n.Held++ })
+	defer f.s.stats.count(func(n *Stats) { n.Held-- })
+	select {
+	case <-h.open:
+	case <-f.s.ctx.Done():
+	}
+}
+
+// tell counts a command that has come and informs OnCommand.
+func (c *counters) tell(name string, raw []byte) {
+	c.count(func(n *Stats) { n.Commands[name]++ })
+	c.mu.Lock()
+	watch := c.watch
+	c.mu.Unlock()
+	for _, fn := range watch {
+		fn(name, raw)
+	}
+}
