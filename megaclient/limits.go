@@ -77,18 +77,10 @@ func newGate(connections int) *gate { return &gate{climb: newClimber(connections
 
 // enter waits for a connection; leave must follow it.
 func (g *gate) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+	turn, err := g.queue(ctx)
+	if err != nil {
+		return err
 	}
-	g.mu.Lock()
-	if len(g.waiting) == 0 && g.inUse < g.climb.limit {
-		g.inUse++
-		g.mu.Unlock()
-		return nil
-	}
-	turn := make(chan struct{})
-	g.waiting, g.wanted = append(g.waiting, turn), true
-	g.mu.Unlock()
 	select {
 	case <-turn:
 		return nil
@@ -96,6 +88,21 @@ func (g *gate) enter(ctx context.Context) error {
 		g.withdraw(turn)
 		return context.Cause(ctx)
 	}
+}
+
+// queue asks for a connection: it is one's own when the channel is closed. Then leave must follow,
+// or withdraw, which may also come before.
+func (g *gate) queue(ctx context.Context) (turn chan struct{}, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	turn = make(chan struct{})
+	g.waiting = append(g.waiting, turn)
+	g.admitLocked()
+	g.wanted = g.wanted || len(g.waiting) > 0
+	return turn, nil
 }
 
 // withdraw takes a waiter out of the queue, or gives back the connection that it just got.

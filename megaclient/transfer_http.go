@@ -1,12 +1,12 @@
 package megaclient
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -18,7 +18,6 @@ type exchange struct {
 	method, url string
 	body        []byte
 	stall       time.Duration // without a byte in either direction for so long it is given up
-	moved       func(n int)   // told of each part of the body that left; may be nil
 }
 
 // storage sends a request to a storage server. Errors are those of ctx, or *transportError, whose
@@ -26,9 +25,7 @@ type exchange struct {
 func (c *Client) storage(ctx context.Context, x exchange) (*reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := newIdleWatch(x.stall, cancel)
-	body := func() io.ReadCloser {
-		return io.NopCloser(&outgoing{Reader: bytes.NewReader(x.body), watch: watch, moved: x.moved})
-	}
+	load := &payload{data: x.body, watch: watch}
 	req, err := http.NewRequestWithContext(ctx, x.method, x.url, nil)
 	if err != nil {
 		watch.stop()
@@ -38,8 +35,8 @@ func (c *Client) storage(ctx context.Context, x exchange) (*reply, error) {
 		req.Header.Set("Content-Type", "application/octet-stream")
 	}
 	if len(x.body) > 0 {
-		req.Body, req.ContentLength = body(), int64(len(x.body))
-		req.GetBody = func() (io.ReadCloser, error) { return body(), nil }
+		req.Body, req.ContentLength = &outgoing{load: load}, int64(len(x.body))
+		req.GetBody = func() (io.ReadCloser, error) { return &outgoing{load: load}, nil }
 	}
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity") // ciphertext doesn't compress
@@ -47,35 +44,60 @@ func (c *Client) storage(ctx context.Context, x exchange) (*reply, error) {
 	if err != nil {
 		cause := context.Cause(ctx)
 		watch.stop()
+		load.release()
 		return nil, &transportError{cause: withoutURL(err, cause), sent: true}
 	}
 	watch.pause()
-	resp.Body = &watchedBody{body: resp.Body, watch: watch, ctx: ctx}
+	resp.Body = &storageBody{watchedBody: watchedBody{body: resp.Body, watch: watch, ctx: ctx}, load: load}
 	return &reply{Response: resp, watch: watch}, nil
 }
 
-// outgoing is a request's body on its way.
-type outgoing struct {
-	*bytes.Reader
+// payload is the body of a request. The transport may go on reading it when the request has already
+// failed; its memory is used again, for plaintext first, so it must be taken away from the transport.
+type payload struct {
 	watch *idleWatch
-	moved func(int)
+
+	mu   sync.Mutex
+	data []byte // GUARDED_BY(mu)
 }
 
-// WriteTo is hidden: the transport shall read in parts, so that progress shows.
-func (o *outgoing) WriteTo(w io.Writer) (int64, error) {
-	return io.Copy(w, readerOnly{o})
+// release ends all reading.
+func (p *payload) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.data = nil
 }
 
-func (o *outgoing) Read(p []byte) (int, error) {
-	o.watch.touch()
-	n, err := o.Reader.Read(p)
-	if n > 0 && o.moved != nil {
-		o.moved(n)
+// outgoing reads a payload once.
+type outgoing struct {
+	load *payload
+	pos  int
+}
+
+func (o *outgoing) Read(b []byte) (int, error) {
+	o.load.watch.touch()
+	o.load.mu.Lock()
+	defer o.load.mu.Unlock()
+	if o.pos >= len(o.load.data) {
+		return 0, io.EOF // after release the transport finds the body too short, and drops the connection
 	}
-	return n, err
+	n := copy(b, o.load.data[o.pos:])
+	o.pos += n
+	return n, nil
 }
 
-type readerOnly struct{ io.Reader }
+func (o *outgoing) Close() error { return nil }
+
+// storageBody is an answer's body; with it the request's is over.
+type storageBody struct {
+	watchedBody
+	load *payload
+}
+
+func (b *storageBody) Close() error {
+	b.load.release()
+	return b.watchedBody.Close()
+}
 
 // isStall tells whether a transfer failed because nothing came for too long.
 func isStall(err error) bool { return errors.Is(err, errIdle) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -31,8 +30,9 @@ func (c *Client) Upload(ctx context.Context, target Handle, st *UploadState, src
 	defer done()
 	u := &uploading{
 		c: c, target: target, st: st, src: src, hooks: hooks, cipher: megacrypto.NewCipher(st.Key),
-		known: newKnownMACs(st), waits: c.transfers.timing.waits(), saved: st.done(),
+		known: newKnownMACs(st), waits: c.transfers.timing.waits(),
 	}
+	u.recount()
 	if err := u.run(ctx); err != nil {
 		return fmt.Errorf("uploading %d bytes: %w", st.Size, errors.Join(err, u.saveRest()))
 	}
@@ -54,7 +54,24 @@ type uploading struct {
 	st    *UploadState
 	known *knownMACs
 	waits *waits
-	saved int64 // bytes that had arrived when the state was last saved
+	have  map[int]bool // chunks in st.Chunks
+	done  int64        // their bytes
+	saved int64        // those when the state was last saved
+}
+
+// recount looks at the state anew.
+func (u *uploading) recount() {
+	u.have, u.done = make(map[int]bool, len(u.st.Chunks)), 0
+	for _, c := range u.st.Chunks {
+		u.count(c.Index)
+	}
+	u.saved = u.done
+}
+
+func (u *uploading) count(i int) {
+	start, end := megacrypto.ChunkBounds(i, u.st.Size)
+	u.have[i] = true
+	u.done += end - start
 }
 
 // maxStartOver is how often an upload is begun anew before it fails (PROTOCOL 5.3).
@@ -79,8 +96,7 @@ func (u *uploading) run(ctx context.Context) error {
 			return err
 		}
 		u.c.log.WithError(err).Info("upload lost by the server, starting over")
-		u.st.forget()
-		u.saved = 0
+		u.forget()
 		u.progress()
 		if err := u.waits.again(ctx, err, 0); err != nil {
 			return err
@@ -111,38 +127,47 @@ func (u *uploading) finish() error {
 	for i, mac := range macs {
 		u.st.Chunks = append(u.st.Chunks, UploadedChunk{Index: i, MAC: mac})
 	}
+	u.done = u.st.Size
 	u.progress()
 	return u.save()
 }
 
-// sendAll sends the pieces that are missing, as many at a time as the connections allow.
-func (u *uploading) sendAll(ctx context.Context) error {
+// forget begins anew: nothing has arrived.
+func (u *uploading) forget() {
+	u.st.forget()
+	u.recount()
+}
+
+// sendAll sends the pieces that are missing, as many at a time as the connections allow. What has
+// arrived is in the state when it returns, whatever happened.
+func (u *uploading) sendAll(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer cancel()
 	pieces := u.st.cutPieces(u.c.transfers.up.width())
-	results := make(chan pieceResult) // all are received, or ctx ends
-	under := map[int]int64{}          // pieces under way: first chunk and start
-	for len(pieces) > 0 || len(under) > 0 {
-		if len(pieces) > 0 && pieces[0].start-lowest(under, pieces[0].start) <= maxGap {
-			r, err := u.start(ctx, &group, pieces[0], results)
-			if err != nil {
+	f := &flight{u: u, results: make(chan pieceResult, len(pieces)), under: map[int]int64{}}
+	defer func() {
+		cancel()
+		f.group.Wait()
+		close(f.results)
+		for r := range f.results {
+			if r.err == nil {
+				_, err2 := u.take(r)
+				err = errors.Join(err, err2)
+			}
+		}
+	}()
+	for len(pieces) > 0 || len(f.under) > 0 {
+		started := false
+		if len(pieces) > 0 && f.near(pieces[0]) {
+			if started, err = f.start(ctx, pieces[0]); err != nil {
 				return err
 			}
-			if r == nil {
-				under[pieces[0].first] = pieces[0].start
-				pieces = pieces[1:]
-				continue
-			}
-			delete(under, r.piece.first)
-			if done, err := u.take(*r); done || err != nil {
-				return err
-			}
+		}
+		if started {
+			pieces = pieces[1:]
 			continue
 		}
-		r := <-results
-		delete(under, r.piece.first)
+		r := <-f.results
+		delete(f.under, r.piece.first)
 		if done, err := u.take(r); done || err != nil {
 			return err
 		}
@@ -150,42 +175,48 @@ func (u *uploading) sendAll(ctx context.Context) error {
 	return nil
 }
 
-// lowest gives the start of the first piece under way.
-func lowest(under map[int]int64, otherwise int64) int64 {
-	for _, start := range under {
-		otherwise = min(otherwise, start)
-	}
-	return otherwise
+// flight is the pieces of an upload that are under way.
+type flight struct {
+	u       *uploading
+	group   sync.WaitGroup
+	results chan pieceResult // has room for all, so that none is lost
+	under   map[int]int64    // first chunk and start of each
 }
 
-// start sends a piece as soon as there is a connection. If another piece's result comes before, that
-// is returned and nothing was started.
-func (u *uploading) start(ctx context.Context, group *sync.WaitGroup, p piece, results chan pieceResult) (*pieceResult, error) {
-	wait, stop := context.WithCancel(ctx)
-	defer stop()
-	entered := make(chan error, 1)
-	go func() { entered <- u.c.transfers.up.enter(wait) }()
-	select {
-	case err := <-entered:
-		if err != nil {
-			return nil, err
+// near tells whether a piece isn't too far ahead of the first one under way.
+func (f *flight) near(p piece) bool {
+	for _, start := range f.under {
+		if p.start-start > maxGap {
+			return false
 		}
-	case r := <-results:
-		stop()
-		if err := <-entered; err == nil {
-			u.c.transfers.up.leave()
-		}
-		return &r, nil
 	}
-	group.Go(func() {
-		r := u.send(ctx, p)
-		u.c.transfers.up.leave()
-		select {
-		case results <- r:
-		case <-ctx.Done():
-		}
+	return true
+}
+
+// start sends a piece as soon as there is a connection; false says that the result of another one
+// came before.
+func (f *flight) start(ctx context.Context, p piece) (bool, error) {
+	gate := f.u.c.transfers.up
+	turn, err := gate.queue(ctx)
+	if err != nil {
+		return false, err
+	}
+	select {
+	case <-turn:
+	case r := <-f.results:
+		gate.withdraw(turn)
+		f.results <- r // there is room: it was just taken out
+		return false, nil
+	case <-ctx.Done():
+		gate.withdraw(turn)
+		return false, context.Cause(ctx)
+	}
+	f.under[p.first] = p.start
+	f.group.Go(func() {
+		defer gate.leave()
+		f.results <- f.u.send(ctx, p)
 	})
-	return nil, nil
+	return true, nil
 }
 
 // take takes a piece's result into the state; done says that the upload is complete.
@@ -195,39 +226,36 @@ func (u *uploading) take(r pieceResult) (done bool, err error) {
 	}
 	u.waits.progress()
 	for i, mac := range r.macs {
-		u.st.Chunks = appendChunk(u.st.Chunks, UploadedChunk{Index: r.piece.first + i, MAC: mac})
+		if n := r.piece.first + i; !u.have[n] { // the last one may have been sent again for its token
+			u.st.Chunks = append(u.st.Chunks, UploadedChunk{Index: n, MAC: mac})
+			u.count(n)
+		}
 	}
 	if r.token != "" {
 		u.st.Token = r.token
 		return true, nil
 	}
 	u.progress()
-	if u.st.done()-u.saved >= maxPiece {
+	if u.done-u.saved >= max(saveEvery, u.st.Size/128) {
 		return false, u.save()
 	}
 	return false, nil
 }
 
-// appendChunk adds a chunk unless it is there: the last one may be sent again to get the token.
-func appendChunk(chunks []UploadedChunk, add UploadedChunk) []UploadedChunk {
-	for _, c := range chunks {
-		if c.Index == add.Index {
-			return chunks
-		}
-	}
-	return append(chunks, add)
-}
+// saveEvery is how many bytes must have arrived for the state to be worth saving again; of large
+// files it is a share, since their states are large too.
+const saveEvery = 8 << 20
 
 func (u *uploading) progress() {
 	if u.hooks.Progress != nil {
 		u.hookMu.Lock()
 		defer u.hookMu.Unlock()
-		u.hooks.Progress(u.st.done())
+		u.hooks.Progress(u.done)
 	}
 }
 
 func (u *uploading) save() error {
-	u.saved = u.st.done()
+	u.saved = u.done
 	if u.hooks.Save == nil {
 		return nil
 	}
@@ -241,7 +269,7 @@ func (u *uploading) save() error {
 
 // saveRest saves what has arrived since the last time, when the upload ends early.
 func (u *uploading) saveRest() error {
-	if u.st.done() == u.saved {
+	if u.done == u.saved {
 		return nil
 	}
 	return u.save()
@@ -276,5 +304,3 @@ func (k *knownMACs) get(i int) (megacrypto.ChunkMAC, bool) {
 	mac, known := k.macs[i]
 	return mac, known
 }
-
-var _ = time.Second

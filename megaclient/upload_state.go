@@ -79,16 +79,6 @@ func (st *UploadState) aged(life time.Duration) bool {
 	return age < -time.Hour || age >= life // a clock that went back says nothing good either
 }
 
-// done gives the bytes that have arrived.
-func (st *UploadState) done() int64 {
-	n := int64(0)
-	for _, c := range st.Chunks {
-		start, end := megacrypto.ChunkBounds(c.Index, st.Size)
-		n += end - start
-	}
-	return n
-}
-
 // piece is a run of chunks that is sent in one request.
 type piece struct {
 	first, last int // chunks, last included

@@ -60,7 +60,7 @@ func isStorageQuota(err error) bool {
 // open makes sure that the state has a URL.
 func (u *uploading) open(ctx context.Context) error {
 	if u.st.URL != "" && u.st.aged(u.c.transfers.timing.uploadLife) {
-		u.st.forget()
+		u.forget()
 	}
 	if u.st.URL != "" {
 		if _, err := u.c.secureURL(u.st.URL); err != nil {
