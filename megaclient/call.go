@@ -55,7 +55,7 @@ func (c *Client) post(ctx context.Context, address string, body []byte, proof st
 		return openStream(resp)
 	}
 	defer drain(resp)
-	answer, err := readAll(resp.Body, maxAnswer)
+	answer, err := readAll(resp.Body, c.timing.answer)
 	if err != nil {
 		return failed(err)
 	}

@@ -46,7 +46,7 @@ type Client struct {
 	modern     bool                // GUARDED_BY(mu): the account has ^!keys
 }
 
-// timing gathers what tests shorten.
+// timing gathers the times and limits that tests shorten.
 type timing struct {
 	retryFirst       time.Duration // first wait between two tries
 	retryMax         time.Duration // longest such wait
@@ -60,6 +60,9 @@ type timing struct {
 	hashcash         time.Duration // one attempt at a hashcash puzzle, before asking for another
 	requestRate      float64       // requests a second at most
 	requestBurst     int
+	// answer bounds an answer, in bytes after decompression; only the full fetch, which is read as a
+	// stream, may be longer.
+	answer int64
 }
 
 var defaultTiming = timing{
@@ -75,6 +78,7 @@ var defaultTiming = timing{
 	hashcash:         100 * time.Second,
 	requestRate:      20,
 	requestBurst:     60,
+	answer:           128 << 20,
 }
 
 func newClient(cfg Config, s Session) (*Client, error) {

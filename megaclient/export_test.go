@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 )
 
@@ -15,7 +16,7 @@ func QuickTiming() {
 		retryFirst: 2 * time.Millisecond, retryMax: 10 * time.Millisecond, retryLost: 5 * time.Millisecond,
 		idle: 5 * time.Second, idleFetch: 5 * time.Second, resend: 5 * time.Second,
 		unreachable: 300 * time.Millisecond, loginUnreachable: 300 * time.Millisecond,
-		wait: 5 * time.Second, hashcash: 20 * time.Second, requestRate: 5000, requestBurst: 5000,
+		wait: 5 * time.Second, hashcash: 20 * time.Second, requestRate: 5000, requestBurst: 5000, answer: 8 << 20,
 	}
 }
 
@@ -65,4 +66,9 @@ func (c *Client) ReadTree(ctx context.Context, b []byte, fn func(*Node) error) (
 	f := newFetch(c)
 	err := f.run(ctx, bytes.NewReader(b), fn)
 	return f.result, err
+}
+
+// MinTLS gives the oldest version of TLS that is spoken.
+func MinTLS() uint16 {
+	return newHTTPClient(Config{}).Transport.(*http.Transport).TLSClientConfig.MinVersion
 }

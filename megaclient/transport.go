@@ -15,12 +15,7 @@ import (
 	"time"
 )
 
-const (
-	connectTimeout = 12 * time.Second // PROTOCOL 1.8
-	// maxAnswer bounds an answer after decompression; only the full fetch, which is read as a
-	// stream, may be longer.
-	maxAnswer = 128 << 20
-)
+const connectTimeout = 12 * time.Second // PROTOCOL 1.8
 
 // errIdle is the cause when a request ended because nothing came for too long.
 var errIdle = errors.New("nothing came for too long")

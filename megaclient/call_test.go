@@ -1,0 +1,290 @@
+package megaclient_test
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+
+	"github.com/stretchr/testify/require"
+)
+
+var question = map[string]string{"a": "ug"}
+
+// cut ends the connection without an answer.
+func cut() { panic(http.ErrAbortHandler) }
+
+func TestTroubleIsRetriedWithTheSameRequest(t *testing.T) {
+	trouble := map[string]func(w http.ResponseWriter){
+		"busy":         func(w http.ResponseWriter) { _, _ = io.WriteString(w, "-3") },
+		"rate":         func(w http.ResponseWriter) { _, _ = io.WriteString(w, "-4") },
+		"busy command": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "[-3]") },
+		"busy in form": func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"err":-3}`) },
+		"500":          func(w http.ResponseWriter) { w.WriteHeader(500) },
+		"503":          func(w http.ResponseWriter) { w.WriteHeader(503) },
+		"redirect":     func(w http.ResponseWriter) { w.Header().Set("Location", "/elsewhere"); w.WriteHeader(302) },
+		"cut":          func(http.ResponseWriter) { cut() },
+		"half an answer": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "50")
+			_, _ = io.WriteString(w, `[{"u":`)
+		},
+		"a web page":  func(w http.ResponseWriter) { _, _ = io.WriteString(w, `<html>`) },
+		"broken JSON": func(w http.ResponseWriter) { _, _ = io.WriteString(w, `[{"u":]`) },
+	}
+	for name, fn := range trouble {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			s := newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+				if n++; n <= 2 {
+					fn(w)
+					return
+				}
+				_, _ = io.WriteString(w, `[{"u":"UUUUUUUUUUU","email":"a@b.c","name":"N"}]`)
+			})
+			account, err := s.resume(t).Account(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, megaclient.Account{User: stubUser, Email: "a@b.c", Name: "N"}, account)
+			seen := s.seen()
+			require.Len(t, seen, 3)
+			require.Equal(t, seen[0], seen[1])
+			require.Equal(t, seen[0], seen[2])
+			require.Len(t, seen[0].id, 10)
+		})
+	}
+}
+
+func TestIdsDiffer(t *testing.T) {
+	s := saying(t, "[0]")
+	c := s.resume(t)
+	ids := make(map[string]bool)
+	for range 50 {
+		require.NoError(t, c.Ask(t.Context(), question, nil))
+	}
+	for _, r := range s.seen() {
+		ids[r.id] = true
+	}
+	require.Len(t, ids, 50)
+}
+
+func TestRefusalsAreTyped(t *testing.T) {
+	for answer, want := range map[string]megaclient.ErrorCode{
+		"[-9]": megaclient.ENOENT, "-9": megaclient.ENOENT, `[{"err":-11}]`: megaclient.EACCESS,
+		`{"err":-6,"u":7,"l":2}`: megaclient.ETOOMANY, "[-12345]": megaclient.ErrorCode(-12345),
+	} {
+		err := saying(t, answer).resume(t).Ask(t.Context(), question, nil)
+		require.ErrorIs(t, err, want, answer)
+		var refusal *megaclient.Error
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, "ug", refusal.Command)
+		require.NotErrorIs(t, err, megaclient.ESID)
+	}
+	var refusal *megaclient.Error
+	require.ErrorAs(t, saying(t, `{"err":-6,"u":7,"l":2}`).resume(t).Ask(t.Context(), question, nil), &refusal)
+	require.Equal(t, megaclient.Error{Code: -6, Command: "ug", User: 7, Link: 2}, *refusal)
+}
+
+func TestHashcashIsSolvedForTheSameRequest(t *testing.T) {
+	header := "1:255:1700000000:" + base64.RawURLEncoding.EncodeToString(make([]byte, 48))
+	challenge, err := megacrypto.ParseHashcash(header)
+	require.NoError(t, err)
+	s := newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		if proof := r.Header.Get("X-Hashcash"); proof == "" || !challenge.Verify(proof) {
+			w.Header().Set("X-Hashcash", header)
+			w.WriteHeader(http.StatusPaymentRequired)
+			return
+		}
+		_, _ = io.WriteString(w, "[0]")
+	})
+	require.NoError(t, s.resume(t).Ask(t.Context(), question, nil))
+	seen := s.seen()
+	require.Len(t, seen, 2)
+	require.Equal(t, seen[0].id, seen[1].id)
+	require.Equal(t, seen[0].body, seen[1].body)
+}
+
+func TestHashcashCanBeCancelled(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	s := newStub(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		w.Header().Set("X-Hashcash", "1:0:1700000000:"+strings.Repeat("A", 64)) // takes hours
+		w.WriteHeader(http.StatusPaymentRequired)
+		asked <- struct{}{}
+	})
+	c := s.resume(t)
+	megaclient.SetIdle(c, time.Millisecond*50) // the puzzle is no I/O
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	require.ErrorIs(t, c.Ask(ctx, question, nil), context.Canceled)
+	require.Len(t, s.seen(), 1)
+}
+
+func TestRateLimitSlows(t *testing.T) {
+	c := saying(t, "-4", "-4", "-4", "[0]").resume(t)
+	before := megaclient.RequestRate(c)
+	require.NoError(t, c.Ask(t.Context(), question, nil))
+	require.InDelta(t, before/8, megaclient.RequestRate(c), 1)
+}
+
+func TestBusyServerIsWaitedForUntilTheContextEnds(t *testing.T) {
+	c := saying(t, "-3").resume(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // longer than "unreachable"
+	defer cancel()
+	require.ErrorIs(t, c.Ask(ctx, question, nil), context.DeadlineExceeded)
+}
+
+func TestUnreachableServer(t *testing.T) {
+	s := saying(t, "0")
+	s.Close()
+	c := s.resume(t)
+	err := c.Ask(t.Context(), question, nil)
+	require.ErrorIs(t, err, megaclient.ErrUnreachable)
+	require.NotContains(t, err.Error(), stubSession().SID)
+	require.Error(t, c.Connection().Err)
+	_, err = megaclient.Login(t.Context(), megaclient.Config{APIURL: s.URL}, "a@b.c", "p", "")
+	require.ErrorIs(t, err, megaclient.ErrUnreachable)
+}
+
+func TestSilentServerIsGivenUp(t *testing.T) {
+	s := newStub(t, func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
+	c := s.resume(t)
+	megaclient.SetIdle(c, 20*time.Millisecond)
+	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrUnreachable)
+}
+
+func TestEndedSession(t *testing.T) {
+	s := saying(t, "-15", "[0]")
+	c := s.resume(t)
+	err := c.Ask(t.Context(), question, nil)
+	require.ErrorIs(t, err, megaclient.ESID)
+	require.Contains(t, err.Error(), "log in again")
+	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ESID)
+	require.Len(t, s.seen(), 1, "an ended session is not asked again")
+}
+
+func TestBlockedAccount(t *testing.T) {
+	s := newStub(t, func(w http.ResponseWriter, _ *http.Request, body []byte) {
+		if strings.Contains(string(body), "whyamiblocked") {
+			_, _ = io.WriteString(w, "[700]")
+			return
+		}
+		_, _ = io.WriteString(w, "-16")
+	})
+	err := s.resume(t).Ask(t.Context(), question, nil)
+	var blocked *megaclient.BlockedError
+	require.ErrorAs(t, err, &blocked)
+	require.Equal(t, 700, blocked.Reason)
+	require.ErrorIs(t, err, megaclient.EBLOCKED)
+	require.Contains(t, err.Error(), "e-mail")
+}
+
+func TestClosedClient(t *testing.T) {
+	s := newStub(t, func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
+	c := s.resume(t)
+	go func() {
+		for len(s.seen()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		c.Close()
+	}()
+	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrClosed)
+	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrClosed)
+}
+
+func TestDecompressionBomb(t *testing.T) {
+	s := newStub(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, `[`)
+		for range 32 {
+			_, _ = z.Write(make([]byte, 1<<20))
+		}
+		_ = z.Close()
+	})
+	err := s.resume(t).Ask(t.Context(), question, nil)
+	require.ErrorIs(t, err, megaclient.ErrBadAnswer)
+}
+
+func TestDeepAnswer(t *testing.T) {
+	err := saying(t, "["+strings.Repeat(`{"a":`, 100)+"0"+strings.Repeat("}", 100)+"]").resume(t).Ask(t.Context(), question, nil)
+	require.ErrorIs(t, err, megaclient.ErrBadAnswer)
+}
+
+func TestAddressesAreForcedToHTTPS(t *testing.T) {
+	secret, err := megaclient.Resume(megaclient.Config{}, stubSession())
+	require.NoError(t, err)
+	defer secret.Close()
+	plain, err := megaclient.Resume(megaclient.Config{APIURL: "http://127.0.0.1:1/"}, stubSession())
+	require.NoError(t, err)
+	defer plain.Close()
+	for raw, want := range map[string][2]string{
+		"https://a.b/c":      {"https://a.b/c", "https://a.b/c"},
+		"http://a.b/c":       {"https://a.b/c", "http://a.b/c"},
+		"file:///etc/passwd": {}, "ftp://a.b/": {}, "": {}, "https://": {}, "https://u:p@a.b/": {}, "/x": {}, ":": {},
+	} {
+		for i, c := range []*megaclient.Client{secret, plain} {
+			got, err := c.SecureURL(raw)
+			if want[i] == "" {
+				require.Error(t, err, raw)
+			}
+			require.Equal(t, want[i], got)
+		}
+	}
+	for _, bad := range []string{"ftp://x", "mega.nz", "http://", "https://x?y", "https://u@x", "::"} {
+		_, err := megaclient.Resume(megaclient.Config{APIURL: bad}, stubSession())
+		require.Error(t, err, bad)
+	}
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	require.EqualValues(t, tls.VersionTLS12, megaclient.MinTLS())
+}
+
+func TestResumeChecksTheSession(t *testing.T) {
+	good := stubSession()
+	for name, spoil := range map[string]func(*megaclient.Session){
+		"no sid":    func(s *megaclient.Session) { s.SID = "" },
+		"short sid": func(s *megaclient.Session) { s.SID = "AAAA" },
+		"no user":   func(s *megaclient.Session) { s.User = "x" },
+	} {
+		s := good
+		spoil(&s)
+		_, err := megaclient.Resume(megaclient.Config{}, s)
+		require.ErrorContains(t, err, "log in again", name)
+	}
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	s := stubSession()
+	attrs := megacrypto.Attributes{}
+	attrs.SetString("n", "secret name")
+	key := []byte("secret key bytes")
+	for _, v := range []any{
+		s, &s, megaclient.Node{Key: key, Attrs: attrs, RawKey: s.SID}, &megaclient.Node{Key: key, Attrs: attrs},
+		megaclient.NewNode{Key: key, Attrs: attrs}, megaclient.KeyedNode{Key: key}, megaclient.SetAttrs{Key: key, Attrs: attrs},
+		megaclient.PutNodes{Nodes: []megaclient.NewNode{{Key: key, Attrs: attrs}}},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+			text := fmt.Sprintf(verb, v)
+			require.NotContains(t, text, "secret")
+			require.NotContains(t, text, s.SID)
+			require.NotContains(t, text, fmt.Sprintf("%x", key))
+		}
+	}
+}
+
+func TestErrorTexts(t *testing.T) {
+	require.Equal(t, "MEGA command p: over quota (-17)", (&megaclient.Error{Code: -17, Command: "p"}).Error())
+	require.Equal(t, "MEGA: MEGA error -99", (&megaclient.Error{Code: -99}).Error())
+	quota := &megaclient.OverQuotaError{Left: 90 * time.Second}
+	require.True(t, errors.Is(quota, megaclient.EOVERQUOTA))
+	require.Contains(t, quota.Error(), "1m30s")
+}
