@@ -3,6 +3,7 @@ package megaclient_test
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,3 +131,6 @@ func mustJSON(v any) string {
 	}
 	return string(b)
 }
+
+// asError is errors.As for conditions.
+func asError[T error](err error, target *T) bool { return errors.As(err, target) }
