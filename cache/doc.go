@@ -1,0 +1,57 @@
+// Package cache is the content of cloud files: memory over disk over the network. It knows keys, bytes
+// and how to ask for them, and nothing of folders, names, the MEGA protocol or the kernel.
+//
+// # How a read goes
+//
+//	Reader.ReadAt
+//	    │ unit in memory?  ── copy
+//	    │ unit on disk?    ── read, compare its checksum, decrypt
+//	    ▼ neither
+//	one flight, shared by all who want one of its units
+//	    │ FetchFunc writes ciphertext, piece by piece, and for each piece:
+//	    ├─► decrypted into the unit; readers whose bytes have come are woken
+//	    ├─► a whole unit: ciphertext to disk, then its checksum to the index
+//	    └─► a whole chunk: its MAC, on any core; all chunks: compared with the key's
+//
+// The piece is the unit: 128 KiB, aligned. Read-ahead turns several units into one flight and several
+// flights into a window; window.go decides how much, as a pure function of the offsets read. Random
+// reads fetch the one unit that they need. A flight lives as long as somebody wants it: readers that
+// wait for it, and open readers that asked for it or had it fetched ahead. The last one's Close cancels
+// it.
+//
+// # What is promised
+//
+// Bytes are served as they arrive: single chunks of MEGA's can't be told right from wrong, only whole
+// files. Files up to 1 MiB are therefore fetched and verified whole before the first byte is served;
+// of larger ones [Cache.State] says whether all was seen and fitted. If it did not fit, in none of the
+// known variants, all of it is dropped and fetched once more; if that fits no better, the file is
+// quarantined and reads give [ErrQuarantined].
+//
+// The disk level can only help. It holds ciphertext; its index is written after the data and never
+// trusted: at each read the unit's keyed checksum decides, so that what a crash, a power cut, a bad
+// disk or another program left there is either right or silently fetched again. Without room, or
+// without its folder, reads go on from memory and network, and the log says so once. FORMAT.md
+// describes the files.
+//
+// A read fails with what FetchFunc returned, wrapped in a [FetchError]; with its context's error; with
+// ErrQuarantined or [ErrClosed]; and with nothing else.
+//
+// # Memory
+//
+// Units in memory are plaintext: a warm read is then a copy (about 20 GB/s on the machine where this
+// was decided) and not a copy and a pass of AES-CTR (about 4 GB/s, and one allocation); see
+// BenchmarkMemoryUnit. Everything that needs a buffer takes a permit for it first, of which there are
+// Options.MemoryUnits, so that memory stays bounded whatever the readers do.
+//
+// # Locks
+//
+// Order: entry of the name space first, bookkeeping last,
+//
+//	store.evicting → store.names → entry.io → store.mu
+//	Cache.mu → store.mu
+//	flight.mu → Cache.mu, flight.mu → entry.io
+//
+// In other words: Cache.mu and store.mu are held for bookkeeping only, never during I/O, a fetch, a
+// copy or cryptography, and nothing is locked while store.mu is. The disk side never calls back into
+// the memory side.
+package cache

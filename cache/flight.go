@@ -1,0 +1,251 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// flight is one call of FetchFunc: units [first, end) of a content on their way. It is the io.Writer
+// that the ciphertext goes to. Each piece is decrypted and readers are woken before anything else is
+// done with it; a whole unit's ciphertext then goes to disk.
+type flight struct {
+	// Dependencies and constant data.
+	c          *Cache
+	co         *content
+	file       File
+	first, end int64
+	ctx        context.Context
+	cancel     context.CancelFunc
+	diskGen    int64 // of the entry, so that nothing is stored into one that was cleared meanwhile
+
+	// GUARDED_BY(Cache.mu).
+	units   []*unit // each pinned until its bytes are stored
+	wanted  int     // readers that own it or wait for it; at 0 it is cancelled
+	ahead   bool    // no program has asked for any of it yet
+	asked   int64   // units before this one were asked for by a program
+	over    bool    // FetchFunc has returned, or was told to
+	missing int     // units still to come
+
+	// The fetching goroutine's own. The mutex is for a FetchFunc that goes on writing after its return.
+	mu      sync.Mutex
+	closed  bool
+	at      int    // unit being filled
+	got     int    // bytes of it that have come; what readers see is unit.filled
+	scratch []byte // their ciphertext; nil without disk level
+	tooLong bool
+}
+
+// cost is the number of permits that a flight of n units needs.
+func (c *Cache) cost(co *content, n int) int {
+	if co.entry == nil {
+		return n
+	}
+	return n + 1 // the scratch buffer
+}
+
+// launchLocked starts the fetch of units, which follow each other, are in co.units and pinned once, for
+// one who wants them; a program has asked for those before unit asked. The caller holds the permits of
+// cost.
+func (c *Cache) launchLocked(co *content, f File, units []*unit, asked int64) *flight {
+	ahead := units[0].index >= asked
+	fl := &flight{
+		c: c, co: co, file: f, units: units, ahead: ahead, asked: asked, wanted: 1, missing: len(units),
+		first: units[0].index, end: units[len(units)-1].index + 1,
+		diskGen: co.entry.generation(),
+	}
+	ctx := c.ctx
+	if co.suspect {
+		ctx = context.WithValue(ctx, freshURL{}, true)
+	}
+	fl.ctx, fl.cancel = context.WithCancel(ctx)
+	for _, u := range units {
+		u.flight, u.unread = fl, u.index >= asked
+	}
+	if co.entry != nil {
+		fl.scratch = c.mem.buffer()
+	}
+	co.refs++
+	c.mem.flying += len(units)
+	if ahead {
+		c.ahead++
+	}
+	if !c.goLocked(fl.run) {
+		fl.endLocked(ErrClosed)
+	}
+	return fl
+}
+
+func (fl *flight) bounds() (off, n int64) {
+	off = fl.first * UnitSize
+	return off, min(fl.end*UnitSize, fl.co.size) - off
+}
+
+func (fl *flight) run() {
+	off, n := fl.bounds()
+	err := fl.c.fetch(fl.ctx, fl.file, off, n, fl)
+	fl.mu.Lock()
+	fl.closed = true
+	switch {
+	case fl.tooLong:
+		err = ErrLongFetch
+	case err == nil && fl.at < len(fl.units):
+		err = ErrShortFetch
+	}
+	fl.mu.Unlock()
+	if err != nil {
+		err = &FetchError{Off: off, Len: n, Err: err}
+	}
+	fl.c.mu.Lock()
+	retired := fl.endLocked(err)
+	fl.c.mu.Unlock()
+	retired.retire()
+}
+
+// endLocked settles what is left of a flight: units that did not come fail with err.
+func (fl *flight) endLocked(err error) *content {
+	c := fl.c
+	fl.cancel()
+	fl.stopLocked()
+	if c.closed && err != nil {
+		err = ErrClosed
+	}
+	for _, u := range fl.units {
+		if u == nil {
+			continue // stored and unpinned
+		}
+		u.flight = nil
+		if !u.ready {
+			c.failLocked(u, err)
+		}
+		c.mem.unpin(u)
+	}
+	fl.units = nil
+	if fl.scratch != nil {
+		c.mem.recycle(fl.scratch)
+		c.mem.give(1)
+	}
+	return c.releaseLocked(fl.co)
+}
+
+// stopLocked takes a flight out of the counts.
+func (fl *flight) stopLocked() {
+	if fl.over {
+		return
+	}
+	fl.over = true
+	fl.c.mem.flying -= fl.missing
+	if fl.ahead {
+		fl.c.ahead--
+	}
+}
+
+// unwantLocked ends one reader's interest. With the last one the fetch is cancelled; units that have
+// come whole stay.
+func (c *Cache) unwantLocked(fl *flight) {
+	fl.wanted--
+	if fl.wanted > 0 || fl.over {
+		return
+	}
+	c.abandonLocked(fl)
+}
+
+// abandonLocked cancels a flight and takes its unfinished units away from everybody.
+func (c *Cache) abandonLocked(fl *flight) {
+	fl.cancel()
+	fl.stopLocked()
+	for _, u := range fl.units {
+		if u != nil && !u.ready {
+			c.stats.Wasted += int64(u.filled)
+			u.unread = false
+			c.failLocked(u, errAbandoned)
+		}
+	}
+}
+
+// dueLocked tells whether bytes that a program asked for are still to come.
+func (fl *flight) dueLocked() bool { return fl.end-int64(fl.missing) < min(fl.asked, fl.end) }
+
+// demandLocked notes that a program asked for a unit on its way.
+func (c *Cache) demandLocked(u *unit) {
+	fl := u.flight
+	u.unread = false
+	fl.asked = max(fl.asked, u.index+1)
+	if fl.ahead {
+		fl.ahead = false
+		if !fl.over {
+			c.ahead--
+		}
+	}
+}
+
+// Write takes the next ciphertext.
+func (fl *flight) Write(p []byte) (int, error) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	if fl.closed {
+		return 0, errAfterEnd
+	}
+	n := 0
+	for n < len(p) {
+		if err := fl.ctx.Err(); err != nil {
+			return n, err
+		}
+		if fl.at == len(fl.units) {
+			fl.tooLong = true
+			return n, ErrLongFetch
+		}
+		n += fl.take(p[n:])
+	}
+	return n, nil
+}
+
+var errAfterEnd = errors.New("write after the fetch has ended")
+
+// take decrypts what of p belongs to the unit being filled.
+func (fl *flight) take(p []byte) int {
+	u := fl.units[fl.at] // only this goroutine takes entries out
+	k := min(len(p), len(u.buf)-fl.got)
+	fl.co.cipher.XORKeyStreamAt(u.buf[fl.got:fl.got+k], p[:k], u.index*UnitSize+int64(fl.got))
+	if fl.scratch != nil {
+		copy(fl.scratch[fl.got:], p[:k])
+	}
+	fl.got += k
+	whole := fl.got == len(u.buf)
+	fl.c.mu.Lock()
+	fl.c.stats.Fetched += int64(k)
+	fl.c.advanceLocked(u, k)
+	keep := whole && fl.arrivedLocked(u)
+	fl.c.mu.Unlock()
+	if whole {
+		fl.finish(u, keep)
+	}
+	return k
+}
+
+// arrivedLocked makes a whole unit usable, and tells whether it is to be stored.
+func (fl *flight) arrivedLocked(u *unit) bool {
+	if !fl.over {
+		fl.missing--
+		fl.c.mem.flying--
+	}
+	fl.c.readyLocked(u)
+	if u.gone {
+		return false
+	}
+	fl.c.arrivedLocked(fl.co, u.index, true)
+	return true
+}
+
+// finish stores a whole unit and goes on to the next.
+func (fl *flight) finish(u *unit, keep bool) {
+	if keep && fl.scratch != nil {
+		fl.co.entry.write(fl.diskGen, u.index, fl.scratch[:len(u.buf)])
+	}
+	fl.c.mu.Lock()
+	fl.units[fl.at] = nil
+	fl.c.mem.unpin(u)
+	fl.c.mu.Unlock()
+	fl.at++
+	fl.got = 0
+}

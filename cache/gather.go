@@ -1,0 +1,48 @@
+package cache
+
+import "sync"
+
+// gather is the io.Writer of a small file's fetch: it decrypts into units that nobody else sees yet.
+type gather struct {
+	// Constant data.
+	co    *content
+	units []*unit // that follow each other
+
+	mu sync.Mutex // for a FetchFunc that goes on writing after its return
+
+	// GUARDED_BY(mu).
+	got     int64 // bytes that have come
+	closed  bool
+	tooLong bool
+}
+
+// Write takes the next ciphertext.
+func (w *gather) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return 0, errAfterEnd
+	}
+	n := 0
+	for n < len(p) {
+		i, at := int(w.got/UnitSize), int(w.got%UnitSize)
+		if i == len(w.units) || at == len(w.units[i].buf) {
+			w.tooLong = true
+			return n, ErrLongFetch
+		}
+		u := w.units[i]
+		k := min(len(p)-n, len(u.buf)-at)
+		w.co.cipher.XORKeyStreamAt(u.buf[at:at+k], p[n:n+k], u.index*UnitSize+int64(at))
+		n += k
+		w.got += int64(k)
+	}
+	return n, nil
+}
+
+// close refuses what comes later, and tells how much came and whether it was too much.
+func (w *gather) close() (got int64, tooLong bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	return w.got, w.tooLong
+}

@@ -1,0 +1,158 @@
+package cache
+
+import "fmt"
+
+// Store takes in ciphertext that we have because we are uploading it, so that what was just written is
+// never downloaded. off and length are as they come; units that are never filled from their beginning
+// on are not kept. f.Key.MAC may be zero, until [Cache.Complete]. It neither keeps ciphertext nor fails
+// for lack of room.
+func (c *Cache) Store(f File, off int64, ciphertext []byte) error {
+	if off < 0 || off+int64(len(ciphertext)) > f.Size {
+		return fmt.Errorf("storing %d bytes at %d of %d: %w", len(ciphertext), off, f.Size, ErrOffset)
+	}
+	co := c.hold(f)
+	defer c.release(co)
+	for len(ciphertext) > 0 {
+		u := unitOf(off)
+		skip := int(off - u*UnitSize)
+		whole := unitLen(u, f.Size)
+		n := min(len(ciphertext), whole-skip)
+		if n == whole {
+			co.seed(u, ciphertext[:n])
+		} else {
+			co.seedPart(u, skip, ciphertext[:n])
+		}
+		ciphertext, off = ciphertext[n:], off+int64(n)
+	}
+	return nil
+}
+
+// Complete tells that all of a file was stored, and its MAC, which f carries, is the one that its
+// uploader computed from these bytes. If all of it is still here, it is verified.
+func (c *Cache) Complete(f File) {
+	co := c.hold(f)
+	defer c.release(co)
+	c.mu.Lock()
+	co.dropPartsLocked()
+	for u := range unitEnd(co.size) {
+		if !co.haveLocked(u) {
+			c.mu.Unlock()
+			return
+		}
+	}
+	co.verified, co.suspect = true, false
+	flags, tag := co.flagsLocked()
+	c.mu.Unlock()
+	co.entry.save(flags, tag)
+}
+
+// Drop forgets everything about a file: its bytes, and a verdict that quarantined it.
+func (c *Cache) Drop(f File) error {
+	co := c.hold(f)
+	c.mu.Lock()
+	c.forgetLocked(co)
+	co.suspect, co.quarantined = false, false
+	flags, tag := co.flagsLocked()
+	c.mu.Unlock()
+	co.entry.save(flags, tag)
+	c.mu.Lock()
+	retired := c.releaseLocked(co)
+	if co.refs == 0 && c.contents[co.id] == co {
+		c.idle.Remove(co.id)
+		delete(c.contents, co.id)
+		defer co.retire()
+	}
+	c.mu.Unlock()
+	retired.retire()
+	return nil
+}
+
+// FreeDisk gives back n bytes of disk, if the cache has as many, to somebody who needs them more. It
+// returns how many it gave.
+func (c *Cache) FreeDisk(n int64) int64 {
+	if c.store == nil {
+		return 0
+	}
+	return c.store.freeBytes(n)
+}
+
+// part is the beginning of a unit that is being stored in pieces.
+type part struct {
+	buf    []byte
+	filled int
+}
+
+// partsKept bounds the memory of units stored in pieces, for each content.
+const partsKept = 8
+
+// seed stores a whole unit.
+func (co *content) seed(u int64, ciphertext []byte) {
+	c := co.c
+	c.mu.Lock()
+	busy := co.quarantined || c.closed || co.haveLocked(u)
+	gen := co.entry.generation()
+	c.mu.Unlock()
+	if busy {
+		return
+	}
+	co.entry.write(gen, u, ciphertext)
+	if !co.entry.has(u) {
+		co.seedMemory(u, ciphertext)
+	}
+}
+
+// seedMemory keeps a unit in memory that couldn't go to disk, if there is any to spare.
+func (co *content) seedMemory(u int64, ciphertext []byte) {
+	c := co.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if co.units[u] != nil || c.closed || !c.mem.reserve(1) {
+		return
+	}
+	m := c.newUnitLocked(co, u)
+	co.cipher.XORKeyStreamAt(m.buf, ciphertext, u*UnitSize)
+	m.filled = len(m.buf)
+	c.readyLocked(m)
+	c.mem.unpin(m)
+}
+
+// seedPart collects a unit whose bytes come in several pieces, in order.
+func (co *content) seedPart(u int64, skip int, ciphertext []byte) {
+	c := co.c
+	c.mu.Lock()
+	p := co.parts[u]
+	switch {
+	case p == nil && skip == 0 && len(co.parts) < partsKept && c.mem.reserve(1):
+		p = &part{buf: c.mem.buffer()}
+		co.parts[u] = p
+	case p == nil || p.filled != skip:
+		c.mu.Unlock()
+		return
+	}
+	p.filled += copy(p.buf[skip:], ciphertext)
+	whole := p.filled == unitLen(u, co.size)
+	if whole {
+		delete(co.parts, u)
+	}
+	c.mu.Unlock()
+	if !whole {
+		return
+	}
+	co.seed(u, p.buf[:p.filled])
+	c.mu.Lock()
+	c.freePartLocked(p)
+	c.mu.Unlock()
+}
+
+func (c *Cache) freePartLocked(p *part) {
+	c.mem.recycle(p.buf)
+	c.mem.give(1)
+}
+
+// dropPartsLocked gives up what was stored in pieces and never became whole.
+func (co *content) dropPartsLocked() {
+	for u, p := range co.parts {
+		delete(co.parts, u)
+		co.c.freePartLocked(p)
+	}
+}

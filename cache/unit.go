@@ -1,0 +1,104 @@
+package cache
+
+import "context"
+
+// unit is one piece of a content in memory, whole or still arriving. All but the bytes of buf is
+// GUARDED_BY(Cache.mu); buf[:filled] never changes, and what is behind it belongs to whoever fills it.
+//
+// INVARIANT: co.units[index] == u exactly while !gone
+// INVARIANT: ready means filled == len(buf) and, unless gone, being in the LRU
+type unit struct {
+	co    *content
+	index int64
+
+	buf    []byte  // plaintext
+	filled int     // bytes that have come
+	ready  bool    // all have
+	gone   bool    // not its content's any more: the last pin frees the buffer
+	err    error   // no more will come
+	pins   int     // readers, fetches and MAC jobs that use buf
+	flight *flight // what fills it; nil when that is the disk, or over
+	unread bool    // fetched ahead, and nobody has read it yet
+
+	wake chan struct{} // closed when need bytes have come, or none will; nil: nobody waits
+	need int
+}
+
+// newUnitLocked makes unit u of co, pinned once, under a permit that the caller holds.
+func (c *Cache) newUnitLocked(co *content, index int64) *unit {
+	u := &unit{co: co, index: index, pins: 1}
+	u.buf = c.mem.buffer()[:unitLen(index, co.size)]
+	co.units[index] = u
+	return u
+}
+
+// advanceLocked tells those who wait that n bytes more have come.
+func (c *Cache) advanceLocked(u *unit, n int) {
+	u.filled += n
+	if u.wake != nil && u.filled >= u.need {
+		u.wakeAll()
+	}
+}
+
+// readyLocked makes a whole unit one that is kept.
+func (c *Cache) readyLocked(u *unit) {
+	u.ready, u.flight = true, nil
+	if !u.gone {
+		c.mem.lru.Add(u, struct{}{})
+	}
+}
+
+// failLocked takes a unit away from those who wait for it.
+func (c *Cache) failLocked(u *unit, err error) {
+	if u.err == nil {
+		u.err = err
+	}
+	c.mem.discard(u)
+	u.wakeAll()
+}
+
+func (u *unit) wakeAll() {
+	if u.wake != nil {
+		close(u.wake)
+		u.wake = nil
+	}
+}
+
+// awaitLocked waits until the first need bytes of a pinned unit have come. c.mu is free while it waits.
+func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
+	for u.filled < need && u.err == nil {
+		if u.wake == nil {
+			u.wake, u.need = make(chan struct{}), need
+		}
+		u.need = min(u.need, need)
+		wake, fl := u.wake, u.flight
+		if fl != nil {
+			fl.wanted++
+		}
+		c.mu.Unlock()
+		var err error
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		c.mu.Lock()
+		if fl != nil {
+			c.unwantLocked(fl)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if u.filled >= need {
+		return nil
+	}
+	return u.err
+}
+
+// countWaste notes bytes that were fetched ahead and are dropped without having been read.
+func (u *unit) countWaste() {
+	if u.unread {
+		u.co.c.stats.Wasted += int64(u.filled)
+	}
+}

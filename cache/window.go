@@ -1,0 +1,158 @@
+package cache
+
+// How read-ahead decides, as pure values: offsets in, a range to fetch out. What is done with the
+// answer is the reader's business.
+
+const (
+	windowMin = 256 << 10 // the first window of a stream
+	windowMax = 16 << 20  // no stream looks further ahead
+	partMin   = 1 << 20   // windows are fetched in parallel parts of this length …
+	partMax   = 2 << 20   // … which grow to this one in the widest windows
+	partsMax  = 8         // parts that one reader has in flight ahead of what it reads
+
+	// reorder is how far a read may be out of order and still belong to a stream: the kernel sends the
+	// requests of its own read-ahead at once, and they are taken up in any order.
+	reorder = 1 << 20
+	// forget halves a stream's history once it spans this much, so that recent reads count.
+	forget = 4 << 20
+	// streamsMax streams are told apart in one open file (two players, a demuxer with two tracks).
+	streamsMax = 4
+)
+
+// stream is one run of reads that may be sequential. Its zero value is unused.
+type stream struct {
+	start, pos int64  // the bytes that the run spans
+	read       int64  // how many of them were asked for; fewer than half: not sequential
+	hits       int    // reads that continued the run
+	ahead      int64  // up to here everything is fetched or under way
+	window     int64  // how far to look ahead; 0: not known to be sequential
+	age        uint64 // when it was used last
+}
+
+// dense tells whether most of what the run spans was asked for.
+func (s *stream) dense() bool { return 2*s.read >= s.pos-s.start }
+
+// continues tells whether a read at off belongs to the run.
+func (s *stream) continues(off int64) bool {
+	return s.age > 0 && off >= max(s.start, s.pos-reorder) && off <= s.pos+reorder
+}
+
+// add takes a read of [off, end) into the run.
+func (s *stream) add(off, end int64) {
+	s.hits++
+	s.pos = max(s.pos, end)
+	s.read = min(s.read+end-off, s.pos-s.start)
+	if span := s.pos - s.start; span > forget {
+		s.start += span / 2
+		s.read /= 2
+	}
+}
+
+// advice is what a read means for what should be fetched.
+type advice struct {
+	From, To int64 // bytes to fetch ahead of the read; none when equal
+	Part     int64 // in parts of this length
+	Jumped   bool  // a stream ended: what was fetched ahead for it may be cancelled
+}
+
+// partUnits is the length of a part in units.
+func (a advice) partUnits() int { return int(max(a.Part, partMin) / UnitSize) }
+
+// streams is the read-ahead state of one open file.
+type streams struct {
+	s     [streamsMax]stream
+	clock uint64
+	last  int // the stream of the last read
+}
+
+// next takes a read of [off, end) in a file of the given size, end > off, and says what to fetch ahead
+// if a window may be limit bytes wide. [streams.settle] must follow before the next call.
+func (t *streams) next(off, end, size, limit int64) advice {
+	t.clock++
+	i := t.find(off)
+	s := &t.s[i]
+	t.last = i
+	if !s.continues(off) {
+		jumped := s.window > 0
+		*s = stream{start: off, pos: end, read: end - off, age: t.clock}
+		return advice{Jumped: jumped}
+	}
+	s.age = t.clock
+	s.add(off, end)
+	if !s.dense() {
+		jumped := s.window > 0
+		*s = stream{start: off, pos: end, read: end - off, age: t.clock}
+		return advice{Jumped: jumped}
+	}
+	return s.extend(size, limit)
+}
+
+// extend widens the window once the run has come half-way through it.
+func (s *stream) extend(size, limit int64) advice {
+	if s.window == 0 {
+		s.window = windowMin
+	}
+	s.window = min(s.window, max(windowMin, limit))
+	if s.pos+s.window/2 < s.ahead {
+		return advice{}
+	}
+	from := max(s.ahead, s.pos)
+	to := min(unitEnd(s.pos+s.window)*UnitSize, size)
+	if from >= to {
+		return advice{}
+	}
+	return advice{From: from, To: to, Part: min(max(s.window/partsMax, partMin), partMax)}
+}
+
+// settle tells that everything up to done, of what the last advice named, is fetched or under way.
+func (t *streams) settle(a advice, done int64) {
+	if a.From == a.To {
+		return
+	}
+	s := &t.s[t.last]
+	s.ahead = max(s.ahead, done)
+	if done >= a.To {
+		s.window = min(2*s.window, windowMax)
+	}
+}
+
+// find gives the stream that a read at off continues, the nearest of several, or the one to replace.
+func (t *streams) find(off int64) int {
+	best, oldest := -1, 0
+	for i := range t.s {
+		s := &t.s[i]
+		if s.continues(off) && (best < 0 || distance(s.pos, off) < distance(t.s[best].pos, off)) {
+			best = i
+		}
+		if s.age < t.s[oldest].age {
+			oldest = i
+		}
+	}
+	if best >= 0 {
+		return best
+	}
+	return oldest
+}
+
+// wants tells whether any stream has [from, to) in its window.
+func (t *streams) wants(from, to int64) bool {
+	for i := range t.s {
+		s := &t.s[i]
+		if s.window > 0 && from < s.ahead && to > s.pos-reorder {
+			return true
+		}
+	}
+	return false
+}
+
+// active tells whether any stream looks ahead.
+func (t *streams) active() bool {
+	for i := range t.s {
+		if t.s[i].window > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func distance(a, b int64) int64 { return max(a-b, b-a) }
