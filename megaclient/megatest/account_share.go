@@ -52,7 +52,7 @@ func (a *Account) subtreeGrant(handle string, roots []shareRoot) []any {
 	for _, r := range roots {
 		handles = append(handles, r.handle)
 	}
-	all := append([]pick{a.pick(handle)}, a.list(handle)...)
+	all := a.subtree(handle)
 	for _, p := range all[1:] {
 		nodes = append(nodes, p.n.handle)
 	}
@@ -66,6 +66,15 @@ func (a *Account) subtreeGrant(handle string, roots []shareRoot) []any {
 		}
 	}
 	return []any{handles, nodes, flat}
+}
+
+// subtree picks a node and all below it, older versions too.
+func (a *Account) subtree(handle string) []pick {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	var all []pick
+	a.s.nodes[handle].walk(func(n *node) { all = append(all, a.pickLocked(n)) })
+	return all
 }
 
 // shareKeyFor returns the key of an own folder's share and makes one if there is none; fresh tells that.

@@ -81,14 +81,13 @@ func (s *Server) serveCS(a *answer, r *http.Request) {
 // once executes the batch unless the same one was executed before: then it returns that answer.
 func (s *Server) once(v viewer, r *http.Request, id string, body []byte) []byte {
 	if id == "" {
-		return s.execute(v, s.base(r), body, true)
+		reply, _ := s.execute(v, s.base(r), body)
+		return reply
 	}
 	for {
 		e, mine := s.replays.begin(whoAsks(v, r), id, body)
 		if mine {
-			reply := s.execute(v, s.base(r), body, true)
-			s.replays.end(e, reply)
-			return reply
+			return s.executeFor(e, v, s.base(r), body)
 		}
 		select {
 		case <-e.done:
@@ -100,6 +99,17 @@ func (s *Server) once(v viewer, r *http.Request, id string, body []byte) []byte 
 			return e.answer
 		}
 	}
+}
+
+// executeFor executes the batch that e stands for, and lets go of those who wait for its answer.
+func (s *Server) executeFor(e *replay, v viewer, base string, body []byte) []byte {
+	var kept []byte
+	defer func() { s.replays.end(e, kept) }()
+	reply, final := s.execute(v, base, body)
+	if final {
+		kept = reply
+	}
+	return reply
 }
 
 // whoAsks names the scope of a request id: the session, or the address before there is one.
@@ -182,13 +192,13 @@ func commandNames(body []byte) []string {
 	return names
 }
 
-// execute runs a batch and returns the answer's body. remote batches are counted and subject to faults;
-// those of Account are not.
-func (s *Server) execute(v viewer, base string, body []byte, remote bool) []byte {
+// execute runs a batch and returns the answer's body. It is final unless a command was told to try again.
+func (s *Server) execute(v viewer, base string, body []byte) (reply []byte, final bool) {
 	var cmds []json.RawMessage
 	if json.Unmarshal(body, &cmds) != nil || len(cmds) == 0 || len(cmds) > maxCommands {
-		return codeBody(eArgs)
+		return codeBody(eArgs), true
 	}
+	final = true
 	s.busy(v.session, 1)
 	defer s.busy(v.session, -1)
 	var out bytes.Buffer
@@ -198,13 +208,18 @@ func (s *Server) execute(v viewer, base string, body []byte, remote bool) []byte
 		} else {
 			out.WriteByte('[')
 		}
-		out.Write(s.command(v, base, raw, remote))
+		element := s.command(v, base, raw, true)
+		if e := string(element); e == "-3" || e == "-4" {
+			final = false
+		}
+		out.Write(element)
 	}
 	out.WriteByte(']')
-	return out.Bytes()
+	return out.Bytes(), final
 }
 
-// command runs one command and returns its element of the answer.
+// command runs one command and returns its element of the answer. Those from the network are counted and
+// subject to faults; those of Account are not.
 func (s *Server) command(v viewer, base string, raw json.RawMessage, remote bool) []byte {
 	var head struct {
 		A string          `json:"a"`

@@ -2,32 +2,31 @@ package megatest
 
 import (
 	"bufio"
+	"encoding/json"
 	"net/http"
 )
 
 // snapshot is the tree as one viewer sees it at one sequence number.
 type snapshot struct {
-	views []view
-	rest  []byte // the members behind f, from ok on
+	nodes, versions []view
+	rest            []byte // the members behind them, from ok on
 }
 
 // cmdFetch is f within a batch of several commands; alone it is streamed by serveTree.
 func cmdFetch(c *call) (any, code) {
 	snap := c.s.snapshotLocked(c.viewer)
-	b := []byte(`{"f":[`)
-	for i := range snap.views {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = snap.views[i].appendJSON(b)
-	}
-	return append(append(b, `],`...), snap.rest...), ok
+	b := appendViews([]byte(`{"f":`), snap.nodes)
+	b = appendViews(append(b, `,"f2":`...), snap.versions)
+	return append(append(b, ','), snap.rest...), ok
 }
 
 // serveTree answers a batch that holds nothing but f, node by node: the answer never stands in memory.
 func (s *Server) serveTree(a *answer, r *http.Request, v viewer, body []byte) {
-	raw := body[1:] // the one element of the array is good enough for faults and OnCommand
-	if c := s.faults.beforeCommand("f", raw); c != ok {
+	var cmds []json.RawMessage
+	_ = json.Unmarshal(body, &cmds) // it was read before
+	s.busy(v.session, 1)
+	defer s.busy(v.session, -1)
+	if c := s.faults.beforeCommand("f", cmds[0]); c != ok {
 		a.json([]byte("[" + string(codeBody(c)) + "]"))
 		return
 	}
@@ -44,44 +43,54 @@ func (s *Server) serveTree(a *answer, r *http.Request, v viewer, body []byte) {
 	}
 	a.startJSON(-1)
 	w := bufio.NewWriterSize(a, 64<<10)
-	_, _ = w.WriteString(`[{"f":[`)
-	var buf []byte
-	for i := range snap.views {
-		buf = buf[:0]
-		if i > 0 {
-			buf = append(buf, ',')
-		}
-		buf = snap.views[i].appendJSON(buf)
-		if _, err := w.Write(buf); err != nil {
-			return
-		}
-	}
-	_, _ = w.WriteString(`],`)
+	_, _ = w.WriteString(`[{"f":`)
+	streamViews(w, snap.nodes)
+	_, _ = w.WriteString(`,"f2":`)
+	streamViews(w, snap.versions)
+	_ = w.WriteByte(',')
 	_, _ = w.Write(snap.rest)
 	_, _ = w.WriteString(`]`)
 	_ = w.Flush()
 }
 
+// streamViews writes nodes as a JSON array, one at a time.
+func streamViews(w *bufio.Writer, views []view) {
+	buf := []byte{'['}
+	for i := range views {
+		buf = views[i].appendJSON(buf)
+		if i < len(views)-1 {
+			buf = append(buf, ',')
+		}
+		if _, err := w.Write(buf); err != nil {
+			return
+		}
+		buf = buf[:0]
+	}
+	_, _ = w.Write(append(buf, ']'))
+}
+
 // snapshotLocked takes a picture of all that v sees. It is the one command whose cost grows with the tree.
 func (s *Server) snapshotLocked(v viewer) snapshot {
-	var snap snapshot
+	var views []view
 	var rest map[string]any
 	if v.link != nil {
-		snap.views = v.subtree(v.link.node)
+		views = v.subtree(v.link.node)
 		rest = map[string]any{"ok": []any{}, "ok0": []any{}, "s": []any{}, "u": []any{}}
 	} else {
 		for _, r := range []*node{v.user.root, v.user.vault, v.user.rubbish} {
-			snap.views = append(snap.views, v.subtree(r)...)
+			views = append(views, v.subtree(r)...)
 		}
 		for n := range v.user.incoming {
 			if !v.visibleAbove(n) {
-				snap.views = append(snap.views, v.subtree(n)...)
+				views = append(views, v.subtree(n)...)
 			}
 		}
 		rest = s.relationsLocked(v.user)
 	}
 	b := mustJSON(rest)
 	b = b[1 : len(b)-1] // sn comes last
+	var snap snapshot
+	snap.nodes, snap.versions = s.splitVersions(views)
 	snap.rest = append(b, `,"sn":"`+formatSN(v.feed().seq())+`"}`...)
 	return snap
 }

@@ -93,9 +93,10 @@ func (p *putter) put(e *putNode) (*node, code) {
 		return nil, failure
 	}
 	n := &node{
-		handle: c.s.newHandleLocked(), owner: parent.owner, typ: e.T, ts: c.s.unix(), attr: e.A, fa: e.FA,
+		handle: c.s.newHandleLocked(), owner: parent.owner, typ: e.T, ts: c.s.unix(), attr: e.A,
 	}
 	n.keys = []nodeKey{{c.keyHolder(), e.K}}
+	n.fa, _ = c.s.addFileAttrs("", e.FA)
 	if e.T == fileNode {
 		if failure := c.fill(n, e); failure != ok {
 			return nil, failure
@@ -191,8 +192,12 @@ func (c *call) source(e *putNode) (*node, code) {
 	return nil, ok
 }
 
-// keptTokens is how many tokens stay good after a p used them.
-const keptTokens = 4096
+// keptTokens and keptTokenBytes bound how many tokens stay good after a p used them, and how much content
+// they may keep from being freed.
+const (
+	keptTokens     = 4096
+	keptTokenBytes = 64 << 20
+)
 
 // useTokenLocked notes that a node was made of u. Old used tokens are forgotten.
 func (s *Server) useTokenLocked(u *upload) {
@@ -202,9 +207,11 @@ func (s *Server) useTokenLocked(u *upload) {
 	u.used = true
 	delete(s.uploads, u.id)
 	s.usedTokens = append(s.usedTokens, u)
-	if len(s.usedTokens) > keptTokens {
+	s.usedTokenBytes += u.size
+	for len(s.usedTokens) > keptTokens || s.usedTokenBytes > keptTokenBytes && len(s.usedTokens) > 8 {
 		old := s.usedTokens[0]
 		s.usedTokens = s.usedTokens[1:]
+		s.usedTokenBytes -= old.size
 		if s.tokens[old.token] == old {
 			delete(s.tokens, old.token)
 			old.blob.release()

@@ -65,13 +65,14 @@ func (c *call) downloadable(h, ph string) (*node, code) {
 // newDownloadLocked makes a URL for b.
 func (s *Server) newDownloadLocked(b *blob) string {
 	now := s.opt.now()
-	if len(s.urls) > 10_000 {
+	if len(s.urls) > 2*s.urlsKept+1000 {
 		for id, u := range s.urls {
 			if now.After(u.expiry) {
 				delete(s.urls, id)
 				u.blob.release()
 			}
 		}
+		s.urlsKept = len(s.urls)
 	}
 	id := randomID(18)
 	b.refs++

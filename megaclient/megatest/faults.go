@@ -11,12 +11,13 @@ import (
 // Endpoint names a part of the server for faults on the level of HTTP.
 type Endpoint int
 
-// The parts of the server: commands, event polls, wait URLs, and content in both directions.
+// The parts of the server: commands, event polls, content in both directions, wait URLs.
 const (
 	API Endpoint = iota
 	Events
 	Uploads
 	Downloads
+	Waits
 )
 
 // Always as a count makes a fault stay until Clear.

@@ -102,21 +102,38 @@ func cmdPutFileAttr(c *call) (any, code) {
 	case c.viewer.access(n) < readWrite:
 		return nil, eAccess
 	}
-	for _, add := range strings.Split(a.FA, "/") {
-		typ, handle, found := strings.Cut(add, "*")
-		if !found {
-			return nil, eArgs
-		}
-		if _, known := c.s.fileAttr[handle]; !known {
-			return nil, eNoEnt
-		}
-		n.fa = mergeFileAttr(n.fa, typ, handle)
+	fa, failure := c.s.addFileAttrs(n.fa, a.FA)
+	if failure != ok {
+		return nil, failure
 	}
+	n.fa = fa
 	why := c.cause()
 	for r := range audienceOf(n) {
 		why.send(r.feed(), "fa", map[string]string{"n": n.handle, "fa": n.fa})
 	}
 	return n.fa, ok
+}
+
+// addFileAttrs adds what add lists (type*handle, joined by slashes) to a file attribute string, as far as
+// it is known; the code tells of the first that isn't.
+func (s *Server) addFileAttrs(fa, add string) (string, code) {
+	failure := ok
+	for _, entry := range strings.Split(add, "/") {
+		if entry == "" {
+			continue
+		}
+		typ, handle, found := strings.Cut(entry, "*")
+		_, known := s.fileAttr[handle]
+		switch {
+		case found && known:
+			fa = mergeFileAttr(fa, typ, handle)
+		case failure == ok && found:
+			failure = eNoEnt
+		case failure == ok:
+			failure = eArgs
+		}
+	}
+	return fa, failure
 }
 
 // mergeFileAttr puts an attribute into a file attribute string; the storage cluster is always 1.

@@ -1,6 +1,9 @@
 package megatest
 
-import "sync"
+import (
+	"encoding/json"
+	"sync"
+)
 
 // hold blocks commands of one name.
 type hold struct {
@@ -48,7 +51,7 @@ func (f *Faults) await(command string) {
 }
 
 // tell counts a command that has come and informs OnCommand.
-func (c *counters) tell(name string, raw []byte) {
+func (c *counters) tell(name string, raw json.RawMessage) {
 	c.count(func(n *Stats) { n.Commands[name]++ })
 	c.mu.Lock()
 	watch := c.watch

@@ -10,6 +10,7 @@ type view struct {
 	attr, fa    string
 	holder, key string // chosen entry of the key list
 	incoming    *incoming
+	version     bool
 	index       int // i, -1 for none
 }
 
@@ -23,7 +24,7 @@ type incoming struct {
 
 // look takes a picture of n as v sees it. Server.mu is held.
 func (v viewer) look(n *node) view {
-	p := view{n: n, attr: n.attr, fa: n.fa, index: -1}
+	p := view{n: n, attr: n.attr, fa: n.fa, version: n.isVersion(), index: -1}
 	if n.parent != nil {
 		p.parent = n.parent.handle
 	}

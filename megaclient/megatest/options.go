@@ -33,6 +33,7 @@ type options struct {
 	urlLifetime  time.Duration
 	waitTime     time.Duration
 	quota        int64
+	versionsInF  bool
 	now          func() time.Time
 }
 
@@ -82,6 +83,10 @@ func WithURLLifetime(d time.Duration) Option { return func(o *options) { o.urlLi
 
 // WithWaitTime sets how long a wait URL blocks when nothing happens (default 25 s).
 func WithWaitTime(d time.Duration) Option { return func(o *options) { o.waitTime = d } }
+
+// WithVersionsInF lists older versions of files among the other nodes (f), not apart (f2). megajs can't
+// stand that, but a client should.
+func WithVersionsInF() Option { return func(o *options) { o.versionsInF = true } }
 
 // WithClock replaces the clock that time stamps and lifetimes come from.
 func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }

@@ -54,15 +54,44 @@ func (c *cause) sendNodes(f *feed, views []view, tagged bool) {
 		return
 	}
 	b := c.head(f, "t", tagged)
-	b = append(b, `,"t":{"f":[`...)
+	nodes, versions := c.s.splitVersions(views)
+	b = append(b, `,"t":{"f":`...)
+	b = appendViews(b, nodes)
+	if len(versions) > 0 {
+		b = append(b, `,"f2":`...)
+		b = appendViews(b, versions)
+	}
+	b = append(b, '}')
+	c.end(f, b)
+}
+
+// appendViews appends nodes as a JSON array.
+func appendViews(b []byte, views []view) []byte {
+	b = append(b, '[')
 	for i := range views {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = views[i].appendJSON(b)
 	}
-	b = append(b, `]}`...)
-	c.end(f, b)
+	return append(b, ']')
+}
+
+// splitVersions takes older versions out of a list of nodes: they travel in f2, since megajs breaks
+// when it meets a node whose parent is a file.
+func (s *Server) splitVersions(views []view) (nodes, versions []view) {
+	if s.opt.versionsInF {
+		return views, nil
+	}
+	nodes = views[:0]
+	for i := range views {
+		if views[i].version {
+			versions = append(versions, views[i])
+		} else {
+			nodes = append(nodes, views[i])
+		}
+	}
+	return nodes, versions
 }
 
 // sendRemoval logs a d packet; move marks the first half of a move.

@@ -80,6 +80,9 @@ func waitKey(v viewer) string {
 // serveWait blocks until there are packets after the sn in the path, the session ends, or the wait
 // time is over; then it answers "0", or the code of an ended session.
 func (s *Server) serveWait(a *answer, r *http.Request, rest string) {
+	if s.faults.httpFault(a, Waits) {
+		return
+	}
 	key, sn, _ := strings.Cut(rest, "/")
 	if q := r.URL.Query().Get("sn"); q != "" {
 		sn = q

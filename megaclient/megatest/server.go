@@ -30,21 +30,24 @@ type Server struct {
 	served chan struct{}  // closed when the accept loop has ended
 
 	// mutable state
-	mu         sync.Mutex
-	users      map[string]*user    // by handle. GUARDED_BY(mu)
-	emails     map[string]*user    // GUARDED_BY(mu)
-	sessions   map[string]*session // by sid. GUARDED_BY(mu)
-	nodes      map[string]*node    // by handle. GUARDED_BY(mu)
-	gone       map[string]*user    // handles of deleted folders, with WithOrphansToBin. GUARDED_BY(mu)
-	links      map[string]*link    // by public handle. GUARDED_BY(mu)
-	uploads    map[string]*upload  // by id in the URL. GUARDED_BY(mu)
-	tokens     map[string]*upload  // complete ones, by token. GUARDED_BY(mu)
-	usedTokens []*upload           // oldest first. GUARDED_BY(mu)
-	urls       map[string]*dlURL   // download URLs. GUARDED_BY(mu)
-	fileAttr   map[string][]byte   // thumbnails, by handle. GUARDED_BY(mu)
-	fileURLs   map[string]faURL    // where thumbnails go. GUARDED_BY(mu)
-	replays    *replays            // answers by request id; locks for itself
-	closed     bool                // GUARDED_BY(mu)
+	mu             sync.Mutex
+	users          map[string]*user    // by handle. GUARDED_BY(mu)
+	emails         map[string]*user    // GUARDED_BY(mu)
+	sessions       map[string]*session // by sid. GUARDED_BY(mu)
+	nodes          map[string]*node    // by handle. GUARDED_BY(mu)
+	gone           map[string]*user    // handles of deleted folders, with WithOrphansToBin. GUARDED_BY(mu)
+	links          map[string]*link    // by public handle. GUARDED_BY(mu)
+	uploads        map[string]*upload  // by id in the URL. GUARDED_BY(mu)
+	tokens         map[string]*upload  // complete ones, by token. GUARDED_BY(mu)
+	urlsKept       int                 // after the last pruning. GUARDED_BY(mu)
+	uploadsKept    int                 // after the last pruning. GUARDED_BY(mu)
+	usedTokenBytes int64               // GUARDED_BY(mu)
+	usedTokens     []*upload           // oldest first. GUARDED_BY(mu)
+	urls           map[string]*dlURL   // download URLs. GUARDED_BY(mu)
+	fileAttr       map[string][]byte   // thumbnails, by handle. GUARDED_BY(mu)
+	fileURLs       map[string]faURL    // where thumbnails go. GUARDED_BY(mu)
+	replays        *replays            // answers by request id; locks for itself
+	closed         bool                // GUARDED_BY(mu)
 }
 
 // NewServer starts a server. It panics when it can't listen or can't use the folder of WithDir, as

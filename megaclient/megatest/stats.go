@@ -2,6 +2,7 @@ package megatest
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"sync"
 )
@@ -31,9 +32,9 @@ type Stats struct {
 // counters holds a server's Stats and wakes Await.
 type counters struct {
 	mu      sync.Mutex
-	stats   Stats                            // GUARDED_BY(mu)
-	changed chan struct{}                    // GUARDED_BY(mu)
-	watch   []func(name string, body []byte) // GUARDED_BY(mu)
+	stats   Stats                                     // GUARDED_BY(mu)
+	changed chan struct{}                             // GUARDED_BY(mu)
+	watch   []func(name string, body json.RawMessage) // GUARDED_BY(mu)
 }
 
 func newCounters() *counters {
@@ -67,6 +68,14 @@ func (c *counters) get() (st Stats, changed <-chan struct{}) {
 func (s *Server) Stats() Stats {
 	st, _ := s.stats.get()
 	return st
+}
+
+// OnCommand calls fn with every command that comes over the network, before it is held, failed or executed,
+// on the goroutine of its request. body is the command's JSON object. It can't be taken back.
+func (s *Server) OnCommand(fn func(name string, body json.RawMessage)) {
+	s.stats.mu.Lock()
+	defer s.stats.mu.Unlock()
+	s.stats.watch = append(s.stats.watch[:len(s.stats.watch):len(s.stats.watch)], fn)
 }
 
 // Await returns when cond is true of the server's numbers, with ctx's error if that ends first. cond is

@@ -35,6 +35,7 @@ type upload struct {
 
 // newUploadLocked registers an upload of size bytes.
 func (s *Server) newUploadLocked(size int64, binary bool) *upload {
+	s.pruneUploadsLocked()
 	chunks := megacrypto.ChunkCount(size)
 	u := &upload{
 		id: randomID(18), size: size, binary: binary, expiry: s.opt.now().Add(s.opt.urlLifetime),
@@ -42,6 +43,20 @@ func (s *Server) newUploadLocked(size int64, binary bool) *upload {
 	}
 	s.uploads[u.id] = u
 	return u
+}
+
+// pruneUploadsLocked forgets uploads that nobody finished, once there are many.
+func (s *Server) pruneUploadsLocked() {
+	if len(s.uploads) < 2*s.uploadsKept+1000 {
+		return
+	}
+	now := s.opt.now()
+	for id, u := range s.uploads {
+		if now.After(u.expiry) {
+			delete(s.uploads, id)
+		}
+	}
+	s.uploadsKept = len(s.uploads)
 }
 
 // cmdUploadURL is u: an address for so many bytes.

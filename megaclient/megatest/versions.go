@@ -38,10 +38,17 @@ func (p *putter) place(n, parent *node, ov string) code {
 		}
 	}
 	if p.keepVersion(n.owner) {
+		before := audienceOf(old)
 		old.detach()
 		n.attach(parent)
 		old.attach(n)
 		p.changed = append(p.changed, old)
+		for r := range audienceOf(old) {
+			delete(before, r)
+		}
+		if len(before) > 0 { // it lay in a share that the new one isn't in
+			p.removed = append(p.removed, removal{old.handle, before})
+		}
 		return ok
 	}
 	p.replace(n, old, parent)
