@@ -1,0 +1,119 @@
+package megaclient_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megatest"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLogin(t *testing.T) {
+	for name, opts := range map[string][]megatest.AccountOption{
+		"version 2": nil,
+		"version 1": {megatest.V1()},
+		"modern":    {megatest.WithAccountKeys()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, a := newWorld(t, append(opts, megatest.Named("Somebody"), megatest.Quota(1000))...)
+			c, err := megaclient.Login(t.Context(), megaclient.Config{APIURL: s.URL() + "/"}, " User@Example.COM ", password, "")
+			require.NoError(t, err)
+			defer c.Close()
+			require.Equal(t, a.MasterKey(), c.Session().MasterKey)
+			require.Equal(t, megaclient.UserHandle(a.Handle), c.Session().User)
+			account, err := c.Account(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, megaclient.Account{User: megaclient.UserHandle(a.Handle), Email: "user@example.com", Name: "Somebody"}, account)
+			quota, err := c.Quota(t.Context())
+			require.NoError(t, err)
+			require.EqualValues(t, 1000, quota.Total)
+			require.Zero(t, quota.Used)
+		})
+	}
+}
+
+func TestLoginWithForeignLetters(t *testing.T) {
+	s := megatest.NewServer()
+	defer s.Close()
+	for _, opts := range [][]megatest.AccountOption{nil, {megatest.V1()}} {
+		a := s.AddAccount([]string{"two@example.com", "one@example.com"}[len(opts)], "pässwörd ☃", opts...)
+		c, err := megaclient.Login(t.Context(), megaclient.Config{APIURL: s.URL()}, a.Email, "pässwörd ☃", "")
+		require.NoError(t, err)
+		c.Close()
+	}
+}
+
+func TestLoginRefused(t *testing.T) {
+	s, a := newWorld(t)
+	s.AddAccount("mfa@example.com", password, megatest.MFA("123456"))
+	for name, test := range map[string]struct {
+		email, password, code string
+		want                  error
+	}{
+		"wrong password": {"user@example.com", "wrong", "", megaclient.ErrBadLogin},
+		"no account":     {"nobody@example.com", password, "", megaclient.ErrBadLogin},
+		"no code":        {"mfa@example.com", password, "", megaclient.ErrMFARequired},
+		"wrong code":     {"mfa@example.com", password, "654321", megaclient.ErrMFAWrong},
+		"right code":     {"mfa@example.com", password, " 123456 ", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := megaclient.Login(t.Context(), megaclient.Config{APIURL: s.URL()}, test.email, test.password, test.code)
+			require.ErrorIs(t, err, test.want)
+			if err == nil {
+				c.Close()
+			}
+		})
+	}
+	a.Block(200)
+	_, err := megaclient.Login(t.Context(), megaclient.Config{APIURL: s.URL()}, a.Email, password, "")
+	require.ErrorIs(t, err, megaclient.EBLOCKED)
+}
+
+func TestBlockedWhileLoggedIn(t *testing.T) {
+	s, a := newWorld(t)
+	c := login(t, s, a)
+	a.Block(300)
+	_, err := c.Account(t.Context())
+	var blocked *megaclient.BlockedError
+	require.ErrorAs(t, err, &blocked)
+	require.Equal(t, 300, blocked.Reason)
+}
+
+func TestResumeAndLogout(t *testing.T) {
+	s, a := newWorld(t)
+	first := login(t, s, a)
+	stored, err := json.Marshal(first.Session())
+	require.NoError(t, err)
+	first.Close()
+	var session megaclient.Session
+	require.NoError(t, json.Unmarshal(stored, &session))
+	require.Equal(t, first.Session(), session)
+
+	c, err := megaclient.Resume(megaclient.Config{APIURL: s.URL()}, session)
+	require.NoError(t, err)
+	_, err = c.Account(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, c.Logout(t.Context()))
+	require.Empty(t, a.Sessions(), "ended on the server too")
+
+	c, err = megaclient.Resume(megaclient.Config{APIURL: s.URL()}, session)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Account(t.Context())
+	require.ErrorIs(t, err, megaclient.ESID)
+	require.ErrorContains(t, err, "log in again")
+	require.NoError(t, c.Logout(t.Context()), "already ended")
+}
+
+func TestLoginThroughHashcashAndStorms(t *testing.T) {
+	s, a := newWorld(t)
+	s.Faults().DemandHashcash(255, 2)
+	s.Faults().FailBatch("us0", -3, 5)
+	s.Faults().FailBatch("us", -4, 2)
+	s.Faults().DropBefore("us0", 1)
+	s.Faults().DropAfter("us", 1)
+	login(t, s, a)
+	require.Len(t, a.Sessions(), 1, "the lost answer was replayed")
+}
