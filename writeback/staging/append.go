@@ -62,7 +62,7 @@ func (s *Store) appendBatch(o Owner, off int64, p []byte) ([]Extent, error) {
 	}
 	f, _, err := seg.openFile()
 	if err == nil {
-		if _, err = f.WriteAt(buf.b, pos); err != nil {
+		if _, err = s.write(f, buf.b, pos); err != nil {
 			giveBack(f, pos, int64(size))
 		}
 	}

@@ -19,7 +19,9 @@ import (
 // store.
 //
 // What is damaged is skipped; at the end its *CorruptErrors (and *NewerErrors)
-// come back joined. An error of fn ends it at once and is returned as it is.
+// come back joined. Where only a record's owner is damaged, its bytes come with
+// the inode's number alone. An error of fn ends it at once and is returned as
+// it is.
 func Salvage(dir string, key [32]byte, fn func(o Owner, off int64, data []byte) error) error {
 	found, err := listSegments(dir)
 	if err != nil {
@@ -46,6 +48,8 @@ func Salvage(dir string, key [32]byte, fn func(o Owner, off int64, data []byte) 
 		o, off, data, err := r.read(rec)
 		if err != nil {
 			damage = append(damage, corruptAt(err, Extent{Seg: rec.seg, Pos: rec.pos}))
+		}
+		if data == nil {
 			continue
 		}
 		if err := fn(o, off, data); err != nil {
@@ -95,7 +99,8 @@ func (r *salvageReader) close() {
 	}
 }
 
-// read reads one record; data is valid until the next call.
+// read reads one record; data is valid until the next call. There may be data
+// beside an error, when only the owner is damaged.
 func (r *salvageReader) read(rec salvaged) (o Owner, off int64, data []byte, err error) {
 	g := r.segments[rec.seg]
 	if r.file == nil || r.seg != rec.seg {
@@ -113,10 +118,8 @@ func (r *salvageReader) read(rec salvaged) (o Owner, off int64, data []byte, err
 	if r.data, err = openData(r.data[:0], raw.b, g.gcm, &raw.nonce, rec.pos, h); err != nil {
 		return Owner{}, 0, nil, err
 	}
-	// Bytes without their owner's path are better than none.
-	o, ownerErr := openOwner(raw.b, g.gcm, &raw.nonce, rec.pos, h)
-	if ownerErr != nil {
+	if o, err = openOwner(raw.b, g.gcm, &raw.nonce, rec.pos, h); err != nil {
 		o = Owner{Ino: h.ino}
 	}
-	return o, h.off, r.data, nil
+	return o, h.off, r.data, err
 }

@@ -41,13 +41,14 @@ type Options struct {
 //
 // LOCK ORDER: appendMu, then mu, then a segment's fileMu. In other words: who
 // holds mu may open and close files but never reserves space, and nothing is
-// called back, sealed, synced or waited for under mu. syncMu is never held
-// with another.
+// called back, sealed, synced or waited for under mu. syncMu may be taken under
+// appendMu, and nothing is taken under it.
 type Store struct {
 	// Dependencies.
 	log     logrus.FieldLogger
 	barrier func() error
-	fsync   func(*os.File) error // fdatasync; tests break it
+	fsync   func(*os.File) error                               // fdatasync; tests break it
+	write   func(f *os.File, p []byte, off int64) (int, error) // pwrite; tests break it
 
 	// Constant data.
 	dir       string
@@ -102,7 +103,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("making the staging folder: %w", err)
 	}
 	s := &Store{
-		log: o.Log, barrier: o.Barrier, fsync: fdatasync,
+		log: o.Log, barrier: o.Barrier, fsync: fdatasync, write: (*os.File).WriteAt,
 		dir: o.Dir, wrap: newWrapper(o.Key),
 		limit:     min(max(o.SegmentSize, minSegmentSize), maxSegmentSize),
 		openLimit: defaultOpenFiles,
@@ -139,7 +140,7 @@ func (s *Store) load() error {
 	return nil
 }
 
-// roll makes a new current segment. The number is above all others and
+// rollLocked makes a new current segment. The number is above all others and
 // doesn't come back in a later run, since extents with it may still be
 // somewhere.
 func (s *Store) rollLocked() error {
@@ -154,15 +155,29 @@ func (s *Store) rollLocked() error {
 	s.lastSeg = id
 	old := s.current
 	s.current = seg
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if !s.enrol(seg, old) {
 		s.current = nil
 		seg.discard()
 		return ErrClosed
 	}
+	if old != nil {
+		// It is full: let the disk begin now, not at the next Sync. Nobody
+		// waits here; what fails is tried again by the next round.
+		s.joinRound(false)
+	}
+	return nil
+}
+
+// enrol puts a new current segment in the place of the old one, which may be
+// nil; not in a closed store.
+func (s *Store) enrol(seg, old *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
 	seg.current = true
-	s.segments[id] = seg
+	s.segments[seg.id] = seg
 	s.dirDirty = true
 	s.open++
 	if old != nil {
@@ -170,7 +185,7 @@ func (s *Store) rollLocked() error {
 		s.reapLocked(old)
 	}
 	s.closeIdleLocked()
-	return nil
+	return true
 }
 
 // Close syncs, ends the store's goroutines and closes the files. Calls that

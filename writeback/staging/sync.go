@@ -139,7 +139,7 @@ func (s *Store) rewriteSuspect(seg *segment, f *os.File) error {
 		if err == nil {
 			_, err = openData(nil, raw.b, seg.gcm, &raw.nonce, pos, h)
 			if err == nil {
-				_, err = f.WriteAt(raw.b, pos)
+				_, err = s.write(f, raw.b, pos)
 			}
 			putBuffer(raw)
 		}
