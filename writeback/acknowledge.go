@@ -1,0 +1,454 @@
+package writeback
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// outcome is what became of one command.
+type outcome struct {
+	done bool             // it was executed
+	err  error            // it was refused
+	node *megaclient.Node // of creations, from the answer
+}
+
+// acknowledge applies the answer of the batch in flight. ErrUncertain: the
+// answer doesn't say what became of a creation.
+func (e *Engine) acknowledge(ctx context.Context, results []megaclient.Result) error {
+	f := e.currentFlight()
+	if f == nil {
+		return nil
+	}
+	if len(results) != len(f.Items) {
+		return fmt.Errorf("%d results for %d commands: %w", len(results), len(f.Items), megaclient.ErrUncertain)
+	}
+	outcomes := make([]outcome, len(results))
+	for i, r := range results {
+		it := &f.Items[i]
+		o := outcome{done: r.Err == nil, err: r.Err}
+		if o.err == nil && len(r.NodeErrs) > 0 {
+			o.done, o.err = false, r.NodeErrs[0]
+		}
+		if errors.Is(o.err, megaclient.ErrUncertain) {
+			return o.err
+		}
+		if it.removes() && errors.Is(o.err, megaclient.ENOENT) {
+			o = outcome{done: true} // gone already
+		}
+		if len(it.Key) > 0 && o.done {
+			if o.node = nodeByKey(r.Nodes, it.Key); o.node == nil {
+				return fmt.Errorf("an answer without the node: %w", megaclient.ErrUncertain)
+			}
+		}
+		outcomes[i] = o
+	}
+	return e.settleBatch(ctx, f, outcomes)
+}
+
+func (e *Engine) currentFlight() *flight {
+	e.writeMu.Lock()
+	defer e.writeMu.Unlock()
+	return e.flight
+}
+
+func nodeByKey(nodes []*megaclient.Node, key []byte) *megaclient.Node {
+	for _, n := range nodes {
+		if bytes.Equal(n.Key, key) {
+			return n
+		}
+	}
+	return nil
+}
+
+// removes tells whether the item takes something away.
+func (it *item) removes() bool { return it.Kind == itemTrash || it.Kind == itemDelete }
+
+// settleBatch applies the outcomes and ends the flight, in one transaction.
+func (e *Engine) settleBatch(ctx context.Context, f *flight, outcomes []outcome) error {
+	for i, it := range f.Items {
+		if it.removes() && outcomes[i].done {
+			if err := e.forgetBelow(ctx, it); err != nil {
+				return err
+			}
+		}
+	}
+	states, unlock, err := e.lockFiles(f)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = e.update(ctx, func(c *change) error {
+		for i := range f.Items {
+			// The event loop may have marked items since: f.Items is its to change.
+			it := f.Items[i]
+			if err := c.settleItem(f, i, it, outcomes[i], states[it.Ino]); err != nil {
+				return fmt.Errorf("applying an answer: %w", err)
+			}
+		}
+		c.after = append(c.after, func() {
+			e.flight = nil
+			e.setKeys(f.Items, false)
+			e.ownTags(-1, f.Batch.Tags...)
+			e.queue.setSending(f.list(), false)
+		})
+		return c.b.Delete(stringKey(rowBatch, f.Batch.ID))
+	})
+	failpoint("acknowledged")
+	return err
+}
+
+// lockFiles pins and locks the state of every file in the batch, in the order
+// of their numbers.
+func (e *Engine) lockFiles(f *flight) (map[tree.Ino]*fileState, func(), error) {
+	states := map[tree.Ino]*fileState{}
+	var order []tree.Ino
+	for _, it := range f.Items {
+		if it.Kind == itemFile && states[it.Ino] == nil {
+			st, err := e.pinEvenClosed(it.Ino)
+			if err != nil && !errors.Is(err, tree.ErrStale) && !errors.Is(err, tree.ErrNotFound) {
+				for _, ino := range order {
+					e.unpin(states[ino])
+				}
+				return nil, nil, err
+			}
+			if st != nil {
+				states[it.Ino] = st
+				order = append(order, it.Ino)
+			}
+		}
+	}
+	slices.Sort(order)
+	for _, ino := range order {
+		states[ino].mu.Lock()
+	}
+	return states, func() {
+		for _, ino := range order {
+			states[ino].mu.Unlock()
+		}
+		for _, ino := range order {
+			e.unpin(states[ino])
+		}
+	}, nil
+}
+
+// settleItem applies one outcome.
+func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState) error {
+	if !o.done {
+		if o.err == nil || (it.Kind == itemAttrs && c.partOfTrash(f, i)) {
+			return nil
+		}
+		if it.Kind == itemFile && errors.Is(o.err, megaclient.ENOENT) {
+			// The storage lost the upload, or the folder went: the bytes are
+			// sent again, under the same key since they are the same.
+			c.resetUpload(it.Ino)
+		}
+		return c.refuse(it.Ino, o.err, false)
+	}
+	in, err := c.Get(it.Ino)
+	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tag := f.Batch.Tags[i]
+	switch it.Kind {
+	case itemFolder, itemFile:
+		return c.settleCreation(in, it, o.node, tag, st)
+	case itemAttrs:
+		return c.settleAttrs(in, it, tag)
+	case itemMove:
+		return c.settleMove(in, it, tag)
+	default:
+		return c.settleRemoval(in, it, tag)
+	}
+}
+
+// partOfTrash tells whether the attributes only accompany a move to the bin.
+func (c *change) partOfTrash(f *flight, i int) bool {
+	return i+1 < len(f.Items) && f.Items[i+1].Kind == itemTrash && f.Items[i+1].Ino == f.Items[i].Ino
+}
+
+// settleCreation: the node exists. node is nil when only its traces were found.
+func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, tag string, st *fileState) error {
+	made := c.madeCloud(in, it, node)
+	if in.Cloud == nil || in.Cloud.Handle == it.Handle {
+		if it.Over != 0 {
+			if err := c.letGo(it); err != nil {
+				return err
+			}
+		}
+		if err := c.SetCloud(it.Ino, made); err != nil {
+			return err
+		}
+	} else if it.Over != 0 {
+		if err := c.letGo(it); err != nil {
+			return err
+		}
+	}
+	if !it.Echoed {
+		if err := c.addEcho(made.Handle, tag, fieldPlace, fieldAttrs); err != nil {
+			return err
+		}
+	}
+	in, err := c.Get(it.Ino)
+	if err != nil {
+		return err
+	}
+	in.Pending &^= tree.PendingCreate
+	if it.Kind == itemFile {
+		if err := c.settleContent(&in, it, made, st); err != nil {
+			return err
+		}
+	}
+	if in.Parent != it.LocalParent || in.Name != it.LocalName || c.inBin(in.Cloud) {
+		in.Pending |= tree.PendingPlace
+	}
+	if it.Kind == itemFile && unixSeconds(in.Mtime) != unixSeconds(it.Mtime) {
+		in.Pending |= tree.PendingAttrs
+	}
+	return c.finish(in, it)
+}
+
+// madeCloud gives the shadow of a creation, from the answer or from what the
+// events left.
+func (c *change) madeCloud(in tree.Inode, it item, node *megaclient.Node) *tree.Cloud {
+	if node != nil {
+		return cloudOf(node)
+	}
+	if in.Cloud != nil && bytes.Equal(in.Cloud.Key, it.Key) {
+		return in.Cloud.Clone()
+	}
+	made := &tree.Cloud{Handle: it.Found, Parent: it.Parent, Name: it.Name, Key: it.Key, Attrs: it.Attrs,
+		Type: megaclient.FolderNode, Access: megaclient.AccessOwner}
+	if it.Kind == itemFile {
+		made.Type = megaclient.FileNode
+		if g := c.e.queue.generation(it.Ino); g != nil {
+			made.Size = g.State.Size
+		}
+	}
+	return made
+}
+
+// letGo ends the inode whose node became an older version of the new file's.
+func (c *change) letGo(it item) error {
+	over, err := c.Get(it.Over)
+	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+		return c.settle(it.Over)
+	}
+	if err != nil {
+		return err
+	}
+	if over.Cloud != nil && over.Cloud.Handle != it.Handle {
+		return nil // somebody else's version came: the removal is undone by the planner
+	}
+	return c.release(over)
+}
+
+// release ends a removed inode that has nothing to do with the cloud any more.
+func (c *change) release(in tree.Inode) error {
+	if in.Cloud != nil {
+		if err := c.SetCloud(in.Ino, nil); err != nil {
+			return err
+		}
+	}
+	in, err := c.Get(in.Ino)
+	if err != nil {
+		return err
+	}
+	in.Pending = 0
+	if err := c.Put(&in); err != nil {
+		return err
+	}
+	return c.retire(in.Ino)
+}
+
+// settleContent: the generation is the file's base now.
+func (c *change) settleContent(in *tree.Inode, it item, made *tree.Cloud, st *fileState) error {
+	g := c.e.queue.generation(it.Ino)
+	if g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
+		return nil
+	}
+	in.Base = tree.Base{Handle: made.Handle, Key: it.Key, Size: g.State.Size, Limit: min(g.limit, g.State.Size)}
+	ent, _, err := c.entry(it.Ino)
+	if err != nil {
+		return err
+	}
+	in.Pending &^= tree.PendingContent
+	if ent.Content != it.Content && !in.Removed {
+		in.Pending |= tree.PendingContent
+	}
+	if st != nil {
+		if err := c.uncover(st, g, in); err != nil {
+			return err
+		}
+	}
+	return c.dropGeneration(it.Ino)
+}
+
+// uncover takes the uploaded extents out of the file's map.
+func (c *change) uncover(st *fileState, g *generation, in *tree.Inode) error {
+	dropped := st.m.Remove(g.m.Extents())
+	c.undo = append(c.undo, func() { st.m.Insert(dropped...) })
+	regions := st.m.DirtyRegions()
+	regions = regions[:min(len(regions), rowsAtOnce)]
+	for _, id := range regions {
+		if err := c.putRegion(rowExtents, st.ino, id, st.m.Region(id)); err != nil {
+			return err
+		}
+	}
+	base, pending := in.Base, in.Pending
+	c.after = append(c.after, func() {
+		st.m.ClearRegions(regions)
+		if len(st.m.DirtyRegions()) > 0 || st.dirty {
+			st.garbage = append(st.garbage, dropped...)
+			st.dirty = true
+		} else {
+			c.e.staging.Release(dropped...)
+		}
+		st.base, st.gen = base, nil
+		st.marked = pending.Has(tree.PendingContent)
+		st.owner.Base = string(base.Handle)
+	})
+	return nil
+}
+
+// settleAttrs: the cloud has the attributes that were sent.
+func (c *change) settleAttrs(in tree.Inode, it item, tag string) error {
+	if in.Cloud == nil || in.Cloud.Handle != it.Handle {
+		return nil // a newer version took its place
+	}
+	if !it.Echoed {
+		shadow := in.Cloud.Clone()
+		shadow.Attrs = it.Attrs
+		shadow.Name, _ = it.Attrs.String("n")
+		if err := c.SetCloud(it.Ino, shadow); err != nil {
+			return err
+		}
+		if err := c.addEcho(it.Handle, tag, fieldAttrs); err != nil {
+			return err
+		}
+	}
+	return c.settlePlace(it)
+}
+
+// settleMove: the node is in the folder that was sent.
+func (c *change) settleMove(in tree.Inode, it item, tag string) error {
+	if in.Cloud == nil || in.Cloud.Handle != it.Handle {
+		return nil
+	}
+	if !it.Echoed {
+		shadow := in.Cloud.Clone()
+		shadow.Parent = it.Parent
+		if err := c.SetCloud(it.Ino, shadow); err != nil {
+			return err
+		}
+		if err := c.addEcho(it.Handle, tag, fieldPlace); err != nil {
+			return err
+		}
+	}
+	return c.settlePlace(it)
+}
+
+// settlePlace clears what no longer differs after a name or place was sent.
+func (c *change) settlePlace(it item) error {
+	in, err := c.Get(it.Ino)
+	if err != nil {
+		return err
+	}
+	if in.Removed {
+		return nil
+	}
+	follow := false
+	if in.Pending.Has(tree.PendingPlace) {
+		differs, err := c.placeDiffers(&in)
+		if err != nil {
+			return err
+		}
+		unchanged := in.Parent == it.LocalParent && in.Name == it.LocalName
+		// Another client was faster after us: its name or place is newer.
+		follow = it.Echoed && differs && unchanged && c.overtaken(&in, it)
+		if !differs || follow {
+			in.Pending &^= tree.PendingPlace
+		}
+	}
+	if in.Pending.Has(tree.PendingAttrs) && unixSeconds(in.Mtime) == unixSeconds(it.Mtime) {
+		in.Pending &^= tree.PendingAttrs
+	}
+	if err := c.finish(in, it); err != nil || !follow {
+		return err
+	}
+	return c.ApplyNode(nodeOf(in.Cloud), "")
+}
+
+// overtaken tells whether the shadow's field isn't what was sent.
+func (c *change) overtaken(in *tree.Inode, it item) bool {
+	if it.Kind == itemMove {
+		return in.Cloud.Parent != it.Parent
+	}
+	return in.Cloud.Name != it.Name
+}
+
+// placeDiffers compares the local place with the shadow's.
+func (c *change) placeDiffers(in *tree.Inode) (bool, error) {
+	parent, err := c.Get(in.Parent)
+	if err != nil {
+		return true, err
+	}
+	return parent.Cloud == nil || parent.Cloud.Handle != in.Cloud.Parent || in.RawName() != in.Cloud.Name, nil
+}
+
+// settleRemoval: the node is in the bin, or gone.
+func (c *change) settleRemoval(in tree.Inode, it item, tag string) error {
+	if in.Cloud != nil && in.Cloud.Handle != it.Handle {
+		return nil
+	}
+	if !it.Echoed {
+		fields := []field{fieldPlace}
+		if it.Kind == itemDelete {
+			fields = []field{fieldGone}
+		}
+		if err := c.addEcho(it.Handle, tag, fields...); err != nil {
+			return err
+		}
+	}
+	if !in.Removed {
+		return nil
+	}
+	return c.release(in)
+}
+
+// finish writes the row and drops or renews the journal row.
+func (c *change) finish(in tree.Inode, it item) error {
+	if in.Removed {
+		in.Pending = tree.PendingRemove
+	}
+	if err := c.Put(&in); err != nil {
+		return err
+	}
+	ent, ok, err := c.entry(in.Ino)
+	if err != nil || !ok {
+		return err
+	}
+	if in.Pending == 0 {
+		return c.settle(in.Ino)
+	}
+	if ent.RemovedAs == it.Handle && in.Removed && in.Cloud != nil {
+		ent.RemovedAs = in.Cloud.Handle // the version that was sent is the one removed
+	}
+	ent.Since = ent.Last
+	ent.Reason, ent.Code, ent.Attempts, ent.Retry = "", 0, 0, 0
+	return c.putEntry(in.Ino, ent)
+}
+
+// inBin tells whether the server put the node into the bin.
+func (c *change) inBin(cloud *tree.Cloud) bool {
+	bin, err := c.Get(tree.BinIno)
+	return err == nil && cloud != nil && bin.Cloud != nil && cloud.Parent == bin.Cloud.Handle
+}

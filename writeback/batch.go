@@ -1,0 +1,339 @@
+package writeback
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+	"megadisk/writeback/tree"
+)
+
+// flight is the batch that was sent (or is about to be) and has no answer yet.
+type flight struct {
+	batchRow
+	inos map[tree.Ino]bool
+	tags map[string]int // tag: index of its item
+}
+
+func newFlight(row batchRow) *flight {
+	f := &flight{batchRow: row, inos: map[tree.Ino]bool{}, tags: map[string]int{}}
+	for i, it := range row.Items {
+		f.inos[it.Ino] = true
+		if it.Over != 0 {
+			f.inos[it.Over] = true
+		}
+		f.tags[row.Batch.Tags[i]] = i
+	}
+	return f
+}
+
+func (f *flight) list() []tree.Ino {
+	all := make([]tree.Ino, 0, len(f.inos))
+	for ino := range f.inos {
+		all = append(all, ino)
+	}
+	return all
+}
+
+// batchBuilder turns tasks into commands, inside one transaction.
+type batchBuilder struct {
+	c     *change
+	bin   megaclient.Handle
+	ops   []megaclient.Op
+	items []item
+	gens  []*generation
+	busy  map[tree.Ino]bool // replaced by a file of this batch
+}
+
+// buildBatch decides what local steps need no command, and stores the batch of
+// the others before anything is sent. Nil: nothing is to be sent.
+func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) {
+	commands, err := e.localSteps(ctx, tasks)
+	if err != nil || len(commands) == 0 {
+		return nil, err
+	}
+	if err := e.storeSpread(ctx, commands); err != nil {
+		return nil, err
+	}
+	var f *flight
+	err = e.update(ctx, func(c *change) error {
+		if e.flight != nil {
+			return nil // its fate isn't known yet
+		}
+		b := &batchBuilder{c: c, busy: map[tree.Ino]bool{}}
+		if bin, err := c.Get(tree.BinIno); err == nil && bin.Cloud != nil {
+			b.bin = bin.Cloud.Handle
+		}
+		for _, t := range commands {
+			if len(b.ops) >= e.opts.BatchMax {
+				break
+			}
+			if err := b.add(t); err != nil {
+				return err
+			}
+		}
+		if len(b.ops) == 0 {
+			return nil
+		}
+		f, err = b.store()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		e.queue.setSending(f.list(), true)
+	}
+	return f, nil
+}
+
+// store writes the batch's row, and those of the generations in it.
+func (b *batchBuilder) store() (*flight, error) {
+	e := b.c.e
+	batch, err := e.client.Prepare(b.ops...)
+	if err != nil {
+		return nil, fmt.Errorf("encoding commands: %w", err)
+	}
+	f := newFlight(batchRow{Batch: *batch, Items: b.items})
+	if err := putRow(b.c.b, stringKey(rowBatch, batch.ID), f.batchRow); err != nil {
+		return nil, err
+	}
+	for _, g := range b.gens {
+		if err := b.c.putLimit(g); err != nil {
+			return nil, err
+		}
+		if err := b.c.putGeneration(g); err != nil {
+			return nil, err
+		}
+	}
+	b.c.after = append(b.c.after, func() {
+		for _, g := range b.gens {
+			g.stored = true
+		}
+		e.flight = f
+		e.setKeys(f.Items, true)
+		e.ownTags(1, f.Batch.Tags...)
+	})
+	return f, nil
+}
+
+// storeSpread stores large generations, which don't fit the batch's own
+// transaction.
+func (e *Engine) storeSpread(ctx context.Context, tasks []task) error {
+	for _, t := range tasks {
+		g := e.queue.generation(t.ino)
+		if t.step == stepFile && g != nil && g.Spread && !g.stored {
+			if err := e.storeGeneration(ctx, g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// add makes the command of one task, if the task still makes sense.
+func (b *batchBuilder) add(t task) error {
+	in, err := b.c.Get(t.ino)
+	if err != nil || in.Parent != t.parent || in.Name != t.name || b.busy[t.ino] {
+		return nil
+	}
+	ent, ok, err := b.c.entry(t.ino)
+	if err != nil || !ok {
+		return err
+	}
+	it := item{Ino: t.ino, Parent: t.target, Name: in.RawName(),
+		LocalParent: in.Parent, LocalName: in.Name, Mtime: in.Mtime}
+	switch t.step {
+	case stepFolder:
+		return b.addFolder(&in, ent, it)
+	case stepFile:
+		return b.addFile(&in, t, it)
+	case stepAttrs:
+		return b.addAttrs(&in, it)
+	case stepMove:
+		return b.addMove(&in, it)
+	case stepTrash:
+		return b.addTrash(&in, it)
+	case stepDelete:
+		return b.addDelete(&in, it)
+	}
+	return nil
+}
+
+func (b *batchBuilder) push(op megaclient.Op, it item) {
+	b.ops = append(b.ops, op)
+	b.items = append(b.items, it)
+}
+
+// parentStands tells whether the folder that something is to be put into is
+// still there.
+func (b *batchBuilder) parentStands(ino tree.Ino, h megaclient.Handle) bool {
+	p, err := b.c.Get(ino)
+	return err == nil && !p.Removed && p.Cloud != nil && p.Cloud.Handle == h
+}
+
+func (b *batchBuilder) addFolder(in *tree.Inode, ent entry, it item) error {
+	if in.Removed || in.Cloud != nil || len(ent.Key) == 0 || !b.parentStands(in.Parent, it.Parent) {
+		return nil
+	}
+	shares, err := b.c.SharesOf(in.Parent)
+	if err != nil {
+		return err
+	}
+	it.Kind, it.Key, it.Attrs = itemFolder, ent.Key, megacrypto.Attributes{}
+	it.Attrs.SetString("n", it.Name)
+	b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{{
+		Type: megaclient.FolderNode, Key: it.Key, Attrs: it.Attrs,
+	}}}, it)
+	return nil
+}
+
+func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
+	g := b.c.e.queue.generation(t.ino)
+	if in.Removed || g == nil || !g.uploaded || !b.parentStands(in.Parent, it.Parent) {
+		return nil
+	}
+	old := in.Cloud
+	if old == nil && t.over != 0 {
+		over, err := b.c.Get(t.over)
+		ent, ok, eerr := b.c.entry(t.over)
+		if eerr != nil {
+			return eerr
+		}
+		if err != nil || !ok || over.Cloud == nil || !over.Removed || over.Cloud.Handle != ent.RemovedAs || b.busy[t.over] {
+			return nil
+		}
+		old, it.Over = over.Cloud, t.over
+	} else if old != nil && old.Handle != in.Base.Handle {
+		return nil
+	}
+	shares, err := b.c.SharesOf(in.Parent)
+	if err != nil {
+		return err
+	}
+	it.Kind, it.Key, it.Content, it.Attrs = itemFile, g.State.Key.Pack(), g.Content, fileAttrs(old, it, g)
+	node := megaclient.NewNode{Token: g.State.Token, Type: megaclient.FileNode, Key: it.Key, Attrs: it.Attrs}
+	if old != nil {
+		it.Handle, node.Replaces = old.Handle, old.Handle
+	}
+	b.gens = append(b.gens, g)
+	b.busy[t.ino], b.busy[it.Over] = true, true
+	b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{node}}, it)
+	return nil
+}
+
+// fileAttrs makes the attributes of a new version: name and fingerprint are
+// ours, everything that we don't know is kept from the version replaced.
+func fileAttrs(old *tree.Cloud, it item, g *generation) megacrypto.Attributes {
+	attrs := megacrypto.Attributes{}
+	if old != nil && old.Attrs != nil {
+		attrs = old.Attrs.Clone()
+		delete(attrs, "c0") // the fingerprint of what was there before
+	}
+	attrs.SetString("n", it.Name)
+	attrs.SetString("c", megacrypto.Fingerprint{CRC: g.CRC, Mtime: unixSeconds(it.Mtime)}.String())
+	return attrs
+}
+
+func (b *batchBuilder) addAttrs(in *tree.Inode, it item) error {
+	if in.Removed || in.Cloud == nil || in.Cloud.Attrs == nil || in.Cloud.Key == nil {
+		return nil
+	}
+	it.Kind, it.Handle, it.Attrs = itemAttrs, in.Cloud.Handle, in.Cloud.Attrs.Clone()
+	it.Attrs.SetString("n", it.Name)
+	if text, ok := it.Attrs.String("c"); ok && mtimeDiffers(in) {
+		if f, err := megacrypto.ParseFingerprint(text); err == nil {
+			f.Mtime = unixSeconds(in.Mtime)
+			it.Attrs.SetString("c", f.String())
+		}
+	}
+	b.push(megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: it.Attrs}, it)
+	return nil
+}
+
+func (b *batchBuilder) addMove(in *tree.Inode, it item) error {
+	if in.Removed || in.Cloud == nil || !b.parentStands(in.Parent, it.Parent) {
+		return nil
+	}
+	shares, err := b.c.SharesOf(in.Parent)
+	if err != nil {
+		return err
+	}
+	it.Kind, it.Handle = itemMove, in.Cloud.Handle
+	op := megaclient.MoveNode{Node: it.Handle, Parent: it.Parent, Shares: shares}
+	if len(shares) > 0 {
+		if op.Moved, err = b.keysBelow(in.Ino, nil); err != nil {
+			return err
+		}
+	}
+	b.push(op, it)
+	return nil
+}
+
+// keysBelow lists the keys of a node and of all below it, for a share.
+func (b *batchBuilder) keysBelow(ino tree.Ino, all []megaclient.KeyedNode) ([]megaclient.KeyedNode, error) {
+	in, err := b.c.Get(ino)
+	if err != nil {
+		return all, err
+	}
+	if in.Cloud != nil && in.Cloud.Key != nil {
+		all = append(all, megaclient.KeyedNode{Handle: in.Cloud.Handle, Key: in.Cloud.Key})
+	}
+	if in.Kind != tree.Dir {
+		return all, nil
+	}
+	for after := ""; ; {
+		page, err := b.c.ReadDir(ino, after, 1000)
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		for _, child := range page {
+			if all, err = b.keysBelow(child.Ino, all); err != nil {
+				return all, err
+			}
+		}
+		after = page[len(page)-1].Name
+	}
+}
+
+func (b *batchBuilder) addTrash(in *tree.Inode, it item) error {
+	if !in.Removed || in.Cloud == nil || b.bin == "" {
+		return nil
+	}
+	it.Handle = in.Cloud.Handle
+	if in.Cloud.Attrs != nil && in.Cloud.Key != nil {
+		mark := it
+		mark.Kind, mark.Attrs = itemAttrs, in.Cloud.Attrs.Clone()
+		mark.Attrs.SetString("rr", string(in.Cloud.Parent))
+		b.push(megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: mark.Attrs}, mark)
+	}
+	it.Kind, it.Parent = itemTrash, b.bin
+	b.push(megaclient.MoveNode{Node: it.Handle, Parent: b.bin}, it)
+	return nil
+}
+
+func (b *batchBuilder) addDelete(in *tree.Inode, it item) error {
+	if !in.Removed || in.Cloud == nil {
+		return nil
+	}
+	it.Kind, it.Handle = itemDelete, in.Cloud.Handle
+	b.push(megaclient.RemoveNode{Node: it.Handle}, it)
+	return nil
+}
+
+// replayBatch finds the batch that the last run left without an answer.
+func (e *Engine) replayBatch(b *badger.Txn) error {
+	return scanRows(b, []byte{rowPrefix, rowBatch}, func(_, raw []byte) error {
+		var row batchRow
+		if err := decodeRow(raw, &row); err != nil {
+			return fmt.Errorf("row of a batch: %w", err)
+		}
+		e.flight = newFlight(row)
+		e.setKeys(row.Items, true)
+		e.ownTags(1, row.Batch.Tags...)
+		return nil
+	})
+}

@@ -1,0 +1,26 @@
+package writeback
+
+import (
+	"context"
+	"io"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+)
+
+// Cloud is what the engine needs of MEGA; *megaclient.Client is one.
+type Cloud interface {
+	LoadKeys(ctx context.Context) error
+	ShareKeys() map[megaclient.Handle]megacrypto.Key
+	AddShareKeys(m map[megaclient.Handle]megacrypto.Key)
+	Unlock(n *megaclient.Node) bool
+	FetchNodes(ctx context.Context, cached bool, fn func(*megaclient.Node) error) (*megaclient.FetchResult, error)
+	Listen(ctx context.Context, sn string, kick <-chan struct{}, handle func(*megaclient.Answer) error) error
+	Prepare(ops ...megaclient.Op) (*megaclient.Batch, error)
+	Execute(ctx context.Context, b *megaclient.Batch) ([]megaclient.Result, error)
+	Busy(ctx context.Context) (bool, error)
+	Quota(ctx context.Context) (megaclient.Quota, error)
+	Upload(ctx context.Context, target megaclient.Handle, st *megaclient.UploadState, src io.ReaderAt, hooks megaclient.UploadHooks) error
+}
+
+var _ Cloud = (*megaclient.Client)(nil)

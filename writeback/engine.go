@@ -1,0 +1,108 @@
+package writeback
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"megadisk/cache"
+	"megadisk/megaclient"
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
+)
+
+// Engine is the writing half of megadisk for one account. All methods may be
+// called from several goroutines at once.
+type Engine struct {
+	// Dependencies.
+	log     logrus.FieldLogger
+	tree    *tree.Tree
+	staging *staging.Store
+	cache   *cache.Cache
+	client  Cloud
+
+	// Constant data.
+	opts    Options
+	times   Timings
+	stop    context.Context // ends with Close
+	end     context.CancelFunc
+	jobs    sync.WaitGroup // committer, and Run
+	uploads sync.WaitGroup // uploads, which Run waits for
+
+	// lane is held by whoever sends commands or fetches the tree: a channel of
+	// one token, so that waiting for it can be interrupted.
+	lane chan struct{}
+
+	// writeMu serialises the transactions of this package together with what
+	// they change in memory; the tree's own writer lock lies below it.
+	writeMu sync.Mutex
+	seq     uint64    // GUARDED_BY(writeMu): last entry.Seq
+	flight  *flight   // GUARDED_BY(writeMu): the batch without an answer
+	echoes  echoIndex // GUARDED_BY(writeMu): our packets still to come
+
+	filesMu sync.Mutex
+	files   map[tree.Ino]*fileState   // GUARDED_BY(filesMu): open or pinned
+	mounts  map[any]bool              // GUARDED_BY(filesMu): kernels that know inodes
+	zombies map[tree.Ino]map[any]bool // GUARDED_BY(filesMu): removed inodes, and who still knows them
+	closed  bool                      // GUARDED_BY(filesMu)
+
+	queue    queue
+	restored []*generation // while opening: frozen by an earlier run
+
+	keysMu sync.Mutex
+	keys   map[string]tree.Ino // GUARDED_BY(keysMu): keys of creations in flight
+	tags   map[string]int      // GUARDED_BY(keysMu): of our commands whose packets may come
+
+	status statusKeeper
+	space  spaceCheck
+	stream streamState
+}
+
+// Tree gives the merged view: what is served.
+func (e *Engine) Tree() *tree.Tree { return e.tree }
+
+func (e *Engine) now() time.Time { return time.Now() }
+
+// isOpen is the tree's question whether a handle here is open on ino.
+func (e *Engine) isOpen(ino tree.Ino) bool {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	return e.files[ino] != nil
+}
+
+// pendingKey is the tree's question whose creation a node's key belongs to.
+func (e *Engine) pendingKey(key []byte) (tree.Ino, bool) {
+	e.keysMu.Lock()
+	defer e.keysMu.Unlock()
+	ino, ok := e.keys[string(key)]
+	return ino, ok
+}
+
+func (e *Engine) setKeys(items []item, present bool) {
+	e.keysMu.Lock()
+	defer e.keysMu.Unlock()
+	for _, it := range items {
+		if len(it.Key) == 0 {
+			continue
+		}
+		if present {
+			e.keys[string(it.Key)] = it.Ino
+		} else {
+			delete(e.keys, string(it.Key))
+		}
+	}
+}
+
+// driveHandle is the handle of the cloud drive, "" before the first fetch.
+func (e *Engine) driveHandle() megaclient.Handle { return e.handleOf(tree.DriveIno) }
+
+// handleOf gives the handle of an inode, "" if it isn't in the cloud.
+func (e *Engine) handleOf(ino tree.Ino) megaclient.Handle {
+	in, err := e.tree.Get(ino)
+	if err != nil || in.Cloud == nil {
+		return ""
+	}
+	return in.Cloud.Handle
+}

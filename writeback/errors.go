@@ -1,0 +1,85 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// Errors of the engine; those of names and places are the tree's sentinels.
+var (
+	// ErrNoSpace: the disk that holds the state is too full for more.
+	ErrNoSpace = errors.New("the disk that holds unsent changes is nearly full")
+	// ErrTooBig: a file would grow beyond MaxFileSize.
+	ErrTooBig = errors.New("file too large")
+	// ErrClosed: the engine was closed.
+	ErrClosed = errors.New("the state is closed")
+	// ErrWrongMaster: the master key doesn't open the state key.
+	ErrWrongMaster = errors.New("the state belongs to another master key")
+	// ErrNotWritable: the handle wasn't opened for writing.
+	ErrNotWritable = errors.New("handle not open for writing")
+	// ErrHeldBack: content that was found damaged after a crash isn't uploaded.
+	ErrHeldBack = errors.New("staged content is damaged; held back from upload")
+)
+
+// MaxFileSize is the largest size of a file, in bytes (16 TiB).
+const MaxFileSize = int64(1) << 44
+
+// RefusedError says that the cloud (or a check before it) refused a change.
+// The change stays in the journal and is tried again.
+type RefusedError struct {
+	Ino  tree.Ino
+	Path string // where it is now, for messages to the user only: never log it
+	Err  error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("not in the cloud yet: %s: %v", e.Path, e.Err)
+}
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// NewerStateError says that the state folder was written by a newer version.
+type NewerStateError struct{ Version int }
+
+func (e *NewerStateError) Error() string {
+	return fmt.Sprintf("state key format %d was written by a newer megadisk", e.Version)
+}
+
+// kindOfError sorts an error of the cloud by what must happen next.
+type kindOfError int
+
+const (
+	errNetwork kindOfError = iota // no answer: everything waits
+	errSession                    // log in again: everything stops
+	errBlocked                    // the account is blocked: everything waits long
+	errRefused                    // this change was refused
+)
+
+// classify never looks at texts. What isn't a MEGA error is the network.
+func classify(err error) kindOfError {
+	switch {
+	case errors.Is(err, megaclient.ESID):
+		return errSession
+	case errors.Is(err, megaclient.EBLOCKED):
+		return errBlocked
+	}
+	var blocked *megaclient.BlockedError
+	if errors.As(err, &blocked) {
+		return errBlocked
+	}
+	var code *megaclient.Error
+	var quota *megaclient.OverQuotaError
+	if errors.As(err, &code) || errors.As(err, &quota) || errors.Is(err, ErrHeldBack) {
+		return errRefused
+	}
+	return errNetwork
+}
+
+// isCancel tells whether err only says that we were told to stop.
+func isCancel(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
+}

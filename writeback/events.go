@@ -1,0 +1,264 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// errRefetch ends the stream because the whole tree must be fetched again.
+var errRefetch = errors.New("the tree must be fetched again")
+
+// nodesAtOnce bounds the nodes that one transaction applies.
+const nodesAtOnce = 400
+
+// applyAnswer applies one answer of the event stream, in bounded transactions
+// that may be repeated; the sequence number is in the last.
+func (e *Engine) applyAnswer(ctx context.Context, a *megaclient.Answer) error {
+	e.status.online()
+	if len(a.Packets) == 0 && !a.More {
+		return e.applyIdle(ctx, a)
+	}
+	at := cursor{packets: a.Packets}
+	for {
+		err := e.update(ctx, func(c *change) error {
+			at.failed = nil
+			for n := 0; n < nodesAtOnce && !c.Full() && at.more(); n++ {
+				if err := c.applyNext(&at); err != nil {
+					return err
+				}
+			}
+			if err := c.finishEvents(); err != nil {
+				return err
+			}
+			if at.more() {
+				return nil
+			}
+			return c.SetSN(a.SN)
+		})
+		if err != nil {
+			return fmt.Errorf("applying events: %w", err)
+		}
+		if at.failed != nil {
+			// What it was about isn't said: names and keys stay out of the log.
+			e.log.WithField("kind", fmt.Sprintf("%T", at.failed)).Warn("an event could not be applied; the tree will be fetched again")
+			e.stream.wantFetch()
+		}
+		if !at.more() {
+			break
+		}
+	}
+	failpoint("events-applied")
+	e.afterEvents(a)
+	if e.stream.fetchWanted() {
+		return errRefetch
+	}
+	return nil
+}
+
+// cursor is how far an answer has been applied.
+type cursor struct {
+	packets []megaclient.Packet
+	i, node int
+	failed  megaclient.Packet // the last one that could not be applied
+}
+
+func (at *cursor) more() bool { return at.i < len(at.packets) }
+
+func (at *cursor) nextPacket() { at.i, at.node = at.i+1, 0 }
+
+// applyNext applies the next packet, or the next node of a large one.
+func (c *change) applyNext(at *cursor) error {
+	p := at.packets[at.i]
+	var err error
+	if nodes, ok := p.(*megaclient.NodesPacket); ok {
+		if at.node < len(nodes.Nodes) {
+			err = c.applyNode(nodes.Nodes[at.node], p.PacketTag())
+			at.node++
+		}
+		if at.node >= len(nodes.Nodes) {
+			c.markEchoed(p)
+			at.nextPacket()
+		}
+	} else {
+		err = c.applyPacket(p)
+		c.markEchoed(p)
+		at.nextPacket()
+	}
+	if err != nil && !isFatal(err) {
+		at.failed = p
+		return nil
+	}
+	return err
+}
+
+// isFatal tells apart an event that makes no sense from a state that can't
+// take any.
+func isFatal(err error) bool {
+	return errors.Is(err, tree.ErrClosed) || errors.Is(err, tree.ErrTooBig) || errors.Is(err, tree.ErrCorrupt) ||
+		errors.Is(err, context.Canceled)
+}
+
+func (c *change) applyPacket(p megaclient.Packet) error {
+	switch p := p.(type) {
+	case *megaclient.AttrsPacket:
+		return c.applyAttrs(p)
+	case *megaclient.RemovePacket:
+		return c.applyRemove(p)
+	case *megaclient.FileAttrsPacket:
+		return c.ApplyFileAttrs(p.Node, p.FileAttrs)
+	case *megaclient.LinkPacket:
+		return c.ApplyLink(p.Node, p.Public, p.Removed)
+	case *megaclient.SharePacket:
+		return c.AddShareKeys(c.e.client.ShareKeys())
+	}
+	return nil
+}
+
+// applyNode applies a node, but for the fields that we have changed since.
+func (c *change) applyNode(n *megaclient.Node, tag string) error {
+	c.markFound(n)
+	if c.awaited(n.Handle, fieldGone) {
+		return nil
+	}
+	place := c.awaited(n.Handle, fieldPlace)
+	attrs := c.awaited(n.Handle, fieldAttrs)
+	for _, f := range []field{fieldPlace, fieldAttrs} {
+		if err := c.endEcho(echoID{n.Handle, f, tag}); err != nil {
+			return err
+		}
+	}
+	if ino, known := c.ByHandle(n.Handle); known && (place || attrs) {
+		in, err := c.Get(ino)
+		if err != nil {
+			return err
+		}
+		if in.Cloud != nil && in.Cloud.Handle == n.Handle {
+			n = withShadow(*n, in.Cloud, place, attrs)
+		}
+	}
+	return c.ApplyNode(n, tag)
+}
+
+// withShadow puts the shadow's fields in the place of older ones.
+func withShadow(n megaclient.Node, shadow *tree.Cloud, place, attrs bool) *megaclient.Node {
+	if place {
+		n.Parent = shadow.Parent
+	}
+	if attrs && shadow.Attrs != nil {
+		n.Key, n.Attrs, n.RawAttrs = shadow.Key, shadow.Attrs, ""
+	}
+	return &n
+}
+
+func (c *change) applyAttrs(p *megaclient.AttrsPacket) error {
+	held := c.awaited(p.Node, fieldAttrs) || c.awaited(p.Node, fieldGone)
+	if err := c.endEcho(echoID{p.Node, fieldAttrs, p.PacketTag()}); err != nil || held {
+		return err
+	}
+	return c.ApplyAttrs(p.Node, p.RawAttrs)
+}
+
+func (c *change) applyRemove(p *megaclient.RemovePacket) error {
+	if p.Move {
+		if c.awaited(p.Node, fieldPlace) {
+			return nil // ours, or older than ours: the place is the shadow's
+		}
+		return c.ApplyRemove(p.Node, true)
+	}
+	if err := c.endEcho(echoID{p.Node, fieldGone, p.PacketTag()}); err != nil {
+		return err
+	}
+	return c.ApplyRemove(p.Node, false)
+}
+
+// markFound notes that the node of a creation in flight exists.
+func (c *change) markFound(n *megaclient.Node) {
+	f := c.e.flight
+	if f == nil || len(n.Key) == 0 {
+		return
+	}
+	if _, ours := c.e.pendingKey(n.Key); !ours {
+		return
+	}
+	for i := range f.Items {
+		if it := &f.Items[i]; it.Found == "" && string(it.Key) == string(n.Key) {
+			it.Found = n.Handle
+			c.flightMarked = true
+		}
+	}
+}
+
+// markEchoed notes that the packet of a command in flight was applied. Of a
+// move the second half counts.
+func (c *change) markEchoed(p megaclient.Packet) {
+	f := c.e.flight
+	if f == nil || p.PacketTag() == "" {
+		return
+	}
+	i, ours := f.tags[p.PacketTag()]
+	if !ours {
+		return
+	}
+	if r, ok := p.(*megaclient.RemovePacket); ok && r.Move {
+		return
+	}
+	f.Items[i].Echoed = true
+	c.flightMarked = true
+}
+
+// finishEvents stores what events said about the batch in flight, and gives a
+// journal row to what the cloud's changes left pending.
+func (c *change) finishEvents() error {
+	if c.flightMarked {
+		if err := putRow(c.b, stringKey(rowBatch, c.e.flight.Batch.ID), c.e.flight.batchRow); err != nil {
+			return err
+		}
+	}
+	for _, ino := range c.PendingInos() {
+		in, err := c.Get(ino)
+		if err != nil || in.Pending == 0 {
+			continue
+		}
+		if _, journaled, err := c.entry(ino); err != nil {
+			return err
+		} else if !journaled {
+			if err := c.touch(ino, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// applyIdle: nothing was new when the question was asked. So no packet will
+// come any more for what was acknowledged long enough before.
+func (e *Engine) applyIdle(ctx context.Context, a *megaclient.Answer) error {
+	before := a.Asked.Add(-e.times.EchoGrace)
+	err := e.update(ctx, func(c *change) error { return c.expireEchoes(before) })
+	if err != nil {
+		return fmt.Errorf("ending echo rows: %w", err)
+	}
+	e.stream.sawIdle(a.Asked)
+	return nil
+}
+
+// afterEvents starts what packets ask for besides changing the tree.
+func (e *Engine) afterEvents(a *megaclient.Answer) {
+	keys := false
+	for _, p := range a.Packets {
+		switch p.(type) {
+		case *megaclient.PendingKeysPacket, *megaclient.SharePacket:
+			keys = true
+		case *megaclient.QuotaPacket:
+			e.status.wantQuota()
+		}
+	}
+	if keys {
+		e.stream.wantKeys()
+	}
+	e.queue.kick()
+}

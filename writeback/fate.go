@@ -1,0 +1,135 @@
+package writeback
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+const fatePoll = 200 * time.Millisecond // between two questions whether the server is still busy
+
+// batchFailed handles a batch that wasn't answered. If it surely wasn't
+// executed it is taken back; otherwise its fate is found before anything else
+// is sent. The caller holds the lane.
+func (e *Engine) batchFailed(ctx context.Context, err error) {
+	if errors.Is(err, megaclient.ErrUncertain) || isCancel(ctx, err) {
+		e.trouble(err)
+		e.leaveLane() // a full fetch may be what finds it
+		defer e.reenterLane()
+		e.settleFlight(ctx)
+		return
+	}
+	e.trouble(err)
+	if f := e.currentFlight(); f != nil {
+		if terr := e.settleBatch(ctx, f, make([]outcome, len(f.Items))); terr != nil {
+			e.log.WithError(terr).Error("taking a batch back")
+		}
+	}
+	if classify(err) == errSession {
+		e.queue.setPaused(true)
+		return
+	}
+	sleep(ctx, e.times.RetryFirst)
+}
+
+func (e *Engine) reenterLane() { <-e.lane }
+
+// settleFlight finds out what became of the batch without an answer: once the
+// server doesn't work for us any more and the stream, asked afterwards, has
+// nothing new, all that the batch did is in the tree.
+func (e *Engine) settleFlight(ctx context.Context) {
+	wait := e.times.RetryFirst
+	for e.currentFlight() != nil && ctx.Err() == nil {
+		busy, err := e.client.Busy(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				e.trouble(err)
+			}
+			if classify(err) == errSession {
+				return
+			}
+			sleep(ctx, wait)
+			wait = min(2*wait, e.times.RetryMax)
+			continue
+		}
+		if busy {
+			sleep(ctx, fatePoll)
+			continue
+		}
+		if !e.stream.waitCurrent(ctx, e.now()) {
+			return
+		}
+		if err := e.findFate(ctx); err != nil && ctx.Err() == nil {
+			e.log.WithError(err).Error("finding the fate of a batch")
+			sleep(ctx, wait)
+		}
+	}
+}
+
+// findFate decides for each command of the batch whether it was executed, by
+// what the tree has heard.
+func (e *Engine) findFate(ctx context.Context) error {
+	f := e.currentFlight()
+	if f == nil {
+		return nil
+	}
+	outcomes := make([]outcome, len(f.Items))
+	err := e.tree.View(func(tx *tree.Tx) error {
+		var bin megaclient.Handle
+		if in, err := tx.Get(tree.BinIno); err == nil && in.Cloud != nil {
+			bin = in.Cloud.Handle
+		}
+		e.writeMu.Lock()
+		defer e.writeMu.Unlock()
+		for i := range f.Items {
+			in, err := tx.Get(f.Items[i].Ino)
+			gone := errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound)
+			if err != nil && !gone {
+				return err
+			}
+			outcomes[i].done = executed(&f.Items[i], in.Cloud, bin)
+			// All packets have come: none is to be held off any more.
+			f.Items[i].Echoed = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return e.settleBatch(ctx, f, outcomes)
+}
+
+// executed tells whether a command's effect has been seen.
+func executed(it *item, cloud *tree.Cloud, bin megaclient.Handle) bool {
+	if it.Echoed {
+		return true
+	}
+	switch it.Kind {
+	case itemFolder, itemFile:
+		return it.Found != "" || (cloud != nil && bytes.Equal(cloud.Key, it.Key))
+	case itemAttrs:
+		return cloud != nil && cloud.Handle == it.Handle && sameAttrs(cloud, it)
+	case itemMove:
+		return cloud != nil && cloud.Handle == it.Handle && cloud.Parent == it.Parent
+	case itemTrash:
+		return cloud == nil || cloud.Handle != it.Handle || cloud.Parent == bin
+	default:
+		return cloud == nil || cloud.Handle != it.Handle
+	}
+}
+
+func sameAttrs(cloud *tree.Cloud, it *item) bool {
+	if len(cloud.Attrs) != len(it.Attrs) {
+		return false
+	}
+	for name, v := range it.Attrs {
+		if !bytes.Equal(cloud.Attrs[name], v) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,262 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"megadisk/cache"
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
+)
+
+// fileState is what is known in memory of a file that is open, or that is
+// being changed, frozen or acknowledged. All handles share it. It is there
+// from the first handle (or pin) to the last; without it the rows say all.
+type fileState struct {
+	ino tree.Ino
+
+	refs int // GUARDED_BY(Engine.filesMu): handles and pins
+
+	mu      sync.Mutex
+	m       *staging.Map // GUARDED_BY(mu): what is staged
+	base    tree.Base    // GUARDED_BY(mu): where the rest comes from
+	size    int64        // GUARDED_BY(mu): bytes
+	mtime   int64        // GUARDED_BY(mu): Unix ns
+	owner   staging.Owner
+	writers int // GUARDED_BY(mu): handles open for writing
+	// INVARIANT: base.Limit <= size, and nothing is staged at or beyond size.
+
+	dirty     bool             // GUARDED_BY(mu): rows don't have all of the above
+	content   bool             // GUARDED_BY(mu): part of that is content, not only mtime
+	marked    bool             // GUARDED_BY(mu): the row says PendingContent or PendingCreate
+	cut       bool             // GUARDED_BY(mu): truncated since the last commit
+	unsaved   int64            // GUARDED_BY(mu): bytes staged since the last commit
+	garbage   []staging.Extent // GUARDED_BY(mu): no longer in m, still in rows
+	lastWrite time.Time        // GUARDED_BY(mu)
+	lastFroze time.Time        // GUARDED_BY(mu)
+	emptied   time.Time        // GUARDED_BY(mu): truncated to 0, and not written since
+	gen       *generation      // GUARDED_BY(mu): being uploaded; its Limit follows truncations
+}
+
+// File is one open handle.
+type File struct {
+	e     *Engine
+	st    *fileState
+	write bool
+
+	mu      sync.Mutex
+	readers map[baseID]*cache.Reader // GUARDED_BY(mu): one a base, until Release
+	closed  bool                     // GUARDED_BY(mu)
+}
+
+// Open opens a file. Errors: tree.ErrStale, tree.ErrIsDir.
+func (e *Engine) Open(ctx context.Context, ino tree.Ino, write, truncate bool) (*File, error) {
+	st, err := e.pin(ino)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{e: e, st: st, write: write, readers: map[baseID]*cache.Reader{}}
+	if write {
+		st.mu.Lock()
+		st.writers++
+		st.mu.Unlock()
+	}
+	if truncate {
+		st.mu.Lock()
+		err = e.resizeLocked(ctx, st, 0)
+		st.mu.Unlock()
+		if err != nil {
+			f.Release()
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// Ino gives the number of the inode.
+func (f *File) Ino() tree.Ino { return f.st.ino }
+
+// Inode gives the inode with the size and mtime of what was written so far.
+func (f *File) Inode() (tree.Inode, error) { return f.e.Stat(f.st.ino) }
+
+// Release closes the handle; it must not be used afterwards. What was written
+// and not flushed is committed.
+func (f *File) Release() {
+	f.mu.Lock()
+	done := f.closed
+	f.closed = true
+	readers := f.readers
+	f.readers = nil
+	f.mu.Unlock()
+	if done {
+		return
+	}
+	for _, r := range readers {
+		r.Close()
+	}
+	f.st.mu.Lock()
+	if f.write {
+		f.st.writers--
+	}
+	f.st.mu.Unlock()
+	f.e.unpin(f.st)
+	f.e.queue.kick()
+}
+
+// pin gives the state of a file and keeps it until unpin.
+func (e *Engine) pin(ino tree.Ino) (*fileState, error) {
+	e.filesMu.Lock()
+	closed := e.closed
+	e.filesMu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	return e.pinEvenClosed(ino)
+}
+
+// pinEvenClosed is pin for what must still be done while the engine closes.
+func (e *Engine) pinEvenClosed(ino tree.Ino) (*fileState, error) {
+	if st := e.pinLoaded(ino); st != nil {
+		return st, nil
+	}
+	// The event loop changes rows of files without state: the row is read, and
+	// the state becomes visible to it, with no transaction between.
+	e.writeMu.Lock()
+	defer e.writeMu.Unlock()
+	if st := e.pinLoaded(ino); st != nil {
+		return st, nil
+	}
+	st, err := e.loadFile(ino)
+	if err != nil {
+		return nil, err
+	}
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	e.files[ino] = st
+	return st, nil
+}
+
+// pinLoaded pins a state that is there; nil if there is none.
+func (e *Engine) pinLoaded(ino tree.Ino) *fileState {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	st := e.files[ino]
+	if st != nil {
+		st.refs++
+	}
+	return st
+}
+
+func (e *Engine) loadFile(ino tree.Ino) (*fileState, error) {
+	st := &fileState{ino: ino, refs: 1, m: &staging.Map{}}
+	var in tree.Inode
+	err := e.tree.View(func(tx *tree.Tx) (err error) {
+		if in, err = tx.Get(ino); err != nil {
+			return err
+		}
+		return loadMap(tx.Badger(), rowExtents, ino, st.m)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if in.Kind != tree.File {
+		return nil, tree.ErrIsDir
+	}
+	st.base, st.size, st.mtime = in.Base, in.Size, in.Mtime
+	st.marked = in.Pending&(tree.PendingContent|tree.PendingCreate) != 0
+	st.gen = e.queue.generation(ino)
+	st.lastWrite = e.now()
+	st.owner = staging.Owner{Ino: uint64(ino), Base: string(in.Base.Handle)}
+	if path, err := e.tree.Path(ino); err == nil {
+		st.owner.Path = path
+	} else {
+		st.owner.Path = in.Name
+	}
+	return st, nil
+}
+
+// loadMap fills m from the rows of one kind.
+func loadMap(b *badger.Txn, kind byte, ino tree.Ino, m *staging.Map) error {
+	return scanRows(b, inoKey(kind, ino), func(key, raw []byte) error {
+		var es []staging.Extent
+		if err := decodeRow(raw, &es); err != nil {
+			return fmt.Errorf("extents of inode %d: %w", ino, err)
+		}
+		return m.SetRegion(regionOfKey(key), es)
+	})
+}
+
+// unpin lets go of the state. The last one commits what is left and drops it.
+func (e *Engine) unpin(st *fileState) {
+	for {
+		e.filesMu.Lock()
+		last := st.refs == 1
+		if !last {
+			st.refs--
+		}
+		e.filesMu.Unlock()
+		if !last {
+			return
+		}
+		st.mu.Lock()
+		err := e.commitLocked(context.Background(), st)
+		st.mu.Unlock()
+		if err != nil && !errors.Is(err, tree.ErrStale) {
+			e.log.WithError(err).Error("committing a closed file; its state is kept in memory")
+			return // refs stays 1: the committer tries again
+		}
+		if e.dropIfIdle(st) {
+			return
+		}
+	}
+}
+
+// dropIfIdle gives up the last reference, unless somebody came meanwhile.
+func (e *Engine) dropIfIdle(st *fileState) bool {
+	st.mu.Lock()
+	dirty := st.dirty
+	st.mu.Unlock()
+	if dirty {
+		return false
+	}
+	e.filesMu.Lock()
+	st.refs--
+	gone := st.refs == 0
+	if gone {
+		delete(e.files, st.ino)
+	}
+	_, dead := e.zombies[st.ino]
+	e.filesMu.Unlock()
+	if gone && dead {
+		e.buryIfUnknown(st.ino)
+	}
+	return true
+}
+
+// Stat gives the tree's row with the size and mtime of writes that aren't in
+// it yet.
+func (e *Engine) Stat(ino tree.Ino) (tree.Inode, error) {
+	in, err := e.tree.Get(ino)
+	if err != nil {
+		return in, err
+	}
+	e.filesMu.Lock()
+	st := e.files[ino]
+	e.filesMu.Unlock()
+	if st == nil {
+		return in, nil
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	in.Size, in.Base = st.size, st.base
+	if st.dirty {
+		in.Mtime = st.mtime
+		in.Ctime = max(in.Ctime, st.mtime)
+	}
+	return in, nil
+}

@@ -1,0 +1,237 @@
+package writeback
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
+)
+
+// commitBytes of staged writes at most wait for their commit.
+const commitBytes = 64 << 20
+
+// WriteAt writes all of p or fails. Errors: ErrNoSpace, ErrTooBig,
+// ErrNotWritable, tree.ErrInvalid.
+func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if !f.write {
+		return 0, ErrNotWritable
+	}
+	if err := checkRange(off, int64(len(p))); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	if err := f.e.room(); err != nil {
+		return 0, err
+	}
+	st := f.st
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if err := f.e.markContentLocked(ctx, st); err != nil {
+		return 0, err
+	}
+	if err := f.e.appendLocked(st, p, off); err != nil {
+		return 0, err
+	}
+	if st.unsaved >= commitBytes {
+		// A failure here isn't the write's: the bytes are staged, and the next
+		// commit or FLUSH says it.
+		if err := f.e.commitLocked(ctx, st); err != nil {
+			f.e.log.WithError(err).Warn("committing writes early")
+		}
+	}
+	return len(p), nil
+}
+
+func checkRange(off, n int64) error {
+	if off < 0 {
+		return tree.ErrInvalid
+	}
+	if off > MaxFileSize-n {
+		return ErrTooBig
+	}
+	return nil
+}
+
+// markContentLocked stores that the file differs from the cloud, before its
+// first write: a version that comes from elsewhere is then a conflict and not
+// a replacement.
+func (e *Engine) markContentLocked(ctx context.Context, st *fileState) error {
+	if st.marked {
+		return nil
+	}
+	err := e.update(ctx, func(c *change) error {
+		in, err := c.Get(st.ino)
+		if err != nil {
+			return err
+		}
+		return c.markContent(&in)
+	})
+	if err != nil {
+		return err
+	}
+	st.marked = true
+	return nil
+}
+
+// markContent sets the bits of a file whose content changes. A file that
+// somebody replaced or removed elsewhere while it was open here comes back
+// under a conflict name: its writer doesn't know.
+func (c *change) markContent(in *tree.Inode) error {
+	if in.Removed && in.Pending&tree.PendingRemove == 0 && !c.unlinkedHere(in.Ino) {
+		if err := c.rescue(in); err != nil {
+			return err
+		}
+	}
+	if in.Removed {
+		return nil // unlinked here: its bytes go with it
+	}
+	if in.Cloud == nil {
+		in.Pending |= tree.PendingCreate
+	}
+	in.Pending |= tree.PendingContent
+	if err := c.Put(in); err != nil {
+		return err
+	}
+	return c.touch(in.Ino, func(ent *entry) { ent.Held = false })
+}
+
+func (e *Engine) appendLocked(st *fileState, p []byte, off int64) error {
+	es, err := e.staging.Append(st.owner, off, p)
+	if err != nil {
+		return fmt.Errorf("staging a write: %w", err)
+	}
+	st.garbage = append(st.garbage, st.m.Insert(es...)...)
+	now := e.now()
+	st.size = max(st.size, off+int64(len(p)))
+	st.mtime, st.lastWrite, st.emptied = now.UnixNano(), now, time.Time{}
+	st.dirty, st.content = true, true
+	st.unsaved += int64(len(p))
+	return nil
+}
+
+// resizeLocked changes the size: down cuts, up adds zeros.
+func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) error {
+	if err := checkRange(0, size); err != nil {
+		return err
+	}
+	if size == st.size {
+		st.mtime, st.dirty = e.now().UnixNano(), true
+		return e.commitLocked(ctx, st)
+	}
+	if err := e.markContentLocked(ctx, st); err != nil {
+		return err
+	}
+	if size < st.size {
+		st.garbage = append(st.garbage, st.m.Truncate(size)...)
+		st.base.Limit = min(st.base.Limit, size)
+		if st.gen != nil {
+			st.gen.limit = min(st.gen.limit, size)
+		}
+		st.cut = true
+	}
+	now := e.now()
+	st.size, st.mtime, st.lastWrite = size, now.UnixNano(), now
+	if size == 0 {
+		st.emptied = now
+	}
+	st.dirty, st.content = true, true
+	return e.commitLocked(ctx, st)
+}
+
+// Flush is close(2): after it the handle's writes survive kill -9.
+func (f *File) Flush(ctx context.Context) error {
+	f.st.mu.Lock()
+	defer f.st.mu.Unlock()
+	return f.e.commitLocked(ctx, f.st)
+}
+
+// Fsync is fsync(2): after it the file's bytes, size and name survive a loss
+// of power too.
+func (f *File) Fsync(ctx context.Context) error {
+	f.st.mu.Lock()
+	err := f.e.commitLocked(ctx, f.st)
+	f.st.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.e.SyncDir(ctx)
+}
+
+// SyncDir is fsync(2) of a directory: everything done so far survives a loss
+// of power.
+func (e *Engine) SyncDir(ctx context.Context) error {
+	if err := e.staging.Sync(ctx); err != nil {
+		return fmt.Errorf("syncing staged bytes: %w", err)
+	}
+	if err := e.tree.Sync(); err != nil {
+		return fmt.Errorf("syncing the tree: %w", err)
+	}
+	return nil
+}
+
+// commitLocked stores the state's extent map, size and mtime in one
+// transaction.
+func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
+	if !st.dirty {
+		return nil
+	}
+	if st.cut {
+		// The cut-off bytes are gone with this record: what was written in
+		// their place must not be lost to a power cut that keeps the record.
+		if err := e.staging.Sync(ctx); err != nil {
+			return fmt.Errorf("syncing staged bytes: %w", err)
+		}
+	}
+	regions := st.m.DirtyRegions()
+	err := e.update(ctx, func(c *change) error {
+		in, err := c.Get(st.ino)
+		if err != nil {
+			return err
+		}
+		for _, id := range regions {
+			if err := c.putRegion(rowExtents, st.ino, id, st.m.Region(id)); err != nil {
+				return err
+			}
+		}
+		return c.commitInode(st, &in)
+	})
+	if err != nil {
+		return fmt.Errorf("committing writes: %w", err)
+	}
+	st.m.ClearRegions(regions)
+	e.staging.Release(st.garbage...)
+	st.garbage = nil
+	st.dirty, st.content, st.cut, st.unsaved = false, false, false, 0
+	return nil
+}
+
+// commitInode writes size, mtime and base of the state into its row.
+func (c *change) commitInode(st *fileState, in *tree.Inode) error {
+	in.Size, in.Base = st.size, st.base
+	in.Mtime, in.Ctime = st.mtime, max(in.Ctime, st.mtime)
+	if st.gen != nil && st.cut {
+		if err := c.putLimit(st.gen); err != nil {
+			return err
+		}
+	}
+	if !st.content {
+		return c.commitMtime(in)
+	}
+	if err := c.markContent(in); err != nil {
+		return err
+	}
+	if in.Removed {
+		return c.Put(in)
+	}
+	return c.touch(st.ino, func(ent *entry) { ent.Content++ })
+}
+
+// putRegion stores the extents of one region; none removes the row.
+func (c *change) putRegion(kind byte, ino tree.Ino, id uint64, es []staging.Extent) error {
+	key := regionKey(kind, ino, id)
+	if len(es) == 0 {
+		return c.b.Delete(key)
+	}
+	return putRow(c.b, key, es)
+}

@@ -1,0 +1,262 @@
+package writeback
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"megadisk/cache"
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
+)
+
+const (
+	// inlineExtents is the largest extent list that stands in the generation's
+	// own row; longer ones are spread over one row a region.
+	inlineExtents = 256
+	// resumeSize is the size from which on an upload's progress is stored. What
+	// is smaller is sent again after a restart, under a new key.
+	resumeSize = 4 << 20
+	// rowsAtOnce bounds the rows that one transaction writes for a file.
+	rowsAtOnce = 1000
+)
+
+// generation is one frozen state of a file's content, with the key under which
+// it goes up. Its row is written before the key can matter to anybody: before
+// progress of a large upload is kept, or its node is created.
+type generation struct {
+	Ino     tree.Ino               `cbor:"1,keyasint"`
+	Content uint64                 `cbor:"2,keyasint,omitempty"` // entry.Content when frozen
+	Base    tree.Base              `cbor:"3,keyasint,omitempty"`
+	State   megaclient.UploadState `cbor:"4,keyasint"`
+	CRC     [16]byte               `cbor:"5,keyasint,omitempty"` // fingerprint
+	Digest  []byte                 `cbor:"6,keyasint"`           // of the extent list
+	Extents []staging.Extent       `cbor:"7,keyasint,omitempty"` // of a small generation
+	Spread  bool                   `cbor:"8,keyasint,omitempty"` // the list is in rowFrozen rows
+
+	m        *staging.Map // the extents again, to read from
+	limit    int64        // GUARDED_BY(fileState.mu, Engine.writeMu): bytes of it not cut off since
+	stored   bool         // its row exists
+	uploaded bool         // all bytes are there, the token and the fingerprint known
+	restored bool         // it comes from an earlier run: to be verified
+}
+
+// cacheFile is the generation as the cache will know it.
+func (g *generation) cacheFile() cache.File {
+	return cache.File{Key: g.State.Key, Size: g.State.Size}
+}
+
+// extentsDigest identifies a list of extents.
+func extentsDigest(es []staging.Extent, base tree.Base, size int64) []byte {
+	h := sha256.New()
+	var buf []byte
+	for _, e := range es {
+		for _, v := range []uint64{uint64(e.Off), uint64(e.Len), e.Seg, uint64(e.Pos), uint64(e.Skip)} {
+			buf = binary.BigEndian.AppendUint64(buf, v)
+		}
+	}
+	buf = binary.BigEndian.AppendUint64(buf, uint64(size))
+	buf = binary.BigEndian.AppendUint64(buf, uint64(base.Limit))
+	buf = append(buf, base.Handle...)
+	h.Write(append(buf, base.Key...))
+	return h.Sum(nil)
+}
+
+// freeze makes a generation of the file's present content. Nil: there is
+// nothing to freeze any more.
+func (e *Engine) freeze(ctx context.Context, st *fileState) (*generation, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if err := e.commitLocked(ctx, st); err != nil {
+		return nil, err
+	}
+	var content uint64
+	wanted := false
+	in, err := e.tree.Get(st.ino)
+	if err != nil {
+		return nil, err
+	}
+	e.queue.with(st.ino, func(d *dirtyInode) { content, wanted = d.entry.Content, true })
+	if !wanted || in.Removed || !in.Pending.Has(tree.PendingCreate|tree.PendingContent) {
+		return nil, nil
+	}
+	es := st.m.Extents()
+	g := &generation{
+		Ino: st.ino, Content: content, Base: st.base, limit: st.size,
+		State:  megaclient.UploadState{Size: st.size, Key: megacrypto.NewFileKey()},
+		Digest: extentsDigest(es, st.base, st.size),
+		m:      st.m.Clone(),
+	}
+	if g.Spread = len(es) > inlineExtents; !g.Spread {
+		g.Extents = es
+	}
+	e.staging.Retain(es...)
+	st.gen, st.lastFroze = g, e.now()
+	e.queue.with(st.ino, func(d *dirtyInode) { d.gen = g })
+	return g, nil
+}
+
+// putGeneration writes the generation's own row. Only who owns its state may
+// call it: the upload, and the sender when that is over.
+func (c *change) putGeneration(g *generation) error {
+	return putRow(c.b, inoKey(rowGeneration, g.Ino), g)
+}
+
+// putLimit stores how much of a generation hasn't been cut off since.
+func (c *change) putLimit(g *generation) error {
+	return putRow(c.b, inoKey(rowLimit, g.Ino), g.limit)
+}
+
+// storeGeneration writes the row of a generation, after those of its extents.
+func (e *Engine) storeGeneration(ctx context.Context, g *generation) error {
+	if g.Spread {
+		ids := g.m.Regions()
+		for len(ids) > 0 {
+			n := min(len(ids), rowsAtOnce)
+			err := e.update(ctx, func(c *change) error {
+				for _, id := range ids[:n] {
+					if err := c.putRegion(rowFrozen, g.Ino, id, g.m.Region(id)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("storing a frozen file: %w", err)
+			}
+			ids = ids[n:]
+		}
+	}
+	err := e.update(ctx, func(c *change) error {
+		current := false
+		c.e.queue.with(g.Ino, func(d *dirtyInode) { current = d.gen == g })
+		if !current {
+			return nil
+		}
+		if err := c.putLimit(g); err != nil {
+			return err
+		}
+		return c.putGeneration(g)
+	})
+	if err != nil {
+		return fmt.Errorf("storing a frozen file: %w", err)
+	}
+	g.stored = true
+	return nil
+}
+
+// dropGeneration forgets the frozen content of a file, if there is any.
+func (c *change) dropGeneration(ino tree.Ino) error {
+	if err := c.b.Delete(inoKey(rowGeneration, ino)); err != nil {
+		return err
+	}
+	if err := c.b.Delete(inoKey(rowLimit, ino)); err != nil {
+		return err
+	}
+	g := c.e.queue.generation(ino)
+	if g == nil {
+		return nil
+	}
+	if g.Spread && g.stored {
+		if err := deleteRows(c.b, inoKey(rowFrozen, ino)); err != nil {
+			return err
+		}
+	}
+	c.after = append(c.after, func() {
+		c.e.queue.with(ino, func(d *dirtyInode) {
+			if d.gen == g {
+				d.gen = nil
+			}
+		})
+		c.e.staging.Release(g.m.Extents()...)
+	})
+	return nil
+}
+
+// replayGenerations brings back what was frozen when the last run ended.
+func (e *Engine) replayGenerations(b *badger.Txn) error {
+	return scanRows(b, []byte{rowPrefix, rowGeneration}, func(_, raw []byte) error {
+		g := &generation{m: &staging.Map{}, stored: true, restored: true}
+		if err := decodeRow(raw, g); err != nil {
+			return fmt.Errorf("row of a frozen file: %w", err)
+		}
+		if g.Spread {
+			if err := loadMap(b, rowFrozen, g.Ino, g.m); err != nil {
+				return err
+			}
+		} else {
+			e.staging.Retain(g.Extents...)
+			g.m.Insert(g.Extents...)
+		}
+		g.limit = g.State.Size
+		if _, err := getRow(b, inoKey(rowLimit, g.Ino), &g.limit); err != nil {
+			return fmt.Errorf("limit of a frozen file: %w", err)
+		}
+		e.restored = append(e.restored, g)
+		return nil
+	})
+}
+
+// verifyRestored tells whether a generation of an earlier run is still what it
+// was. Only then may its key be used on.
+func (e *Engine) verifyRestored(ctx context.Context, g *generation) error {
+	es := g.m.Extents()
+	if !bytes.Equal(extentsDigest(es, g.Base, g.State.Size), g.Digest) {
+		return fmt.Errorf("%w: the extent list changed", ErrHeldBack)
+	}
+	if err := e.staging.Verify(ctx, es...); err != nil {
+		return fmt.Errorf("%w: %w", ErrHeldBack, err)
+	}
+	g.restored = false
+	return nil
+}
+
+// generationReader reads a generation's plaintext for the upload.
+type generationReader struct {
+	ctx    context.Context
+	e      *Engine
+	g      *generation
+	mu     sync.Mutex
+	reader *cache.Reader // GUARDED_BY(mu)
+}
+
+func (r *generationReader) ReadAt(p []byte, off int64) (int, error) {
+	size := r.g.State.Size
+	if off >= size {
+		return 0, io.EOF
+	}
+	n := min(int64(len(p)), size-off)
+	done, err := r.e.readPieces(r.ctx, r.g.m.Pieces(off, n), r.g.Base, off, p[:n], r.base)
+	if err == nil && n < int64(len(p)) {
+		err = io.EOF
+	}
+	return done, err
+}
+
+func (r *generationReader) base(b tree.Base) (*cache.Reader, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reader != nil {
+		return r.reader, nil
+	}
+	f, err := cacheFile(b)
+	if err != nil {
+		return nil, err
+	}
+	r.reader = r.e.cache.NewReader(f)
+	return r.reader, nil
+}
+
+func (r *generationReader) close() {
+	if r.reader != nil {
+		r.reader.Close()
+	}
+}

@@ -1,0 +1,243 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
+)
+
+// Create makes an empty file. It goes up once it has settled and every handle
+// that wrote is closed. Errors: ErrNoSpace and the tree's.
+func (e *Engine) Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error) {
+	return e.make(ctx, tree.Inode{Kind: tree.File, Parent: parent, Name: name, Mode: mode, HasMode: true})
+}
+
+// Mkdir makes a folder.
+func (e *Engine) Mkdir(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error) {
+	return e.make(ctx, tree.Inode{Kind: tree.Dir, Parent: parent, Name: name, Mode: mode, HasMode: true})
+}
+
+func (e *Engine) make(ctx context.Context, in tree.Inode) (tree.Inode, error) {
+	if err := e.room(); err != nil {
+		return tree.Inode{}, err
+	}
+	now := e.now().UnixNano()
+	in.Mtime, in.Ctime, in.Btime = now, now, now
+	in.Pending = tree.PendingCreate
+	made := in
+	err := e.update(ctx, func(c *change) error {
+		made = in
+		if err := c.Create(&made); err != nil {
+			return err
+		}
+		if err := c.bumpDir(in.Parent); err != nil {
+			return err
+		}
+		return c.touch(made.Ino, func(ent *entry) {
+			if in.Kind == tree.Dir {
+				key := megacrypto.NewKey()
+				ent.Key = key[:]
+			}
+		})
+	})
+	return made, err
+}
+
+// Unlink removes a file. Who has it open keeps it until the last close.
+func (e *Engine) Unlink(ctx context.Context, parent tree.Ino, name string) error {
+	return e.removeName(ctx, parent, name, tree.File)
+}
+
+// Rmdir removes an empty folder.
+func (e *Engine) Rmdir(ctx context.Context, parent tree.Ino, name string) error {
+	return e.removeName(ctx, parent, name, tree.Dir)
+}
+
+func (e *Engine) removeName(ctx context.Context, parent tree.Ino, name string, kind tree.Kind) error {
+	return e.update(ctx, func(c *change) error {
+		in, err := c.Lookup(parent, name)
+		if err != nil {
+			return err
+		}
+		if in.Kind != kind {
+			if in.Kind == tree.Dir {
+				return tree.ErrIsDir
+			}
+			return tree.ErrNotDir
+		}
+		if err := c.remove(in); err != nil {
+			return err
+		}
+		return c.bumpDir(parent)
+	})
+}
+
+// remove takes the name of a file or an empty folder away.
+func (c *change) remove(in tree.Inode) error {
+	if in.Kind == tree.Dir {
+		empty, err := c.IsEmptyDir(in.Ino)
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return tree.ErrNotEmpty
+		}
+	}
+	parent := in.Parent
+	if err := c.Unlink(in.Ino); err != nil {
+		return err
+	}
+	in, err := c.Get(in.Ino)
+	if err != nil {
+		return err
+	}
+	in.Ctime = c.e.now().UnixNano()
+	c.after = append(c.after, func() { c.e.queue.cancelUpload(in.Ino) })
+	if in.Cloud == nil && !c.inFlight(in.Ino) {
+		in.Pending = 0
+		if err := c.Put(&in); err != nil {
+			return err
+		}
+		return c.retire(in.Ino)
+	}
+	return c.removePending(in, parent)
+}
+
+// removePending journals the removal of something that the cloud has, or will
+// have when the answer comes that is on its way.
+func (c *change) removePending(in tree.Inode, parent tree.Ino) error {
+	as := megaclient.Handle("")
+	if in.Cloud != nil {
+		as = in.Cloud.Handle
+		if in.Pending&tree.PendingContent != 0 && in.Base.Handle != "" {
+			as = in.Base.Handle
+		}
+	}
+	in.Pending |= tree.PendingRemove
+	if err := c.Put(&in); err != nil {
+		return err
+	}
+	if err := c.touch(in.Ino, func(ent *entry) {
+		ent.RemovedAs = as
+		ent.Since = ent.Last
+		ent.Attempts, ent.Retry, ent.Reason = 0, 0, ""
+	}); err != nil {
+		return err
+	}
+	dirs, err := c.ancestors(parent)
+	if err != nil {
+		return err
+	}
+	c.after = append(c.after, func() { c.e.queue.deletedBelow(dirs, c.e.now()) })
+	return nil
+}
+
+// ancestors lists a folder and all above it.
+func (c *change) ancestors(ino tree.Ino) ([]tree.Ino, error) {
+	var all []tree.Ino
+	for depth := 0; ino != 0 && ino != tree.DriveIno && depth < 4096; depth++ {
+		all = append(all, ino)
+		in, err := c.Get(ino)
+		if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if in.Parent == ino {
+			break
+		}
+		ino = in.Parent
+	}
+	return append(all, tree.DriveIno), nil
+}
+
+// Rename moves a name, replacing what has the new one unless noReplace. It is
+// one transaction: nobody sees a moment without either.
+func (e *Engine) Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string, noReplace bool) error {
+	if err := e.syncBeforeReplace(ctx, op, on, np, nn); err != nil {
+		return err
+	}
+	return e.update(ctx, func(c *change) error {
+		src, err := c.Lookup(op, on)
+		if err != nil {
+			return err
+		}
+		dst, err := c.Lookup(np, nn)
+		switch {
+		case err == nil && dst.Ino == src.Ino && !noReplace:
+			return nil
+		case err == nil && noReplace:
+			return tree.ErrExist
+		case err == nil:
+			if err := c.replace(src, dst); err != nil {
+				return err
+			}
+		case !errors.Is(err, tree.ErrNotFound):
+			return err
+		}
+		return c.move(src, np, nn)
+	})
+}
+
+// replace removes the target of a rename.
+func (c *change) replace(src, dst tree.Inode) error {
+	switch {
+	case src.Kind == tree.Dir && dst.Kind != tree.Dir:
+		return tree.ErrNotDir
+	case src.Kind != tree.Dir && dst.Kind == tree.Dir:
+		return tree.ErrIsDir
+	}
+	return c.remove(dst)
+}
+
+func (c *change) move(src tree.Inode, np tree.Ino, nn string) error {
+	op := src.Parent
+	if err := c.Move(src.Ino, np, nn); err != nil {
+		return err
+	}
+	in, err := c.Get(src.Ino)
+	if err != nil {
+		return err
+	}
+	in.Ctime = c.e.now().UnixNano()
+	if in.Cloud != nil || c.inFlight(in.Ino) {
+		in.Pending |= tree.PendingPlace
+	}
+	if err := c.Put(&in); err != nil {
+		return err
+	}
+	if in.Pending != 0 {
+		if err := c.touch(in.Ino, nil); err != nil {
+			return err
+		}
+	}
+	if err := c.bumpDir(op); err != nil || op == np {
+		return err
+	}
+	return c.bumpDir(np)
+}
+
+// syncBeforeReplace makes the bytes of a new file durable before it takes the
+// place of an old one, so that a power cut leaves one of the two.
+func (e *Engine) syncBeforeReplace(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string) error {
+	if _, err := e.tree.Lookup(np, nn); err != nil {
+		return nil // the transaction looks again
+	}
+	src, err := e.tree.Lookup(op, on)
+	if err != nil || src.Kind != tree.File || src.Pending == 0 {
+		return nil
+	}
+	if err := e.commitOpen(ctx, src.Ino); err != nil {
+		return err
+	}
+	if err := e.staging.Sync(ctx); err != nil && !errors.Is(err, staging.ErrClosed) {
+		return fmt.Errorf("syncing staged bytes: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
+)
+
+// Open opens the state of one account and serves it at once, whether or not
+// there is a network. Run must be started for anything to go to or come from
+// the cloud. Errors: those of tree.Open and staging.Open.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	o = o.withDefaults()
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state folder: %w", err)
+	}
+	e := &Engine{
+		log: o.Log, cache: o.Cache, client: o.Client, opts: o, times: o.Timings,
+		lane:    make(chan struct{}, 1),
+		files:   map[tree.Ino]*fileState{},
+		mounts:  map[any]bool{},
+		zombies: map[tree.Ino]map[any]bool{},
+		keys:    map[string]tree.Ino{},
+		tags:    map[string]int{},
+		echoes:  echoIndex{},
+	}
+	e.lane <- struct{}{}
+	e.queue.init()
+	e.status.init()
+	e.stream.init()
+	e.stop, e.end = context.WithCancel(context.Background())
+	if err := e.openStores(); err != nil {
+		e.end()
+		return nil, err
+	}
+	if err := e.replay(ctx); err != nil {
+		e.end()
+		return nil, errors.Join(err, e.staging.Close(), e.tree.Close())
+	}
+	e.jobs.Add(1)
+	go e.commitLoop()
+	return e, nil
+}
+
+func (e *Engine) openStores() (err error) {
+	e.tree, err = tree.Open(tree.Options{
+		Dir: filepath.Join(e.opts.Dir, "tree"), Key: subkey(e.opts.StateKey, labelTree), Log: e.log,
+		IsOpen: e.isOpen, PendingKey: e.pendingKey, OwnTag: e.ownTag, Decrypt: e.client.Unlock, Host: e.opts.Host,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the tree: %w", err)
+	}
+	e.staging, err = staging.Open(staging.Options{
+		Dir: filepath.Join(e.opts.Dir, "staging"), Key: subkey(e.opts.StateKey, labelStaging), Log: e.log,
+		Barrier: e.tree.Sync,
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("opening the staging: %w", err), e.tree.Close())
+	}
+	return nil
+}
+
+// replay brings the rows of the last run into memory.
+func (e *Engine) replay(ctx context.Context) error {
+	e.client.AddShareKeys(e.tree.ShareKeys())
+	entries := map[tree.Ino]*entry{}
+	err := e.tree.View(func(tx *tree.Tx) error {
+		b := tx.Badger()
+		if err := e.replayEntries(b, entries); err != nil {
+			return err
+		}
+		if err := e.replayExtents(b); err != nil {
+			return err
+		}
+		if err := e.replayGenerations(b); err != nil {
+			return err
+		}
+		if err := e.replayBatch(b); err != nil {
+			return err
+		}
+		return e.replayEchoes(b)
+	})
+	if err != nil {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	e.queue.apply(entries)
+	e.adoptRestored()
+	e.staging.Started()
+	return e.sweepRemoved(ctx)
+}
+
+func (e *Engine) replayEntries(b *badger.Txn, entries map[tree.Ino]*entry) error {
+	return scanRows(b, []byte{rowPrefix, rowEntry}, func(key, raw []byte) error {
+		ent := &entry{}
+		if err := decodeRow(raw, ent); err != nil {
+			return fmt.Errorf("journal row: %w", err)
+		}
+		ent.Retry = 0 // a start is a reason to try again
+		entries[inoOfKey(key)] = ent
+		e.seq = max(e.seq, ent.Seq)
+		return nil
+	})
+}
+
+// replayExtents tells the staging which of its records are alive.
+func (e *Engine) replayExtents(b *badger.Txn) error {
+	for _, kind := range []byte{rowExtents, rowFrozen} {
+		err := scanRows(b, []byte{rowPrefix, kind}, func(_, raw []byte) error {
+			var es []staging.Extent
+			if err := decodeRow(raw, &es); err != nil {
+				return fmt.Errorf("extents: %w", err)
+			}
+			e.staging.Retain(es...)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adoptRestored gives the generations of the last run to their inodes; one
+// without is left over.
+func (e *Engine) adoptRestored() {
+	for _, g := range e.restored {
+		adopted := false
+		e.queue.with(g.Ino, func(d *dirtyInode) { d.gen, adopted = g, true })
+		if !adopted {
+			e.staging.Release(g.m.Extents()...)
+		}
+		g.uploaded = g.State.Token != "" && g.CRC != [16]byte{}
+	}
+	e.restored = nil
+}
+
+// sweepRemoved drops the rows of removed inodes that the last run still
+// needed: a start counts as forgotten by all.
+func (e *Engine) sweepRemoved(ctx context.Context) error {
+	var dead []tree.Ino
+	err := e.tree.View(func(tx *tree.Tx) error {
+		return scanRows(tx.Badger(), []byte{rowPrefix, rowZombie}, func(key, _ []byte) error {
+			dead = append(dead, inoOfKey(key))
+			return nil
+		})
+	})
+	for i := 0; err == nil && i < len(dead); i++ {
+		err = e.update(ctx, func(c *change) error {
+			if _, journaled, err := c.entry(dead[i]); err != nil || journaled {
+				return err
+			}
+			return c.bury(dead[i])
+		})
+	}
+	if err == nil {
+		_, err = e.tree.Reap(ctx, func(in tree.Inode) bool { return e.queue.has(in.Ino) })
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping removed files: %w", err)
+	}
+	return nil
+}
+
+// Close commits everything that is open, ends uploads so that they can be
+// resumed, and closes the state. Run has returned when Close does.
+func (e *Engine) Close() error {
+	if !e.shut() {
+		return nil
+	}
+	e.end()
+	err := e.commitAll(context.Background())
+	e.jobs.Wait()
+	return errors.Join(err, e.staging.Close(), e.tree.Sync(), e.tree.Close())
+}
+
+// shut refuses new handles from now on; false if it was called before.
+func (e *Engine) shut() bool {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	was := e.closed
+	e.closed = true
+	return !was
+}

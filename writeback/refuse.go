@@ -1,0 +1,59 @@
+package writeback
+
+import (
+	"errors"
+	"time"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// refuse journals why a change isn't in the cloud, and when it is tried again.
+func (c *change) refuse(ino tree.Ino, why error, held bool) error {
+	ent, ok, err := c.entry(ino)
+	if err != nil || !ok {
+		return err
+	}
+	ent.Attempts++
+	ent.Reason, ent.Code = why.Error(), codeOf(why)
+	ent.Held = held
+	ent.Retry = c.e.now().Add(c.e.backoff(ent.Attempts)).UnixNano()
+	c.after = append(c.after, func() {
+		c.e.queue.with(ino, func(d *dirtyInode) {
+			d.refusal = why
+			d.tried++
+		})
+	})
+	return c.putEntry(ino, ent)
+}
+
+// codeOf gives MEGA's number of a refusal, 0 if it has none.
+func codeOf(err error) int {
+	var code megaclient.ErrorCode
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	return 0
+}
+
+// backoff is the wait after the n-th refusal.
+func (e *Engine) backoff(n int) time.Duration {
+	wait := e.times.RetryFirst
+	for i := 1; i < n && wait < e.times.RetryMax; i++ {
+		wait *= 2
+	}
+	return min(wait, e.times.RetryMax)
+}
+
+// resetUpload forgets that the bytes of a generation are at the server.
+func (c *change) resetUpload(ino tree.Ino) {
+	c.after = append(c.after, func() {
+		c.e.queue.with(ino, func(d *dirtyInode) {
+			if d.gen != nil {
+				st := &d.gen.State
+				st.Token, st.URL, st.Chunks = "", "", nil
+				d.gen.uploaded = false
+			}
+		})
+	})
+}

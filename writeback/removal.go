@@ -1,0 +1,98 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// forgetBelow lets go of everything removed here that went with the node of an
+// acknowledged removal, in bounded transactions; the top itself is left to the
+// caller, so that a crash in between repeats it all.
+func (e *Engine) forgetBelow(ctx context.Context, top item) error {
+	below, err := e.removedBelow(top.Handle)
+	if err != nil {
+		return err
+	}
+	for len(below) > 0 {
+		n := min(len(below), rowsAtOnce/4)
+		err := e.update(ctx, func(c *change) error {
+			for _, ino := range below[:n] {
+				in, err := c.Get(ino)
+				if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				if err := c.release(in); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		below = below[n:]
+	}
+	return nil
+}
+
+// removedBelow lists what is to be removed and lies below a node in the cloud,
+// the deepest first.
+func (e *Engine) removedBelow(top megaclient.Handle) (below []tree.Ino, err error) {
+	children := map[megaclient.Handle][]tree.Inode{}
+	all := e.queue.snapshot()
+	err = e.tree.View(func(tx *tree.Tx) error {
+		for _, d := range all {
+			in, err := tx.Get(d.ino)
+			if err == nil && in.Removed && in.Cloud != nil {
+				children[in.Cloud.Parent] = append(children[in.Cloud.Parent], in)
+			}
+		}
+		return nil
+	})
+	next := []megaclient.Handle{top}
+	seen := map[megaclient.Handle]bool{}
+	for len(next) > 0 {
+		h := next[0]
+		next = next[1:]
+		if seen[h] {
+			continue
+		}
+		seen[h] = true
+		for _, in := range children[h] {
+			below = append(below, in.Ino)
+			next = append(next, in.Cloud.Handle)
+		}
+	}
+	slices.Reverse(below)
+	return below, err
+}
+
+// cloudOf makes a shadow of a node.
+func cloudOf(n *megaclient.Node) *tree.Cloud {
+	name, _ := n.Name()
+	c := &tree.Cloud{
+		Handle: n.Handle, Parent: n.Parent, Owner: n.Owner, Type: n.Type, Name: name, Size: n.Size,
+		Created: n.Created, Key: n.Key, Attrs: n.Attrs, FileAttrs: n.FileAttrs, Access: n.Access,
+		Share: n.ShareRoot, SharedBy: n.SharedBy, Damaged: n.Damaged,
+	}
+	if n.Key == nil || n.Attrs == nil {
+		c.RawKey, c.RawAttrs = n.RawKey, n.RawAttrs
+	}
+	return c
+}
+
+// nodeOf makes a node of a shadow, to apply it like one that was heard.
+func nodeOf(c *tree.Cloud) *megaclient.Node {
+	return &megaclient.Node{
+		Handle: c.Handle, Parent: c.Parent, Owner: c.Owner, Type: c.Type, Size: c.Size, Created: c.Created,
+		Key: c.Key, RawKey: c.RawKey, Attrs: c.Attrs, RawAttrs: c.RawAttrs, FileAttrs: c.FileAttrs,
+		Access: c.Access, SharedBy: c.SharedBy, ShareRoot: c.Share, Damaged: c.Damaged, Index: -1,
+	}
+}

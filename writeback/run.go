@@ -1,0 +1,196 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// Run connects the state with the cloud until ctx ends or Close is called: it
+// listens to events, fetches the tree when that is needed, and sends what is
+// pending. Errors of the cloud don't end it; they are in Status. It may be
+// called once.
+func (e *Engine) Run(ctx context.Context) error {
+	if !e.addJob() {
+		return ErrClosed
+	}
+	defer e.jobs.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.stop, cancel)()
+	unsubscribe := e.tree.Subscribe(e.treeChanged)
+	defer unsubscribe()
+
+	var parts sync.WaitGroup
+	send := make(chan []task)
+	parts.Go(func() { e.planLoop(ctx, send) })
+	parts.Go(func() { e.sendLoop(ctx, send) })
+	parts.Go(func() { e.keysLoop(ctx) })
+	parts.Go(func() { e.quotaLoop(ctx) })
+	e.eventLoop(ctx)
+	parts.Wait()
+	e.uploads.Wait()
+	if e.stop.Err() != nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// addJob makes Close wait for the caller's jobs.Done; false: it is closed.
+func (e *Engine) addJob() bool {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.jobs.Add(1)
+	return true
+}
+
+// treeChanged follows what the cloud changed in the tree.
+func (e *Engine) treeChanged(changes []tree.Change) {
+	kick := false
+	for _, ch := range changes {
+		kick = kick || ch.Pending || ch.Removed
+		if ch.Removed && ch.Origin == nil && ch.Ino != 0 {
+			e.noteRemoved(ch.Ino)
+		}
+	}
+	if kick {
+		e.queue.kick()
+	}
+}
+
+// Ready waits until a tree has been fetched once.
+func (e *Engine) Ready(ctx context.Context) error {
+	for {
+		if e.tree.Fetched() {
+			return nil
+		}
+		e.stream.mu.Lock()
+		changed := e.stream.changed
+		e.stream.mu.Unlock()
+		if e.tree.Fetched() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-e.stop.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// eventLoop keeps the tree up to date.
+func (e *Engine) eventLoop(ctx context.Context) {
+	wait := e.times.RetryFirst
+	for ctx.Err() == nil {
+		err := e.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, megaclient.ErrTooOld), errors.Is(err, errRefetch):
+			e.stream.wantFetch()
+			wait = e.times.RetryFirst
+			continue
+		case errors.Is(err, tree.ErrClosed):
+			return
+		}
+		e.trouble(err)
+		if classify(err) == errSession {
+			e.queue.setPaused(true)
+			<-ctx.Done() // only a new login, and so a new engine, helps
+			return
+		}
+		if !sleep(ctx, wait) {
+			return
+		}
+		wait = min(2*wait, e.times.RetryMax)
+	}
+}
+
+// follow fetches the tree if need be and then applies events.
+func (e *Engine) follow(ctx context.Context) error {
+	if e.tree.SN() == "" || !e.tree.Fetched() || e.stream.fetchWanted() {
+		if err := e.fullFetch(ctx); err != nil {
+			return err
+		}
+	}
+	return e.client.Listen(ctx, e.tree.SN(), e.stream.kick, func(a *megaclient.Answer) error {
+		return e.applyAnswer(ctx, a)
+	})
+}
+
+// trouble notes an error of the cloud for Status.
+func (e *Engine) trouble(err error) {
+	switch classify(err) {
+	case errSession:
+		e.status.sessionEnded()
+	case errBlocked:
+		e.status.blocked(err)
+	case errNetwork:
+		e.status.offline()
+	}
+	e.log.WithField("error", classifyName(err)).Debug("trouble with the cloud")
+}
+
+// classifyName says what sort of error it is, without the text, which may
+// name things.
+func classifyName(err error) string {
+	return [...]string{"network", "session", "blocked", "refused"}[classify(err)]
+}
+
+// keysLoop looks for share keys when events say that there are some.
+func (e *Engine) keysLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.stream.keys:
+		}
+		if err := e.learnKeys(ctx); err != nil && !isCancel(ctx, err) {
+			e.trouble(err)
+		}
+	}
+}
+
+func (e *Engine) learnKeys(ctx context.Context) error {
+	if err := e.client.LoadKeys(ctx); err != nil {
+		return err
+	}
+	err := e.update(ctx, func(c *change) error { return c.AddShareKeys(e.client.ShareKeys()) })
+	if err != nil {
+		return err
+	}
+	_, err = e.tree.Unlock(ctx)
+	return err
+}
+
+// quotaLoop asks how full the account is: at the start, and after changes.
+func (e *Engine) quotaLoop(ctx context.Context) {
+	for {
+		asked := time.Now()
+		if q, err := e.client.Quota(ctx); err == nil {
+			e.status.setQuota(q)
+		} else if ctx.Err() == nil {
+			e.trouble(err)
+			if classify(err) == errNetwork {
+				e.status.wantQuota()
+			}
+		}
+		if !sleep(ctx, e.times.QuotaInterval-time.Since(asked)) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.status.askQuota:
+		}
+	}
+}

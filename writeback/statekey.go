@@ -1,0 +1,156 @@
+package writeback
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/sys/unix"
+
+	"megadisk/megaclient/megacrypto"
+)
+
+const (
+	stateKeyFile    = "state.key"
+	stateKeyVersion = 1
+	stateKeyInfo    = "megadisk state key wrap v1"
+)
+
+// wrappedStateKey is the content of state.key, in CBOR.
+type wrappedStateKey struct {
+	Version int    `cbor:"1,keyasint"`
+	Nonce   []byte `cbor:"2,keyasint"` // 12 bytes
+	Sealed  []byte `cbor:"3,keyasint"` // AES-256-GCM of the 32 bytes
+}
+
+// OpenStateKey returns the random key that protects everything in dir. It
+// makes one if there is none; it is kept in dir wrapped by the account's
+// master key. Errors: ErrWrongMaster, *NewerStateError.
+func OpenStateKey(dir string, master megacrypto.Key) ([32]byte, error) {
+	path := filepath.Join(dir, stateKeyFile)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeStateKey(dir, path, master)
+	}
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("reading the state key: %w", err)
+	}
+	return unwrapStateKey(raw, master)
+}
+
+func makeStateKey(dir, path string, master megacrypto.Key) (key [32]byte, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return key, fmt.Errorf("making the state folder: %w", err)
+	}
+	if _, err := rand.Read(key[:]); err != nil {
+		return key, fmt.Errorf("drawing the state key: %w", err)
+	}
+	raw, err := wrapStateKey(key, master)
+	if err != nil {
+		return key, err
+	}
+	if err := writeDurably(dir, path, raw); err != nil {
+		return key, fmt.Errorf("writing the state key: %w", err)
+	}
+	return key, nil
+}
+
+func wrapStateKey(key [32]byte, master megacrypto.Key) ([]byte, error) {
+	aead, err := stateKeyAEAD(master)
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, aead.NonceSize())
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, fmt.Errorf("drawing a nonce: %w", err)
+	}
+	return cbor.Marshal(wrappedStateKey{stateKeyVersion, nonce, aead.Seal(nil, nonce, key[:], nil)})
+}
+
+func unwrapStateKey(raw []byte, master megacrypto.Key) (key [32]byte, err error) {
+	var w wrappedStateKey
+	if err := cbor.Unmarshal(raw, &w); err != nil {
+		return key, fmt.Errorf("reading the state key: %w", err)
+	}
+	if w.Version > stateKeyVersion {
+		return key, &NewerStateError{w.Version}
+	}
+	aead, err := stateKeyAEAD(master)
+	if err != nil {
+		return key, err
+	}
+	if len(w.Nonce) != aead.NonceSize() {
+		return key, ErrWrongMaster
+	}
+	plain, err := aead.Open(nil, w.Nonce, w.Sealed, nil)
+	if err != nil || len(plain) != len(key) {
+		return key, ErrWrongMaster
+	}
+	return [32]byte(plain), nil
+}
+
+func stateKeyAEAD(master megacrypto.Key) (cipher.AEAD, error) {
+	kek, err := hkdf.Key(sha256.New, master[:], nil, stateKeyInfo, 32)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the wrapping key: %w", err)
+	}
+	block, err := aes.NewCipher(kek)
+	if err != nil {
+		return nil, fmt.Errorf("wrapping key: %w", err)
+	}
+	return cipher.NewGCM(block)
+}
+
+// writeDurably puts raw at path so that after a power cut there is all of it
+// or nothing, and never replaces a file that somebody else just made.
+func writeDurably(dir, path string, raw []byte) error {
+	tmp, err := os.CreateTemp(dir, ".key-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err = tmp.Write(raw); err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Fsync(int(d.Fd()))
+}
+
+// Labels of the keys that are derived from the state key, one for each store.
+const (
+	labelTree    = "megadisk tree v1"
+	labelStaging = "megadisk staging v1"
+	labelCache   = "megadisk cache v1"
+)
+
+// CacheKey is the key for package cache that belongs to a state key.
+func CacheKey(stateKey [32]byte) [32]byte { return subkey(stateKey, labelCache) }
+
+func subkey(stateKey [32]byte, label string) [32]byte {
+	k, err := hkdf.Key(sha256.New, stateKey[:], nil, label, 32)
+	if err != nil {
+		panic("writeback: HKDF of constant sizes failed: " + err.Error())
+	}
+	return [32]byte(k)
+}

@@ -1,0 +1,86 @@
+package writeback
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// streamState is what the event loop tells the others, and they it.
+type streamState struct {
+	kick chan struct{} // the stream is asked at once
+	keys chan struct{} // share keys are to be looked for
+
+	mu      sync.Mutex
+	current time.Time     // GUARDED_BY(mu): when a question was asked after which nothing was new, or a full fetch begun
+	refetch bool          // GUARDED_BY(mu): a full fetch is wanted
+	changed chan struct{} // GUARDED_BY(mu): closed and renewed at each change
+}
+
+func (s *streamState) init() {
+	s.kick = make(chan struct{}, 1)
+	s.keys = make(chan struct{}, 1)
+	s.changed = make(chan struct{})
+}
+
+// ask makes the event loop ask the server at once.
+func (s *streamState) ask() { poke(s.kick) }
+
+func (s *streamState) wantKeys() { poke(s.keys) }
+
+func poke(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+func (s *streamState) wantFetch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refetch = true
+}
+
+func (s *streamState) fetchWanted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refetch
+}
+
+// sawIdle: everything up to a moment has been applied.
+func (s *streamState) sawIdle(asked time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if asked.After(s.current) {
+		s.current = asked
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// fetched: a full fetch begun at a moment was applied.
+func (s *streamState) fetched(begun time.Time) {
+	s.mu.Lock()
+	s.refetch = false
+	s.mu.Unlock()
+	s.sawIdle(begun)
+}
+
+// waitCurrent waits until everything up to a moment has been applied; false:
+// ctx ended first.
+func (s *streamState) waitCurrent(ctx context.Context, since time.Time) bool {
+	for {
+		s.mu.Lock()
+		ok, changed := s.current.After(since), s.changed
+		s.mu.Unlock()
+		if ok {
+			return true
+		}
+		s.ask()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
