@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,13 +31,16 @@ type raw struct {
 func newRaw(t *testing.T, s *megatest.Server) *raw {
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &raw{t: t, s: s, http: &http.Client{Transport: tr}}
+	return &raw{t: t, s: s, http: &http.Client{Transport: tr}, id: rand.IntN(1 << 40)}
 }
 
 // newServer starts a server that ends with the test.
 func newServer(t *testing.T, opts ...megatest.Option) *megatest.Server {
 	s := megatest.NewServer(opts...)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		require.NoError(t, s.CheckInvariants())
+		s.Close()
+	})
 	return s
 }
 
