@@ -122,7 +122,7 @@ func (s *Store) mustRollLocked(size int64) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return seg.suspect
+	return seg.failed
 }
 
 // landed books the end of an append.
@@ -131,6 +131,7 @@ func (s *Store) landed(seg *segment, end int64, es []Extent, err error) {
 	defer s.mu.Unlock()
 	if err == nil {
 		seg.dirty = true
+		seg.suspect = seg.suspect || seg.failed // perhaps written before that sync failed
 		seg.disk = max(seg.disk, end)
 		for _, e := range es {
 			s.retainLocked(seg, e)

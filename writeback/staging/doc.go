@@ -63,7 +63,8 @@
 //
 // # Traps
 //
-// A Map isn't safe for concurrent use; its owner locks it. An Extent that
+// One store a folder at a time; whoever opens the database beside it sees to
+// that. A Map isn't safe for concurrent use; its owner locks it. An Extent that
 // nobody retained may be gone at any time. Segments are closed and reopened
 // as needed, so the store may hold more of them than a process may have open
 // files.

@@ -38,6 +38,7 @@ type segment struct {
 	current bool          // GUARDED_BY(Store.mu)
 	dirty   bool          // GUARDED_BY(Store.mu); has bytes that no sync has covered
 	suspect bool          // GUARDED_BY(Store.mu); a sync failed: what it covered must be written again
+	failed  bool          // GUARDED_BY(Store.mu); a sync failed once: not appended to any more
 	pinned  bool          // GUARDED_BY(Store.mu); its accounts are wrong: not unlinked in this run
 
 	fileMu sync.Mutex

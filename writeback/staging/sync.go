@@ -127,6 +127,7 @@ func (s *Store) syncSegment(seg *segment) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seg.suspect = err != nil
+	seg.failed = seg.failed || err != nil
 	s.leaveLocked(seg)
 	return err
 }
