@@ -34,6 +34,10 @@ func (c *Cache) Complete(f File) {
 	defer c.release(co)
 	c.mu.Lock()
 	co.dropPartsLocked()
+	if co.mac == ([8]byte{}) || co.quarantined {
+		c.mu.Unlock()
+		return
+	}
 	for u := range unitEnd(co.size) {
 		if !co.haveLocked(u) {
 			c.mu.Unlock()

@@ -15,6 +15,8 @@ const (
 	reorder = 1 << 20
 	// forget halves a stream's history once it spans this much, so that recent reads count.
 	forget = 4 << 20
+	// idleReads is how many reads elsewhere end a stream.
+	idleReads = 16
 	// streamsMax streams are told apart in one open file (two players, a demuxer with two tracks).
 	streamsMax = 4
 )
@@ -23,8 +25,9 @@ const (
 type stream struct {
 	start, pos int64  // the bytes that the run spans
 	read       int64  // how many of them were asked for; fewer than half: not sequential
-	hits       int    // reads that continued the run
+	hits       int    // reads that took it further
 	ahead      int64  // up to here everything is fetched or under way
+	mark       int64  // a read beyond here reached what was fetched ahead last: time for more
 	window     int64  // how far to look ahead; 0: not known to be sequential
 	age        uint64 // when it was used last
 }
@@ -39,8 +42,10 @@ func (s *stream) continues(off int64) bool {
 
 // add takes a read of [off, end) into the run.
 func (s *stream) add(off, end int64) {
-	s.hits++
-	s.pos = max(s.pos, end)
+	if end > s.pos {
+		s.hits++
+		s.pos = end
+	}
 	s.read = min(s.read+end-off, s.pos-s.start)
 	if span := s.pos - s.start; span > forget {
 		s.start += span / 2
@@ -69,36 +74,51 @@ type streams struct {
 // if a window may be limit bytes wide. [streams.settle] must follow before the next call.
 func (t *streams) next(off, end, size, limit int64) advice {
 	t.clock++
-	i := t.find(off)
-	s := &t.s[i]
-	t.last = i
-	if !s.continues(off) {
-		jumped := s.window > 0
-		*s = stream{start: off, pos: end, read: end - off, age: t.clock}
-		return advice{Jumped: jumped}
+	t.last = t.find(off)
+	s := &t.s[t.last]
+	known := s.continues(off)
+	if known {
+		s.age = t.clock
+		s.add(off, end)
+		known = s.dense()
 	}
-	s.age = t.clock
-	s.add(off, end)
-	if !s.dense() {
-		jumped := s.window > 0
+	var a advice
+	switch {
+	case known && (s.window > 0 || s.hits > 0):
+		a = s.extend(size, limit)
+	case known: // the same bytes again
+	default:
+		a.Jumped = s.window > 0
 		*s = stream{start: off, pos: end, read: end - off, age: t.clock}
-		return advice{Jumped: jumped}
 	}
-	return s.extend(size, limit)
+	a.Jumped = t.retire() || a.Jumped
+	return a
 }
 
-// extend widens the window once the run has come half-way through it.
-func (s *stream) extend(size, limit int64) advice {
-	if s.window == 0 {
-		s.window = windowMin
+// retire ends streams that were not read from lately, and tells whether there was one.
+func (t *streams) retire() (ended bool) {
+	for i := range t.s {
+		if s := &t.s[i]; s.window > 0 && t.clock-s.age > idleReads {
+			*s = stream{}
+			ended = true
+		}
 	}
-	s.window = min(s.window, max(windowMin, limit))
-	if s.pos+s.window/2 < s.ahead {
-		return advice{}
+	return ended
+}
+
+// extend looks further ahead when it is time: while the window still grows, whenever the run comes to
+// what was fetched last, so that no more than about twice what was read is fetched; later whenever less
+// than half of the window is left, so that the fetches never run dry.
+func (s *stream) extend(size, limit int64) advice {
+	widest := min(windowMax, max(windowMin, limit))
+	s.window = min(max(s.window, windowMin), widest)
+	due := s.pos > s.mark
+	if s.window == widest {
+		due = s.pos+s.window/2 >= s.ahead
 	}
 	from := max(s.ahead, s.pos)
 	to := min(unitEnd(s.pos+s.window)*UnitSize, size)
-	if from >= to {
+	if !due || from >= to {
 		return advice{}
 	}
 	return advice{From: from, To: to, Part: min(max(s.window/partsMax, partMin), partMax)}
@@ -112,6 +132,7 @@ func (t *streams) settle(a advice, done int64) {
 	s := &t.s[t.last]
 	s.ahead = max(s.ahead, done)
 	if done >= a.To {
+		s.mark = a.From
 		s.window = min(2*s.window, windowMax)
 	}
 }

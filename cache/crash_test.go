@@ -1,0 +1,5 @@
+package cache
+
+const crashDirVar = "MEGADISK_CACHE_CRASH_DIR"
+
+func crashChild(string) {}
