@@ -20,6 +20,7 @@ type try struct {
 	err       error  // why there is no answer
 	retry     bool   // the same request is worth sending again
 	sent      bool   // the server may have executed it all the same
+	own       bool   // the refusal is that of the command, not of the whole request
 	challenge string // the hashcash puzzle that it wants solved first
 }
 
@@ -188,7 +189,7 @@ func (c *Client) refused(ctx context.Context, t try) try {
 	switch {
 	case errors.Is(t.err, ESID):
 		c.end(t.err)
-	case errors.Is(t.err, EBLOCKED):
+	case errors.Is(t.err, EBLOCKED) && !t.own: // else it is a file that is blocked
 		t.err = c.whyBlocked(ctx)
 	}
 	return t
@@ -236,7 +237,7 @@ func (c *Client) command(ctx context.Context, lane laneID, cmd any, out any) err
 		t := c.post(ctx, address, body, proof, c.timing.idle, false)
 		if t.err == nil {
 			t.err = decodeSingle(t.answer, out)
-			t.retry = isBusy(t.err)
+			t.retry, t.own = isBusy(t.err), true
 		}
 		return t
 	})

@@ -186,6 +186,15 @@ func TestBlockedAccount(t *testing.T) {
 	require.Contains(t, err.Error(), "e-mail")
 }
 
+func TestABlockedFileIsNoBlockedAccount(t *testing.T) {
+	s := saying(t, "[-16]")
+	err := s.resume(t).Ask(t.Context(), map[string]string{"a": "g"}, nil)
+	require.ErrorIs(t, err, megaclient.EBLOCKED)
+	var blocked *megaclient.BlockedError
+	require.False(t, errors.As(err, &blocked))
+	require.Len(t, s.seen(), 1)
+}
+
 func TestClosedClient(t *testing.T) {
 	s := newStub(t, func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
 	c := s.resume(t)

@@ -76,8 +76,8 @@ var defaultTiming = timing{
 	loginUnreachable: 8 * time.Second,
 	wait:             time.Minute,
 	hashcash:         100 * time.Second,
-	requestRate:      20,
-	requestBurst:     60,
+	requestRate:      100,
+	requestBurst:     200,
 	answer:           128 << 20,
 }
 

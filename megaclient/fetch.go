@@ -44,6 +44,7 @@ func (c *Client) FetchNodes(ctx context.Context, cached bool, fn func(*Node) err
 	}
 	defer t.reply.Body.Close()
 	f := newFetch(c)
+	f.abort = done
 	if err := f.run(ctx, t.reply.Body, fn); err != nil {
 		return nil, fmt.Errorf("fetching the tree: %w", err)
 	}
@@ -54,6 +55,7 @@ func (c *Client) FetchNodes(ctx context.Context, cached bool, fn func(*Node) err
 // caller's goroutine, which delivers in order.
 type fetch struct {
 	client *Client
+	abort  func() // ends the request, whose body the reader may be waiting for
 
 	// Of the reader alone, until it has ended.
 	result *FetchResult
@@ -76,7 +78,7 @@ type fetchJob struct {
 }
 
 func newFetch(c *Client) *fetch {
-	return &fetch{client: c, result: &FetchResult{Links: make(map[Handle]Handle)}, files: make(map[uint64]struct{})}
+	return &fetch{client: c, abort: func() {}, result: &FetchResult{Links: make(map[Handle]Handle)}, files: make(map[uint64]struct{})}
 }
 
 func (f *fetch) run(ctx context.Context, body reader, fn func(*Node) error) error {
@@ -118,6 +120,7 @@ func (f *fetch) run(ctx context.Context, body reader, fn func(*Node) error) erro
 			}
 			if failed = f.deliver(n, job.version, fn); failed != nil {
 				cancel()
+				f.abort()
 				break
 			}
 		}

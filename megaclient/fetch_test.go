@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
@@ -163,6 +164,20 @@ func TestFetchEndsWithTheCallersError(t *testing.T) {
 	_, err := c.FetchNodes(t.Context(), false, func(*megaclient.Node) error { calls++; return enough })
 	require.ErrorIs(t, err, enough)
 	require.Equal(t, 1, calls)
+}
+
+// TestFetchEndsThoughTheServerStalls lets the caller stop while the reader waits for more.
+func TestFetchEndsThoughTheServerStalls(t *testing.T) {
+	s := newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		_, _ = io.WriteString(w, `[{"f":[`+strings.Repeat(wireFolder("DIRAAAAA", "", "dir", "")+",", 600))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	enough := errors.New("enough")
+	begun := time.Now()
+	_, err := s.resume(t).FetchNodes(t.Context(), false, func(*megaclient.Node) error { return enough })
+	require.ErrorIs(t, err, enough)
+	require.Less(t, time.Since(begun), 4*time.Second, "before the idle limit")
 }
 
 func TestFetchEndsWithItsContext(t *testing.T) {

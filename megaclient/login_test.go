@@ -2,9 +2,13 @@ package megaclient_test
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 	"megadisk/megaclient/megatest"
 
 	"github.com/stretchr/testify/require"
@@ -116,4 +120,57 @@ func TestLoginThroughHashcashAndStorms(t *testing.T) {
 	s.Faults().DropAfter("us", 1)
 	login(t, s, a)
 	require.Len(t, a.Sessions(), 1, "the lost answer was replayed")
+}
+
+// loginStub answers us0 and us.
+func loginStub(t *testing.T, us0, us string) megaclient.Config {
+	s := newStub(t, func(w http.ResponseWriter, _ *http.Request, body []byte) {
+		answer := us
+		if strings.Contains(string(body), `"us0"`) {
+			answer = us0
+		}
+		_, _ = io.WriteString(w, answer)
+	})
+	return megaclient.Config{APIURL: s.URL}
+}
+
+func TestLoginWithATemporarySession(t *testing.T) {
+	master := megacrypto.NewKey()
+	salt := make([]byte, 32)
+	key, _ := megacrypto.DeriveV2(password, salt)
+	sealed, err := megacrypto.EncryptKey(key, master[:])
+	require.NoError(t, err)
+	sid := make([]byte, 43)
+	sid[3] = 7
+	proof, err := megacrypto.EncryptKey(master, sid[:16])
+	require.NoError(t, err)
+	copy(sid[27:], proof)
+	us := func() string {
+		return `[{"k":"` + megacrypto.EncodeBase64(sealed) + `","u":"UUUUUUUUUUU","tsid":"` + megacrypto.EncodeBase64(sid) + `"}]`
+	}
+	us0 := `[{"v":2,"s":"` + megacrypto.EncodeBase64(salt) + `"}]`
+	c, err := megaclient.Login(t.Context(), loginStub(t, us0, us()), "a@b.c", password, "")
+	require.NoError(t, err)
+	defer c.Close()
+	require.Equal(t, megacrypto.EncodeBase64(sid), c.Session().SID)
+	require.Equal(t, master, c.Session().MasterKey)
+
+	sid[40]++
+	_, err = megaclient.Login(t.Context(), loginStub(t, us0, us()), "a@b.c", password, "")
+	require.ErrorIs(t, err, megaclient.ErrBadLogin)
+}
+
+func TestLoginAnswersOfJunk(t *testing.T) {
+	const us0 = `[{"v":2,"s":"AAAA"}]`
+	for _, test := range [][2]string{
+		{`[{}]`, "0"}, {`[{"v":3}]`, "0"}, {`[{"v":2,"s":"!"}]`, "0"}, {`[0]`, "0"}, {`[7,8]`, "0"}, {`[-13]`, "0"}, {`[-6]`, "0"},
+		{us0, `[{}]`}, {us0, `[0]`}, {us0, `[{"k":"AAAA","u":"UUUUUUUUUUU"}]`}, {us0, `[{"k":"AAAAAAAAAAAAAAAAAAAAAA","u":"x"}]`},
+		{us0, `[{"k":"AAAAAAAAAAAAAAAAAAAAAA","u":"UUUUUUUUUUU","csid":"AAAA"}]`},
+		{us0, `[{"k":"AAAAAAAAAAAAAAAAAAAAAA","u":"UUUUUUUUUUU","csid":"AAAA","privk":"AAAA"}]`},
+		{us0, `[{"k":"AAAAAAAAAAAAAAAAAAAAAA","u":"UUUUUUUUUUU","tsid":"AAAA"}]`}, {us0, "[-13]"}, {us0, "[-6]"},
+	} {
+		_, err := megaclient.Login(t.Context(), loginStub(t, test[0], test[1]), "a@b.c", "p", "")
+		require.Error(t, err, test)
+		require.NotContains(t, err.Error(), "UUUUUUUUUUU")
+	}
 }

@@ -23,7 +23,7 @@ type Node struct {
 	RawAttrs string                // a as sent
 
 	FileAttrs string     // fa: thumbnails and the like (PROTOCOL 3.8)
-	Access    int        // what we may do; AccessOwner for own nodes
+	Access    int        // what we may do, said only of the roots of incoming shares; else AccessOwner
 	SharedBy  UserHandle // who shares it with us; roots of incoming shares only
 	ShareRoot bool       // root of an incoming share
 	Index     int        // place in the p command that made it, in answers and packets; else -1
