@@ -1,0 +1,101 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"megadisk/writeback/tree"
+)
+
+// Mknod makes a regular file; MEGA has nothing that could be a device, a fifo or a socket.
+func (b *bridge) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	if kind := in.Mode & syscall.S_IFMT; kind != 0 && kind != syscall.S_IFREG {
+		return fuse.EPERM
+	}
+	return b.make(cancel, in.NodeId, name, out, "mknod", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
+		return b.engine.Create(ctx, parent, name, in.Mode&modeBits)
+	})
+}
+
+// Mkdir makes a folder.
+func (b *bridge) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	return b.make(cancel, in.NodeId, name, out, "mkdir", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
+		return b.engine.Mkdir(ctx, parent, name, in.Mode&modeBits)
+	})
+}
+
+// make is what all creations share.
+func (b *bridge) make(cancel <-chan struct{}, parent uint64, name string, out *fuse.EntryOut, what string,
+	create func(context.Context, tree.Ino) (tree.Inode, error)) fuse.Status {
+	if len(name) > maxName {
+		return b.status(what, tree.ErrNameTooLong)
+	}
+	ctx := b.request(cancel)
+	defer ctx.end()
+	if err := b.waitReady(ctx); err != nil {
+		return b.status(what, err)
+	}
+	row, err := create(ctx, b.ino(parent))
+	if err != nil {
+		return b.status(what, err)
+	}
+	b.fillEntry(out, &row)
+	return fuse.OK
+}
+
+// Create makes a file and opens it. Where another client made that name meanwhile, the kernel's "not there" was stale:
+// without O_EXCL the file that is there is opened, as open(2) says.
+func (b *bridge) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	var opened *fileHandle
+	status := b.make(cancel, in.NodeId, name, &out.EntryOut, "create", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
+		row, err := b.engine.Create(ctx, parent, name, in.Mode&modeBits)
+		if errors.Is(err, tree.ErrExist) && in.Flags&syscall.O_EXCL == 0 {
+			return b.openExisting(ctx, parent, name, in.Flags, &opened)
+		}
+		if err != nil {
+			return row, err
+		}
+		opened, err = b.open(ctx, row.Ino, in.Flags&^syscall.O_TRUNC)
+		return row, err
+	})
+	if status.Ok() {
+		out.Fh, out.OpenFlags = opened.id, fuse.FOPEN_KEEP_CACHE
+	}
+	return status
+}
+
+// openExisting opens a file that exists although the kernel asked for its creation. The kernel takes it for new, so
+// that O_TRUNC is ours to do.
+func (b *bridge) openExisting(ctx context.Context, parent tree.Ino, name string, flags uint32, opened **fileHandle) (tree.Inode, error) {
+	row, err := b.lookup(ctx, parent, name)
+	if err != nil {
+		return row, err
+	}
+	if row.Kind != tree.File {
+		return row, tree.ErrIsDir
+	}
+	h, err := b.open(ctx, row.Ino, flags)
+	if err != nil {
+		return row, err
+	}
+	*opened = h
+	return b.fresh(row), nil
+}
+
+// Link is refused: a MEGA node has one parent.
+func (b *bridge) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut) fuse.Status {
+	return fuse.EPERM
+}
+
+// Symlink is refused, as on a filesystem without symbolic links.
+func (b *bridge) Symlink(<-chan struct{}, *fuse.InHeader, string, string, *fuse.EntryOut) fuse.Status {
+	return fuse.EPERM
+}
+
+// Readlink is never asked of what isn't a symbolic link.
+func (b *bridge) Readlink(<-chan struct{}, *fuse.InHeader) ([]byte, fuse.Status) {
+	return nil, fuse.EINVAL
+}

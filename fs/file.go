@@ -1,0 +1,134 @@
+package fs
+
+import (
+	"context"
+	"sync"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"megadisk/writeback/tree"
+)
+
+// fileHandle is one open of a file, from OPEN or CREATE to RELEASE. Descriptors made by dup(2) or fork(2) and memory
+// maps share it; it is read and written until the last of them is gone, also after FLUSH.
+type fileHandle struct {
+	id   uint64
+	ino  tree.Ino
+	file file
+}
+
+// handles gives numbers to what is open. The kernel passes a number back with each request.
+type handles[T any] struct {
+	mu   sync.RWMutex
+	next uint64       // GUARDED_BY(mu)
+	open map[uint64]T // GUARDED_BY(mu)
+}
+
+// add keeps what make returns under a new number.
+func (t *handles[T]) add(make func(id uint64) T) T {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		t.open = map[uint64]T{}
+	}
+	t.next++
+	v := make(t.next)
+	t.open[t.next] = v
+	return v
+}
+
+func (t *handles[T]) get(id uint64) (T, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	v, ok := t.open[id]
+	return v, ok
+}
+
+func (t *handles[T]) remove(id uint64) (T, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v, ok := t.open[id]
+	delete(t.open, id)
+	return v, ok
+}
+
+// drain removes everything.
+func (t *handles[T]) drain() []T {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []T
+	for _, v := range t.open {
+		all = append(all, v)
+	}
+	t.open = nil
+	return all
+}
+
+// Open opens a file. Its pages stay from the last time: a change made elsewhere drops them (see notify.go), and one
+// whose drop is still on its way is caught here.
+func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	ctx := b.request(cancel)
+	defer ctx.end()
+	h, err := b.open(ctx, b.ino(in.NodeId), in.Flags)
+	if err != nil {
+		return b.status("open", err)
+	}
+	out.Fh = h.id
+	if !b.notify.isStale(h.ino) {
+		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	}
+	return fuse.OK
+}
+
+// open opens an inode with the flags of open(2).
+func (b *bridge) open(ctx context.Context, ino tree.Ino, flags uint32) (*fileHandle, error) {
+	write := flags&syscall.O_ACCMODE != syscall.O_RDONLY
+	// Counted before the engine looks, so that no content notify starts for a file that is being opened.
+	b.notify.opened(ino)
+	f, err := b.engine.open(ctx, ino, write, write && flags&syscall.O_TRUNC != 0)
+	if err != nil {
+		b.notify.closed(ino)
+		return nil, err
+	}
+	return b.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, file: f} }), nil
+}
+
+// Flush is one close(2) of possibly several. What was written is then safe from a crash of this process.
+func (b *bridge) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	h, ok := b.files.get(in.Fh)
+	if !ok {
+		return fuse.EBADF
+	}
+	return b.status("flush", h.file.Flush(b.unbreakable()))
+}
+
+// Fsync makes what was written safe from a power cut.
+func (b *bridge) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	h, ok := b.files.get(in.Fh)
+	if !ok {
+		return fuse.EBADF
+	}
+	ctx := b.request(cancel)
+	defer ctx.end()
+	return b.status("fsync", h.file.Fsync(ctx))
+}
+
+// Release ends a handle: the last descriptor and the last map are gone.
+func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	if h, ok := b.files.remove(in.Fh); ok {
+		b.release(h)
+	}
+}
+
+func (b *bridge) release(h *fileHandle) {
+	h.file.Release()
+	b.notify.closed(h.ino)
+}
+
+// FsyncDir makes the names in a folder safe from a power cut.
+func (b *bridge) FsyncDir(cancel <-chan struct{}, _ *fuse.FsyncIn) fuse.Status {
+	ctx := b.request(cancel)
+	defer ctx.end()
+	return b.status("fsyncdir", b.engine.SyncDir(ctx))
+}

@@ -1,0 +1,163 @@
+package fs
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/sirupsen/logrus"
+
+	"megadisk/cache"
+	"megadisk/writeback"
+	"megadisk/writeback/tree"
+)
+
+// Options say what is mounted and how it looks.
+type Options struct {
+	Engine *writeback.Engine
+	Root   tree.Ino     // the mounted folder; 0 means the whole drive
+	Cache  *cache.Cache // tells user.mega.verified; nil: that attribute is absent
+
+	ReadOnly   bool
+	AllowOther bool   // let other users in; what they may do, the modes say
+	UID, GID   uint32 // who owns everything
+	Umask      uint32 // taken from the modes of what has none of its own
+
+	FsName   string // what df and mount show as the device; "" means "megadisk"
+	Timeouts Timeouts
+	Log      logrus.FieldLogger
+	Debug    bool // log each request and answer, names and content left out
+}
+
+// Timeouts say how long the kernel may keep what it was told; zero means a day. They can be that long because every
+// change is made known to the kernel.
+type Timeouts struct {
+	Entry    time.Duration // that a name stands for an inode
+	Negative time.Duration // that a name is absent
+	Attr     time.Duration // an inode's attributes
+}
+
+const defaultTimeout = 24 * time.Hour
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, d := range []*time.Duration{&t.Entry, &t.Negative, &t.Attr} {
+		if *d == 0 {
+			*d = defaultTimeout
+		}
+	}
+	return t
+}
+
+// engine is what a mount needs of *writeback.Engine; each method is explained there.
+type engine interface {
+	Ready(ctx context.Context) error
+	Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
+	Mkdir(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
+	Unlink(ctx context.Context, parent tree.Ino, name string) error
+	Rmdir(ctx context.Context, parent tree.Ino, name string) error
+	Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string, noReplace bool) error
+	SetAttr(ctx context.Context, ino tree.Ino, a writeback.Attr) (tree.Inode, error)
+	Stat(ino tree.Ino) (tree.Inode, error)
+	SyncDir(ctx context.Context) error
+	Attach(origin any)
+	Detach(origin any)
+	Forget(origin any, ino tree.Ino)
+	Statfs() (total, used int64)
+	FileState(ino tree.Ino) (string, error)
+
+	open(ctx context.Context, ino tree.Ino, write, truncate bool) (file, error)
+}
+
+// file is what a handle needs of *writeback.File.
+type file interface {
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	WriteAt(ctx context.Context, p []byte, off int64) (int, error)
+	Flush(ctx context.Context) error
+	Fsync(ctx context.Context) error
+	Release()
+}
+
+// table is what a mount needs of *tree.Tree.
+type table interface {
+	Get(ino tree.Ino) (tree.Inode, error)
+	Lookup(parent tree.Ino, name string) (tree.Inode, error)
+	ReadDir(parent tree.Ino, after string, max int) ([]tree.Inode, error)
+	Subscribe(fn func([]tree.Change)) (cancel func())
+	Fetched() bool
+	Settled(ctx context.Context) error
+}
+
+// bridge answers the kernel's requests. The files of this package are its methods, one file a group of requests.
+//
+// Lock order: none. The locks here (of the handle tables, of a folder's handle, of the notifier, of a request's
+// context) are leaves: nothing is called while one is held, neither the rooms below nor the kernel.
+type bridge struct {
+	fuse.RawFileSystem // ENOSYS for what isn't here: the kernel then does it itself, or never asks again
+
+	// Dependencies.
+	engine engine
+	table  table
+	cache  *cache.Cache
+	log    logrus.FieldLogger
+	notify *notifier
+
+	// Constant data.
+	root     tree.Ino
+	uid, gid uint32
+	umask    uint32
+	timeouts Timeouts
+	life     context.Context // ends with the mount
+	end      context.CancelFunc
+
+	// Mutable state.
+	ready atomic.Bool // the tree has been fetched once
+	files handles[*fileHandle]
+	dirs  handles[*dirHandle]
+}
+
+func newBridge(e engine, t table, o Options) *bridge {
+	b := &bridge{
+		RawFileSystem: fuse.NewDefaultRawFileSystem(),
+		engine:        e,
+		table:         t,
+		cache:         o.Cache,
+		log:           o.Log,
+		root:          o.Root,
+		uid:           o.UID,
+		gid:           o.GID,
+		umask:         o.Umask,
+		timeouts:      o.Timeouts.withDefaults(),
+	}
+	if b.log == nil {
+		b.log = quietLog()
+	}
+	if b.root == 0 {
+		b.root = tree.DriveIno
+	}
+	b.life, b.end = lifetime(b)
+	b.notify = newNotifier(t, b.nodeID, b.letGo)
+	return b
+}
+
+// String names the filesystem in go-fuse's messages.
+func (b *bridge) String() string { return "megadisk" }
+
+// timeoutsNow gives the kernel's timeouts: none while the first tree is still coming, since what comes is then not
+// made known entry by entry.
+func (b *bridge) timeoutsNow() Timeouts {
+	if !b.ready.Load() {
+		return Timeouts{}
+	}
+	return b.timeouts
+}
+
+// letGo tells the engine that this mount's kernel doesn't know an inode (any more). Live inodes don't care; the row of
+// a removed one goes when nobody knows it.
+func (b *bridge) letGo(ino tree.Ino) { b.engine.Forget(b, ino) }
+
+// panicked answers a request whose handler panicked. The mount goes on.
+func (b *bridge) panicked(cause any) fuse.Status {
+	b.log.WithField("stack", string(stack())).Errorf("a request's handler panicked: %T", cause)
+	return fuse.EIO
+}
