@@ -162,10 +162,6 @@ func (c *change) rescue(in *tree.Inode) error {
 	if err != nil {
 		return err
 	}
-	row.Removed = false
-	if err := c.Put(&row); err != nil {
-		return err
-	}
 	if err := c.Move(in.Ino, parent, name); err != nil {
 		return err
 	}

@@ -210,26 +210,40 @@ func (c *change) markEchoed(p megaclient.Packet) {
 	c.flightMarked = true
 }
 
-// finishEvents stores what events said about the batch in flight, and gives a
-// journal row to what the cloud's changes left pending.
+// finishEvents stores what events said about the batch in flight.
 func (c *change) finishEvents() error {
-	if c.flightMarked {
-		if err := putRow(c.b, stringKey(rowBatch, c.e.flight.Batch.ID), c.e.flight.batchRow); err != nil {
-			return err
+	if !c.flightMarked {
+		return nil
+	}
+	return putRow(c.b, stringKey(rowBatch, c.e.flight.Batch.ID), c.e.flight.batchRow)
+}
+
+// adoptPending gives a journal row to what the cloud's changes left pending.
+func (e *Engine) adoptPending(ctx context.Context, inos []tree.Ino) error {
+	var missing []tree.Ino
+	for _, ino := range inos {
+		if !e.queue.has(ino) {
+			missing = append(missing, ino)
 		}
 	}
-	for _, ino := range c.PendingInos() {
-		in, err := c.Get(ino)
-		if err != nil || in.Pending == 0 {
-			continue
-		}
-		if _, journaled, err := c.entry(ino); err != nil {
-			return err
-		} else if !journaled {
-			if err := c.touch(ino, nil); err != nil {
-				return err
+	for len(missing) > 0 {
+		n := min(len(missing), rowsAtOnce)
+		err := e.update(ctx, func(c *change) error {
+			for _, ino := range missing[:n] {
+				in, err := c.Get(ino)
+				if err != nil || in.Pending == 0 || (in.Removed && in.Cloud == nil) {
+					continue
+				}
+				if err := c.touch(ino, nil); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("journaling what is pending: %w", err)
 		}
+		missing = missing[n:]
 	}
 	return nil
 }

@@ -54,8 +54,14 @@ type File struct {
 	closed  bool                     // GUARDED_BY(mu)
 }
 
-// Open opens a file. Errors: tree.ErrStale, tree.ErrIsDir.
+// Open opens a file. Errors: tree.ErrStale, tree.ErrIsDir, and for writing those
+// of tree.Tx.MayWrite.
 func (e *Engine) Open(ctx context.Context, ino tree.Ino, write, truncate bool) (*File, error) {
+	if write || truncate {
+		if err := e.tree.View(func(tx *tree.Tx) error { return tx.MayWrite(ino) }); err != nil {
+			return nil, err
+		}
+	}
 	st, err := e.pin(ino)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,9 @@ func (e *Engine) replay(ctx context.Context) error {
 	e.queue.apply(entries)
 	e.adoptRestored()
 	e.staging.Started()
+	if err := e.adoptPending(ctx, e.tree.Pending()); err != nil {
+		return err
+	}
 	return e.sweepRemoved(ctx)
 }
 

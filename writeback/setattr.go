@@ -19,6 +19,11 @@ type Attr struct {
 // SetAttr changes attributes and gives the inode as it is then. Errors:
 // ErrTooBig, tree.ErrIsDir (a folder has no size), tree.ErrStale.
 func (e *Engine) SetAttr(ctx context.Context, ino tree.Ino, a Attr) (tree.Inode, error) {
+	if a.Size != nil || a.Mtime != nil {
+		if err := e.tree.View(func(tx *tree.Tx) error { return tx.MayWrite(ino) }); err != nil {
+			return tree.Inode{}, err
+		}
+	}
 	if a.Size != nil {
 		if err := e.resize(ctx, ino, *a.Size); err != nil {
 			return tree.Inode{}, err

@@ -1,0 +1,5 @@
+package writeback
+
+const crashChildVariable = "MEGADISK_CRASH_CHILD"
+
+func crashChild() int { return 0 }
