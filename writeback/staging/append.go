@@ -29,7 +29,7 @@ func (s *Store) Append(o Owner, off int64, p []byte) ([]Extent, error) {
 	}
 	var es []Extent
 	for len(p) > 0 {
-		n := min(int64(len(p)), batchBytes)
+		n := min(int64(len(p)), batchBytes-off%MaxRecord) // the next batch begins with a whole record
 		batch, err := s.appendBatch(o, off, p[:n])
 		if err != nil {
 			s.Release(es...)

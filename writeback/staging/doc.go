@@ -50,7 +50,10 @@
 //     reads it gets a *CorruptError; all others are as they were. Verify tells
 //     before an upload.
 //   - Append fails (a full disk): nothing is referenced, all earlier data is
-//     intact, and errors.Is tells the cause.
+//     intact, and errors.Is tells the cause. Nothing is allocated ahead: the
+//     filesystem reserves a write's space when it takes it, so a full disk shows
+//     in Append and not later.
+//   - A sync failed: it isn't forgotten, see Sync.
 //   - ReadAt never returns bytes other than those that were written.
 //
 // # Secrets
@@ -64,7 +67,10 @@
 // # Traps
 //
 // One store a folder at a time; whoever opens the database beside it sees to
-// that. A Map isn't safe for concurrent use; its owner locks it. An Extent that
+// that. Started after a database was lost would unlink all that is staged: with
+// a new database and Segments() not empty, don't call it, and offer Salvage.
+// A Map isn't safe for concurrent use; its owner locks it, and copies it with
+// Clone. An Extent that
 // nobody retained may be gone at any time. Segments are closed and reopened
 // as needed, so the store may hold more of them than a process may have open
 // files.

@@ -183,3 +183,15 @@ func TestFilesAreClosedAndReopened(t *testing.T) {
 		}
 	}
 }
+
+// A file that can't be unlinked is kept for the next start, and said.
+func TestUnlinkFails(t *testing.T) {
+	s, all := smallStore(t, Options{})
+	path := s.segments[all[0][0].Seg].path
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.MkdirAll(path+"/in the way", 0o700))
+	s.Release(all[0]...)
+	s.Release(all[1]...)
+	require.Equal(t, 3, settle(s).Segments)
+	require.DirExists(t, path)
+}

@@ -195,6 +195,17 @@ func fdatasync(f *os.File) error {
 	}
 }
 
+// makeDir makes a folder, durably, if it isn't there.
+func makeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(filepath.Clean(dir)))
+}
+
 // syncDir makes a folder's entries durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -99,7 +99,7 @@ func Open(o Options) (*Store, error) {
 		silent.SetOutput(io.Discard)
 		o.Log = silent
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := makeDir(o.Dir); err != nil {
 		return nil, fmt.Errorf("making the staging folder: %w", err)
 	}
 	s := &Store{

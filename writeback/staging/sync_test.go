@@ -138,3 +138,39 @@ func TestFullSegmentsAreSynced(t *testing.T) {
 	mustSync(t, s)
 	require.GreaterOrEqual(t, synced.Load(), int32(2))
 }
+
+// The folder's entries of new segments are synced too, until it works.
+func TestSyncOfTheFolder(t *testing.T) {
+	s := openStore(t, Options{})
+	mustAppend(t, s, testOwner, 0, content(1, 5000))
+	require.NoError(t, os.Rename(s.dir, s.dir+".away"))
+	require.ErrorIs(t, s.Sync(context.Background()), os.ErrNotExist)
+	require.ErrorIs(t, s.Sync(context.Background()), os.ErrNotExist)
+	require.NoError(t, os.Rename(s.dir+".away", s.dir))
+	mustSync(t, s)
+	require.False(t, s.dirDirty)
+}
+
+// An append that was written before a sync failed and lands after it may have
+// lost its bytes: they are written again as well.
+func TestSyncFailureMeetsAnAppend(t *testing.T) {
+	s := openStore(t, Options{})
+	mustAppend(t, s, testOwner, 0, content(1, 5000))
+	plain, rewritten := s.write, 0
+	s.fsync = func(*os.File) error { return syscall.EIO }
+	s.write = func(f *os.File, p []byte, off int64) (int, error) {
+		n, err := plain(f, p, off)
+		s.write = plain
+		require.ErrorIs(t, s.Sync(context.Background()), syscall.EIO)
+		s.fsync = fdatasync
+		mustSync(t, s)
+		s.write = func(f *os.File, p []byte, off int64) (int, error) {
+			rewritten += len(p)
+			return plain(f, p, off)
+		}
+		return n, err
+	}
+	mustAppend(t, s, testOwner, 0, content(2, 5000))
+	mustSync(t, s)
+	require.Greater(t, rewritten, 10000)
+}
