@@ -6,15 +6,14 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"megadisk/writeback"
-	"megadisk/writeback/tree"
 )
 
 // What must fit is gathered here, and the compiler proves it.
 var (
 	_ fuse.RawFileSystem = (*bridge)(nil)
-	_ engine             = (*mounted)(nil)
+	_ engine             = realEngine{}
 	_ file               = (*writeback.File)(nil)
-	_ table              = (*tree.Tree)(nil)
+	_ table              = realTable{}
 	_ kernel             = (*fuse.Server)(nil)
 	_ context.Context    = (*request)(nil)
 )

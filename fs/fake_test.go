@@ -16,16 +16,14 @@ import (
 // fake is an engine and a tree in memory, for what the real ones can't be made to do: block, fail, and change under
 // the kernel's feet at a chosen moment. Its changes are told from one goroutine, in order, as the tree's are.
 type fake struct {
-	mu       sync.Mutex
-	rows     map[tree.Ino]*tree.Inode
-	data     map[tree.Ino][]byte
-	next     tree.Ino
-	forgot   []tree.Ino
-	self     any // the mount whose requests come here
-	subs     []func([]tree.Change)
-	told     chan []tree.Change
-	underway int        // changes told and not yet delivered
-	quiet    *sync.Cond // nothing is left to deliver
+	mu     sync.Mutex
+	rows   map[tree.Ino]*tree.Inode
+	data   map[tree.Ino][]byte
+	next   tree.Ino
+	forgot []tree.Ino
+	self   any // the mount whose requests come here
+	subs   []func([]tree.Change)
+	told   chan []tree.Change
 
 	fetched chan struct{}                                 // closed when the first tree is there
 	onRead  func(ctx context.Context, ino tree.Ino) error // before each read
@@ -37,7 +35,6 @@ func newFake(t *testing.T) *fake {
 		rows: map[tree.Ino]*tree.Inode{}, data: map[tree.Ino][]byte{}, next: 16,
 		told: make(chan []tree.Change, 1024), fetched: make(chan struct{}),
 	}
-	f.quiet = sync.NewCond(&f.mu)
 	f.rows[tree.DriveIno] = &tree.Inode{Ino: tree.DriveIno, Kind: tree.Dir}
 	close(f.fetched)
 	done := make(chan struct{})
@@ -50,10 +47,6 @@ func newFake(t *testing.T) *fake {
 			for _, s := range subs {
 				s(changes)
 			}
-			f.mu.Lock()
-			f.underway--
-			f.quiet.Broadcast()
-			f.mu.Unlock()
 		}
 	}()
 	t.Cleanup(func() { close(f.told); <-done })
@@ -65,7 +58,6 @@ func (f *fake) emitLocked(origin any, changes ...tree.Change) {
 	for i := range changes {
 		changes[i].Origin = origin
 	}
-	f.underway++
 	f.told <- changes
 }
 
@@ -162,12 +154,10 @@ func (f *fake) Fetched() bool {
 	}
 }
 
-func (f *fake) Settled(context.Context) error {
+func (f *fake) mark(_ context.Context, m *marker) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.underway > 0 {
-		f.quiet.Wait()
-	}
+	f.emitLocked(m, tree.Change{})
 	return nil
 }
 

@@ -49,45 +49,6 @@ func (t Timeouts) withDefaults() Timeouts {
 	return t
 }
 
-// engine is what a mount needs of *writeback.Engine; each method is explained there.
-type engine interface {
-	Ready(ctx context.Context) error
-	Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
-	Mkdir(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
-	Unlink(ctx context.Context, parent tree.Ino, name string) error
-	Rmdir(ctx context.Context, parent tree.Ino, name string) error
-	Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string, noReplace bool) error
-	SetAttr(ctx context.Context, ino tree.Ino, a writeback.Attr) (tree.Inode, error)
-	Stat(ino tree.Ino) (tree.Inode, error)
-	SyncDir(ctx context.Context) error
-	Attach(origin any)
-	Detach(origin any)
-	Forget(origin any, ino tree.Ino)
-	Statfs() (total, used int64)
-	FileState(ino tree.Ino) (string, error)
-
-	open(ctx context.Context, ino tree.Ino, write, truncate bool) (file, error)
-}
-
-// file is what a handle needs of *writeback.File.
-type file interface {
-	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
-	WriteAt(ctx context.Context, p []byte, off int64) (int, error)
-	Flush(ctx context.Context) error
-	Fsync(ctx context.Context) error
-	Release()
-}
-
-// table is what a mount needs of *tree.Tree.
-type table interface {
-	Get(ino tree.Ino) (tree.Inode, error)
-	Lookup(parent tree.Ino, name string) (tree.Inode, error)
-	ReadDir(parent tree.Ino, after string, max int) ([]tree.Inode, error)
-	Subscribe(fn func([]tree.Change)) (cancel func())
-	Fetched() bool
-	Settled(ctx context.Context) error
-}
-
 // bridge answers the kernel's requests. The files of this package are its methods, one file a group of requests.
 //
 // Lock order: none. The locks here (of the handle tables, of a folder's handle, of the notifier, of a request's

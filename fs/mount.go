@@ -11,7 +11,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
-	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
 
@@ -57,20 +56,9 @@ type Server struct {
 	helpers     sync.WaitGroup // the goroutine that waits for the first tree
 }
 
-// mounted is the engine as a mount uses it.
-type mounted struct{ *writeback.Engine }
-
-func (m mounted) open(ctx context.Context, ino tree.Ino, write, truncate bool) (file, error) {
-	f, err := m.Engine.Open(ctx, ino, write, truncate)
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
 // Mount mounts a folder of an account and returns when the kernel can use it. Errors: a *MountError.
 func Mount(mountpoint string, o Options) (*Server, error) {
-	return mount(mountpoint, mounted{o.Engine}, o.Engine.Tree(), o, os.Geteuid() == 0)
+	return mount(mountpoint, realEngine{o.Engine}, realTable{o.Engine.Tree()}, o, os.Geteuid() == 0)
 }
 
 func mount(mountpoint string, e engine, t table, o Options, direct bool) (*Server, error) {
@@ -140,10 +128,10 @@ func (s *Server) Wait() { <-s.ended }
 // Done is closed when the mount has ended.
 func (s *Server) Done() <-chan struct{} { return s.ended }
 
-// Settled waits until the kernel has been told of all changes so far.
+// Settled waits until the kernel has been told of all changes that were committed before.
 func (s *Server) Settled(ctx context.Context) error {
-	if err := s.bridge.table.Settled(ctx); err != nil {
-		return fmt.Errorf("waiting for the tree's changes: %w", err)
+	if err := s.bridge.delivered(ctx); err != nil {
+		return err
 	}
 	return s.bridge.notify.settled(ctx)
 }

@@ -86,6 +86,12 @@ func (n *notifier) changed(origin any, changes []tree.Change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, c := range changes {
+		if m, ok := c.Origin.(*marker); ok {
+			if m.of == n {
+				close(m.passed)
+			}
+			continue
+		}
 		if c.Removed && c.Ino != 0 {
 			n.markLocked(c.Ino, func(w *dueWork) { w.removed = true })
 		}

@@ -1,0 +1,93 @@
+package fs
+
+import (
+	"context"
+	"fmt"
+
+	"megadisk/writeback"
+	"megadisk/writeback/tree"
+)
+
+// engine is what a mount needs of *writeback.Engine; each method is explained there.
+type engine interface {
+	Ready(ctx context.Context) error
+	Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
+	Mkdir(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
+	Unlink(ctx context.Context, parent tree.Ino, name string) error
+	Rmdir(ctx context.Context, parent tree.Ino, name string) error
+	Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string, noReplace bool) error
+	SetAttr(ctx context.Context, ino tree.Ino, a writeback.Attr) (tree.Inode, error)
+	Stat(ino tree.Ino) (tree.Inode, error)
+	SyncDir(ctx context.Context) error
+	Attach(origin any)
+	Detach(origin any)
+	Forget(origin any, ino tree.Ino)
+	Statfs() (total, used int64)
+	FileState(ino tree.Ino) (string, error)
+
+	open(ctx context.Context, ino tree.Ino, write, truncate bool) (file, error)
+}
+
+// file is what a handle needs of *writeback.File.
+type file interface {
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	WriteAt(ctx context.Context, p []byte, off int64) (int, error)
+	Flush(ctx context.Context) error
+	Fsync(ctx context.Context) error
+	Release()
+}
+
+// table is what a mount needs of *tree.Tree.
+type table interface {
+	Get(ino tree.Ino) (tree.Inode, error)
+	Lookup(parent tree.Ino, name string) (tree.Inode, error)
+	ReadDir(parent tree.Ino, after string, max int) ([]tree.Inode, error)
+	Subscribe(fn func([]tree.Change)) (cancel func())
+	Fetched() bool
+
+	mark(ctx context.Context, m *marker) error
+}
+
+// realEngine is the engine that mounts use; tests have another one.
+type realEngine struct{ *writeback.Engine }
+
+func (e realEngine) open(ctx context.Context, ino tree.Ino, write, truncate bool) (file, error) {
+	f, err := e.Engine.Open(ctx, ino, write, truncate)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// realTable is the table that mounts use.
+type realTable struct{ *tree.Tree }
+
+// marker travels through the tree's changes: whoever gets it has got all that was committed before.
+type marker struct {
+	of     *notifier // other mounts' get it too
+	passed chan struct{}
+}
+
+// mark sends a marker behind all changes committed so far. The transaction changes nothing.
+func (t realTable) mark(ctx context.Context, m *marker) error {
+	return t.Tree.Update(ctx, func(tx *tree.Tx) error {
+		tx.Note(tree.Change{Origin: m})
+		return nil
+	})
+}
+
+// delivered waits until the notifier has got all changes that were committed before.
+func (b *bridge) delivered(ctx context.Context) error {
+	m := &marker{of: b.notify, passed: make(chan struct{})}
+	if err := b.table.mark(ctx, m); err != nil {
+		return fmt.Errorf("waiting for the tree's changes: %w", err)
+	}
+	select {
+	case <-m.passed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.life.Done():
+		return b.life.Err()
+	}
+}
