@@ -60,7 +60,7 @@ func TestPartialWriteKeepsTheRestOfTheVersion(t *testing.T) {
 	r.flush()
 	require.Equal(t, map[string]string{"f": string(content)}, r.cloud())
 	now := r.account.Find("f")
-	require.Equal(t, []string{old}, r.account.Versions(now))
+	require.Equal(t, []string{now, old}, r.account.Versions(now))
 	label, _ := r.account.Attrs(now).String("lbl")
 	require.Equal(t, "3", label, "attributes that aren't ours are kept")
 	require.Equal(t, ino, r.ino("f"), "the inode is for life")
@@ -98,7 +98,7 @@ func TestRenameOverIsANewVersion(t *testing.T) {
 	r.flush()
 	after := r.server.Stats()
 	require.Equal(t, map[string]string{"f": "new"}, r.cloud())
-	require.Equal(t, []string{old}, r.account.Versions(r.account.Find("f")))
+	require.Equal(t, []string{r.account.Find("f"), old}, r.account.Versions(r.account.Find("f")))
 	require.Equal(t, 1, after.Commands["p"]-before.Commands["p"])
 	require.Equal(t, 1, after.Commands["u"]-before.Commands["u"])
 	require.Zero(t, after.Commands["m"]+after.Commands["a"]+after.Commands["d"])
@@ -117,7 +117,7 @@ func TestVimsWayIsANewVersion(t *testing.T) {
 	r.unlink("f~")
 	r.flush()
 	require.Equal(t, map[string]string{"f": "new"}, r.cloud())
-	require.Equal(t, []string{old}, r.account.Versions(r.account.Find("f")))
+	require.Equal(t, []string{r.account.Find("f"), old}, r.account.Versions(r.account.Find("f")))
 	require.Equal(t, 0, r.sent("m"))
 	require.Empty(t, r.engine.Status().Pending)
 }
@@ -130,7 +130,7 @@ func TestRemoveAndCreateIsANewVersion(t *testing.T) {
 	r.write("f", "new")
 	r.flush()
 	require.Equal(t, map[string]string{"f": "new"}, r.cloud())
-	require.Equal(t, []string{old}, r.account.Versions(r.account.Find("f")))
+	require.Equal(t, []string{r.account.Find("f"), old}, r.account.Versions(r.account.Find("f")))
 }
 
 func TestCreateAndRemoveSendsNothing(t *testing.T) {

@@ -31,6 +31,12 @@ type wrappedStateKey struct {
 	Sealed  []byte `cbor:"3,keyasint"` // AES-256-GCM of the 32 bytes
 }
 
+// HasState tells whether dir holds the state of an account.
+func HasState(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, stateKeyFile))
+	return err == nil
+}
+
 // OpenStateKey returns the random key that protects everything in dir. It
 // makes one if there is none; it is kept in dir wrapped by the account's
 // master key. Errors: ErrWrongMaster, *NewerStateError.
