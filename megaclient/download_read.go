@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 )
 
 // ErrOutOfRange says that bytes were asked for that the file doesn't have.
@@ -65,7 +64,7 @@ func (r *rangeRead) run(ctx context.Context) error {
 			if !errors.Is(err, ETEMPUNAVAIL) {
 				return err
 			}
-			if err := r.waits.again(ctx, err, time.Second); err != nil {
+			if err := r.waits.again(ctx, err, 4*r.c.transfers.timing.retryFirst); err != nil {
 				return err
 			}
 			continue

@@ -9,30 +9,36 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// waits paces the tries of one transfer, and ends it when nothing has got through for too long.
+// waits paces the tries of one transfer, and ends it when it has failed for too long without any
+// progress in between. A slow transfer is no failing one.
 type waits struct {
-	next   func() time.Duration
-	fresh  func() *backoff.ExponentialBackOff
-	giveUp time.Duration
-	since  time.Time // of the last progress
+	next    func() time.Duration
+	fresh   func() *backoff.ExponentialBackOff
+	giveUp  time.Duration
+	failing time.Time // first failure since the last progress
 }
 
 // progress says that something got through: the next failure is a first one.
 func (w *waits) progress() {
-	w.since = time.Now()
-	w.next = w.fresh().NextBackOff
+	if !w.failing.IsZero() {
+		w.failing = time.Time{}
+		w.next = w.fresh().NextBackOff
+	}
 }
 
-// again waits before the next try after cause, at least for so long. It gives up with
-// ErrUnreachable, which wraps cause, when nothing has got through for too long.
+// again waits before the next try after cause, at least for so long. It gives up when that is no
+// use: with cause if that is an answer, else with ErrUnreachable, which wraps it.
 func (w *waits) again(ctx context.Context, cause error, atLeast time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if time.Since(w.since) >= w.giveUp {
+	if w.failing.IsZero() {
+		w.failing = time.Now()
+	}
+	if time.Since(w.failing) >= w.giveUp {
 		var refusal *Error
 		if errors.As(cause, &refusal) {
-			return cause // reachable, but of no help
+			return cause
 		}
 		return fmt.Errorf("%w: %w", ErrUnreachable, cause)
 	}

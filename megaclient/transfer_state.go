@@ -15,7 +15,7 @@ type transferTiming struct {
 	stallUp    time.Duration // the same for an upload (PROTOCOL 1.8)
 	retryFirst time.Duration // first wait between two tries
 	retryMax   time.Duration // longest such wait
-	giveUp     time.Duration // a transfer without any progress for so long fails
+	giveUp     time.Duration // a transfer that fails for so long without any progress is given up
 	urlLife    time.Duration // of a download URL (PROTOCOL 6.2)
 	uploadLife time.Duration // of an upload URL (PROTOCOL 5.3)
 }
@@ -43,5 +43,5 @@ func newTransfers(cfg Config) *transfers {
 // waits gives the growing waits between the tries of one transfer.
 func (t transferTiming) waits() *waits {
 	b := timing{retryFirst: t.retryFirst, retryMax: t.retryMax}
-	return &waits{next: b.newBackoff().NextBackOff, fresh: b.newBackoff, giveUp: t.giveUp, since: time.Now()}
+	return &waits{next: b.newBackoff().NextBackOff, fresh: b.newBackoff, giveUp: t.giveUp}
 }

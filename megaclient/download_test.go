@@ -1,0 +1,298 @@
+package megaclient_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megatest"
+
+	"github.com/stretchr/testify/require"
+)
+
+const downloadSize = 3_000_000
+
+func newDownload(t *testing.T) (*rig, *megaclient.Node, []byte) {
+	t.Helper()
+	r := newRig(t)
+	want := content(downloadSize)
+	return r, r.put("file", want), want
+}
+
+func TestReadGoesOnAfterCuts(t *testing.T) {
+	r, n, want := newDownload(t)
+	r.server.Faults().CutDownloads(100_000, 5)
+	r.equal(want, r.plainRange(n, 0, downloadSize))
+	st := r.server.Stats()
+	require.Equal(t, 6, st.Downloads)
+	require.Less(t, st.BytesDown, int64(downloadSize+5<<20/2), "what had arrived is not fetched again")
+	require.Equal(t, 1, st.Commands["g"])
+}
+
+func TestReadGoesOnAfterAStall(t *testing.T) {
+	r, n, want := newDownload(t)
+	megaclient.SetStall(r.client, 50*time.Millisecond)
+	r.server.Faults().StallDownloads(1000, 2)
+	r.equal(want, r.plainRange(n, 0, downloadSize))
+	down, up := megaclient.Connections(r.client)
+	require.Less(t, down, 8, "a stall lowers the connections")
+	require.Equal(t, 8, up)
+}
+
+func TestReadGivesUpWithoutProgress(t *testing.T) {
+	r, n, _ := newDownload(t)
+	megaclient.SetStall(r.client, 20*time.Millisecond)
+	r.server.Faults().StallDownloads(0, megatest.Always)
+	err := r.client.ReadContent(t.Context(), n.Handle, 0, 100, io.Discard)
+	require.ErrorIs(t, err, megaclient.ErrUnreachable)
+}
+
+func TestExpiredURLsAreRenewed(t *testing.T) {
+	r, n, want := newDownload(t)
+	r.equal(want[:10], r.plainRange(n, 0, 10))
+	r.equal(want[5:20], r.plainRange(n, 5, 15))
+	require.Equal(t, 1, r.commands("g"), "the URL is used again")
+	r.server.Faults().ExpireURLs()
+	r.equal(want, r.plainRange(n, 0, downloadSize))
+	require.Equal(t, 2, r.commands("g"))
+	r.server.Faults().FailHTTP(megatest.Downloads, http.StatusNotFound, 1)
+	r.equal(want, r.plainRange(n, 0, downloadSize))
+	require.Equal(t, 3, r.commands("g"))
+	megaclient.SetURLLife(r.client, 0)
+	r.equal(want[:10], r.plainRange(n, 0, 10))
+	require.Equal(t, 4, r.commands("g"))
+}
+
+func TestURLsThatNeverWork(t *testing.T) {
+	r, n, _ := newDownload(t)
+	r.server.Faults().FailHTTP(megatest.Downloads, http.StatusForbidden, megatest.Always)
+	err := r.client.ReadContent(t.Context(), n.Handle, 0, 100, io.Discard)
+	var status *megaclient.StatusError
+	require.ErrorAs(t, err, &status)
+	require.Equal(t, http.StatusForbidden, status.Status)
+	require.LessOrEqual(t, r.commands("g"), 5)
+}
+
+func TestParallelReadsShareOneURL(t *testing.T) {
+	r, n, want := newDownload(t)
+	release := r.server.Faults().Hold("g")
+	var group sync.WaitGroup
+	for i := range int64(20) {
+		group.Go(func() { r.equal(want[i*1000:i*1000+500], r.plainRange(n, i*1000, 500)) })
+	}
+	require.NoError(t, r.server.Await(t.Context(), func(st megatest.Stats) bool { return st.Held == 1 }))
+	release()
+	group.Wait()
+	require.Equal(t, 1, r.commands("g"))
+}
+
+// Whoever was the first to ask for a URL may go away without taking the others along.
+func TestAskingForAURLIsNotTiedToTheFirst(t *testing.T) {
+	r, n, want := newDownload(t)
+	release := r.server.Faults().Hold("g")
+	defer release()
+	first, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- r.client.ReadContent(first, n.Handle, 0, 10, io.Discard) }()
+	require.NoError(t, r.server.Await(t.Context(), func(st megatest.Stats) bool { return st.Held == 1 }))
+	second := make(chan []byte, 1)
+	go func() { second <- r.plainRange(n, 0, 10) }()
+	cancel()
+	require.ErrorIs(t, <-result, context.Canceled)
+	release()
+	r.equal(want[:10], <-second)
+}
+
+func TestTransferQuota(t *testing.T) {
+	r, n, want := newDownload(t)
+	check := func(err error) {
+		t.Helper()
+		var quota *megaclient.OverQuotaError
+		require.ErrorAs(t, err, &quota)
+		require.ErrorIs(t, err, megaclient.EOVERQUOTA)
+		require.InDelta(t, 90, quota.Left.Seconds(), 2)
+	}
+	r.equal(want[:10], r.plainRange(n, 0, 10))
+	r.server.Faults().UseUpTransferQuota(90 * time.Second)
+	check(r.client.ReadContent(t.Context(), n.Handle, 0, 100, io.Discard)) // status 509
+	asked := r.commands("g")
+	check(r.client.ReadContent(t.Context(), n.Handle, 0, 100, io.Discard)) // -17 from g
+	require.Equal(t, asked+1, r.commands("g"), "the URL is not used again")
+	r.server.Faults().UseUpTransferQuota(0)
+	r.equal(want, r.plainRange(n, 0, downloadSize))
+}
+
+func TestServersThatFailForAWhile(t *testing.T) {
+	r, n, want := newDownload(t)
+	for _, status := range []int{500, 502, 503, 429} {
+		r.server.Faults().FailHTTP(megatest.Downloads, status, 2)
+		r.equal(want, r.plainRange(n, 0, downloadSize))
+	}
+	down, _ := megaclient.Connections(r.client)
+	require.Equal(t, 4, down, "429 lowers the connections")
+	r.server.Faults().FailCommand("g", -18, 2)
+	r.server.Faults().ExpireURLs()
+	r.equal(want[:10], r.plainRange(n, 0, 10))
+}
+
+func TestReadRefusals(t *testing.T) {
+	r, n, _ := newDownload(t)
+	ctx := t.Context()
+	read := r.client.ReadContent
+	require.ErrorIs(t, read(ctx, handleOf(5), 0, 1, io.Discard), megaclient.ENOENT)
+	require.ErrorIs(t, read(ctx, n.Handle, 0, downloadSize+1, io.Discard), megaclient.ErrOutOfRange)
+	require.ErrorIs(t, read(ctx, n.Handle, -1, 1, io.Discard), megaclient.ErrOutOfRange)
+	require.ErrorIs(t, read(ctx, n.Handle, 1, -1, io.Discard), megaclient.ErrOutOfRange)
+	require.NoError(t, read(ctx, n.Handle, downloadSize, 0, io.Discard))
+	boom := errors.New("boom")
+	require.ErrorIs(t, read(ctx, n.Handle, 0, 1, failingWriter{boom}), boom)
+	r.server.Faults().ExpireURLs()
+	r.server.Faults().FailCommand("g", -16, 1)
+	err := read(ctx, n.Handle, 0, 1, io.Discard)
+	require.ErrorIs(t, err, megaclient.EBLOCKED)
+	var account *megaclient.BlockedError
+	require.False(t, errors.As(err, &account), "the file is blocked, not the account")
+	r.client.Close()
+	require.ErrorIs(t, read(ctx, n.Handle, 0, 1, io.Discard), megaclient.ErrClosed)
+}
+
+// cancelAfter ends a context when so many bytes have come.
+type cancelAfter struct {
+	left   int
+	cancel func()
+}
+
+func (w *cancelAfter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left <= 0 {
+		w.cancel()
+	}
+	return len(p), nil
+}
+
+func TestReadEndsWithItsContext(t *testing.T) {
+	r, n, _ := newDownload(t)
+	r.server.Faults().StallDownloads(200_000, megatest.Always)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := r.client.ReadContent(ctx, n.Handle, 0, downloadSize, &cancelAfter{200_000, cancel})
+	require.ErrorIs(t, err, context.Canceled)
+	down, _ := megaclient.Connections(r.client)
+	require.Equal(t, 8, down)
+}
+
+// Storage servers that lie about what they send.
+func TestBodiesThatAreNotTheContent(t *testing.T) {
+	const size = 1000
+	good := strings.Repeat("x", size)
+	for name, bad := range map[string]func(w http.ResponseWriter){
+		"longer":  func(w http.ResponseWriter) { _, _ = io.WriteString(w, good+"y") },
+		"shorter": func(w http.ResponseWriter) { _, _ = io.WriteString(w, good[:size-1]) },
+		"web page": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/html; charset=x")
+			_, _ = io.WriteString(w, good)
+		},
+		"redirect": func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://example.org/")
+			w.WriteHeader(http.StatusFound)
+		},
+		"partial": func(w http.ResponseWriter) { w.WriteHeader(http.StatusPartialContent); _, _ = io.WriteString(w, good) },
+		"cut, unsized": func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, good[:10])
+			_ = http.NewResponseController(w).Flush()
+		},
+		"no such range": func(w http.ResponseWriter) { w.WriteHeader(http.StatusRequestedRangeNotSatisfiable) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests, urls atomic.Int32
+			var s *stub
+			s = newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+				if r.URL.Path == "/cs" {
+					_, _ = fmt.Fprintf(w, `[{"s":%d,"at":"","g":"%s/dl/%d"}]`, size, s.URL, urls.Add(1))
+					return
+				}
+				w.Header().Set("Content-Type", "application/octet-stream")
+				if requests.Add(1) == 1 {
+					bad(w)
+					return
+				}
+				first, last := 0, 0
+				_, _ = fmt.Sscanf(r.URL.Path[strings.LastIndex(r.URL.Path, "/"):], "/%d-%d", &first, &last)
+				_, _ = io.WriteString(w, good[first:last+1])
+			})
+			var b bytes.Buffer
+			require.NoError(t, s.resume(t).ReadContent(t.Context(), handleOf(1), 0, size, &b))
+			require.Equal(t, good, b.String())
+		})
+	}
+	t.Run("more than asked, unsized", func(t *testing.T) {
+		var s *stub
+		s = newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+			if r.URL.Path == "/cs" {
+				_, _ = fmt.Fprintf(w, `[{"s":%d,"at":"","g":"%s/dl"}]`, size, s.URL)
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.WriteString(w, good+good)
+		})
+		var b bytes.Buffer
+		require.NoError(t, s.resume(t).ReadContent(t.Context(), handleOf(1), 0, size, &b))
+		require.Equal(t, good, b.String())
+	})
+}
+
+func TestAnswersOfGThatMakeNoSense(t *testing.T) {
+	for answer, want := range map[string]error{
+		`[{"g":"http://127.0.0.1/x"}]`:          megaclient.ErrBadAnswer,
+		`[{"s":-1,"g":"http://127.0.0.1/x"}]`:   megaclient.ErrBadAnswer,
+		`[{"s":10,"g":"ftp://127.0.0.1/x"}]`:    megaclient.ErrBadAnswer,
+		`[{"s":10}]`:                            megaclient.ErrBadAnswer,
+		`[{"s":10,"d":1}]`:                      megaclient.EBLOCKED,
+		`[{"s":10,"e":-9}]`:                     megaclient.ENOENT,
+		`[-17]`:                                 megaclient.EOVERQUOTA,
+		`[{"s":10,"e":-17,"tl":-5,"g":"http"}]`: megaclient.EOVERQUOTA,
+	} {
+		err := saying(t, answer).resume(t).ReadContent(t.Context(), handleOf(1), 0, 1, io.Discard)
+		require.ErrorIs(t, err, want, answer)
+	}
+}
+
+func TestConnectionsAreLimited(t *testing.T) {
+	const size = 1000
+	var open, most atomic.Int32
+	release := make(chan struct{})
+	full := make(chan struct{})
+	var s *stub
+	s = newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		if r.URL.Path == "/cs" {
+			_, _ = fmt.Fprintf(w, `[{"s":%d,"at":"","g":"%s/dl"}]`, size, s.URL)
+			return
+		}
+		n := open.Add(1)
+		defer open.Add(-1)
+		most.Store(max(most.Load(), n))
+		if n == 3 {
+			close(full)
+		}
+		<-release
+		_, _ = w.Write(make([]byte, 1))
+	})
+	c, err := megaclient.Resume(megaclient.Config{APIURL: s.URL, MaxConnections: 3}, stubSession())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	var group sync.WaitGroup
+	for i := range int64(10) {
+		group.Go(func() { _ = c.ReadContent(t.Context(), handleOf(1), i, 1, io.Discard) })
+	}
+	<-full
+	close(release)
+	group.Wait()
+	require.EqualValues(t, 3, most.Load())
+}

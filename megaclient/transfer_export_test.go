@@ -1,0 +1,20 @@
+package megaclient
+
+import "time"
+
+func init() {
+	defaultTransferTiming.retryFirst = 2 * time.Millisecond
+	defaultTransferTiming.retryMax = 20 * time.Millisecond
+	defaultTransferTiming.giveUp = 400 * time.Millisecond
+}
+
+// SetStall changes how long a transfer waits for a byte.
+func SetStall(c *Client, d time.Duration) {
+	c.transfers.timing.stallDown, c.transfers.timing.stallUp = d, d
+}
+
+// SetURLLife changes how long a download URL is used.
+func SetURLLife(c *Client, d time.Duration) { c.transfers.timing.urlLife = d }
+
+// Connections gives the connections allowed now, for downloads and uploads.
+func Connections(c *Client) (down, up int) { return c.transfers.down.width(), c.transfers.up.width() }
