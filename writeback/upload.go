@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
-
-// saveInterval is the least time between two stored states of one upload.
-const saveInterval = time.Second
 
 // startUpload runs a worker for a file, unless it has one.
 func (e *Engine) startUpload(ctx context.Context, ino tree.Ino, target megaclient.Handle) {
@@ -136,14 +132,13 @@ func (e *Engine) frozen(ctx context.Context, ino tree.Ino) (*generation, error) 
 // uploadHooks keep progress, and make the staged bytes the new version's
 // cache, so that nothing just written is ever downloaded.
 func (e *Engine) uploadHooks(ctx context.Context, g *generation, up *upload) megaclient.UploadHooks {
-	var saved time.Time
 	return megaclient.UploadHooks{
 		Save: func(*megaclient.UploadState) error {
-			if !g.stored || e.now().Sub(saved) < saveInterval {
+			if !g.stored {
 				return nil
 			}
-			saved = e.now()
-			return e.update(ctx, func(c *change) error { return c.putGeneration(g) })
+			// The last state is saved when the upload is told to stop.
+			return e.update(context.WithoutCancel(ctx), func(c *change) error { return c.putGeneration(g) })
 		},
 		Sent: func(off int64, ciphertext []byte) {
 			if err := e.cache.Store(g.cacheFile(), off, ciphertext); err != nil {
