@@ -159,7 +159,7 @@ func (a *Account) readContent(p pick, packed []byte, fn func([]byte)) error {
 	}
 	c := megacrypto.NewCipher(key)
 	var macs []megacrypto.ChunkMAC
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(p.size, 1<<20))
 	for i := range megacrypto.ChunkCount(p.size) {
 		start, end := megacrypto.ChunkBounds(i, p.size)
 		chunk := buf[:end-start]

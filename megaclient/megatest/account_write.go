@@ -105,7 +105,7 @@ func (a *Account) contentOf(spec PutSpec, key megacrypto.FileKey, size int64) (i
 func contentMAC(key megacrypto.FileKey, plain io.ReaderAt, size int64, js bool) [8]byte {
 	c := megacrypto.NewCipher(key)
 	macs := make([]megacrypto.ChunkMAC, 0, megacrypto.ChunkCount(size)+1)
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(size, 1<<20))
 	for i := range megacrypto.ChunkCount(size) {
 		start, end := megacrypto.ChunkBounds(i, size)
 		chunk := buf[:end-start]
