@@ -81,17 +81,17 @@ func (c *Client) Prepare(ops ...Op) (*Batch, error) {
 // cryptoResponse is the cr of a command (PROTOCOL 7.6): keys of nodes, each encrypted for each share.
 type cryptoResponse struct {
 	shares []Handle
-	nodes  []Handle // empty in p, where the index into n says which
-	keys   [][]byte // plain, of each node
-	client *Client
+	keks   []megacrypto.Key // of each share
+	nodes  []Handle         // empty in p, where the index into n says which
+	keys   [][]byte         // plain, of each node
 }
 
 // newCR gives the cr for the shares whose key is known; nil if there is none.
 func (c *Client) newCR(shares []Handle, nodes []Handle, keys [][]byte) *cryptoResponse {
-	cr := &cryptoResponse{nodes: nodes, keys: keys, client: c}
+	cr := &cryptoResponse{nodes: nodes, keys: keys}
 	for _, s := range shares {
-		if _, known := c.shareKey(s); known {
-			cr.shares = append(cr.shares, s)
+		if kek, known := c.shareKey(s); known {
+			cr.shares, cr.keks = append(cr.shares, s), append(cr.keks, kek)
 		}
 	}
 	if len(cr.shares) == 0 || len(keys) == 0 {
@@ -103,8 +103,7 @@ func (c *Client) newCR(shares []Handle, nodes []Handle, keys [][]byte) *cryptoRe
 // MarshalJSON encrypts the keys.
 func (r *cryptoResponse) MarshalJSON() ([]byte, error) {
 	triples := make([]any, 0, 3*len(r.shares)*len(r.keys))
-	for s, share := range r.shares {
-		kek, _ := r.client.shareKey(share)
+	for s, kek := range r.keks {
 		for n, key := range r.keys {
 			sealed, err := megacrypto.EncryptKey(kek, key)
 			if err != nil {

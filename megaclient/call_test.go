@@ -196,14 +196,10 @@ func TestABlockedFileIsNoBlockedAccount(t *testing.T) {
 }
 
 func TestClosedClient(t *testing.T) {
-	s := newStub(t, func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
+	reached := make(chan struct{})
+	s := newStub(t, func(_ http.ResponseWriter, r *http.Request, _ []byte) { close(reached); <-r.Context().Done() })
 	c := s.resume(t)
-	go func() {
-		for len(s.seen()) == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		c.Close()
-	}()
+	go func() { <-reached; c.Close() }()
 	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrClosed)
 	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrClosed)
 }

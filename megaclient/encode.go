@@ -218,12 +218,11 @@ func (op shareFolder) encode(c *Client, tag string) (any, error) {
 	if c.isModern() { // its key stands in ^!keys, and here zeros in its place
 		sealed, auth = make([]byte, len(sealed)), make([]byte, len(auth))
 	}
-	c.learnShare(op.folder.Handle, op.key, fromServer)
 	nodes, keys := splitKeyed(append([]KeyedNode{{op.folder.Handle, op.folder.Key}}, op.below...))
 	return shareCommand{
 		A: "s2", I: tag, N: op.folder.Handle, S: []shareTarget{{U: exportUser, R: AccessRead}},
 		OK: megacrypto.EncodeBase64(sealed),
 		HA: megacrypto.EncodeBase64(auth),
-		CR: c.newCR([]Handle{op.folder.Handle}, nodes, keys),
+		CR: &cryptoResponse{shares: []Handle{op.folder.Handle}, keks: []megacrypto.Key{op.key}, nodes: nodes, keys: keys},
 	}, nil
 }

@@ -101,7 +101,7 @@ func TestWhatWasOnlyRefusedIsNotUncertain(t *testing.T) {
 	}
 	c := sequence(t, challenge, says("-3"), says("-4"), says("-3")).resume(t)
 	megaclient.SetResend(c, 20*time.Millisecond) // long over when the last -3 comes
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	b := prepare(t, c, removal)
 	_, err := c.Execute(ctx, b)

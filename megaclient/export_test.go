@@ -72,3 +72,18 @@ func (c *Client) ReadTree(ctx context.Context, b []byte, fn func(*Node) error) (
 func MinTLS() uint16 {
 	return newHTTPClient(Config{}).Transport.(*http.Transport).TLSClientConfig.MinVersion
 }
+
+// Throttle is the token bucket of requests.
+type Throttle = throttle
+
+// NewThrottle makes one.
+func NewThrottle(perSecond float64, burst int) *Throttle {
+	return newThrottle(timing{requestRate: perSecond, requestBurst: burst})
+}
+
+// Trouble reports that there were too many requests, Quiet that one went well, Limit the requests a
+// second, Take waits for a token.
+func (t *throttle) Trouble()                       { t.slow() }
+func (t *throttle) Quiet(burst int)                { t.ease(burst) }
+func (t *throttle) Limit() float64                 { return float64(t.limiter.Limit()) }
+func (t *throttle) Take(ctx context.Context) error { return t.wait(ctx) }

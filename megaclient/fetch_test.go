@@ -181,19 +181,16 @@ func TestFetchEndsThoughTheServerStalls(t *testing.T) {
 }
 
 func TestFetchEndsWithItsContext(t *testing.T) {
+	reached := make(chan struct{})
 	s := newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
 		_, _ = io.WriteString(w, `[{"f":[`+wireFolder("DIRAAAAA", "", "dir", "")+`,`)
 		w.(http.Flusher).Flush()
+		close(reached)
 		<-r.Context().Done()
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	c := s.resume(t)
-	go func() {
-		for len(s.seen()) == 0 {
-			runtime.Gosched()
-		}
-		cancel()
-	}()
+	go func() { <-reached; cancel() }()
 	_, err := c.FetchNodes(ctx, false, func(*megaclient.Node) error { return nil })
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -232,6 +229,40 @@ func TestShareKeysAreLearnedOnTheWay(t *testing.T) {
 	n := *got["INSHAREA"]
 	n.Key, n.Attrs = nil, nil
 	require.True(t, fresh.Unlock(&n), "keys kept from an earlier run open it")
+}
+
+// TestKeysEncryptedWithRSA is how keys come that somebody else made for us.
+func TestKeysEncryptedWithRSA(t *testing.T) {
+	rsa, err := megacrypto.GeneratePrivateKey()
+	require.NoError(t, err)
+	session := stubSession()
+	private, err := megacrypto.EncryptKey(session.MasterKey, rsa.Marshal())
+	require.NoError(t, err)
+	session.PrivateKey = megacrypto.EncodeBase64(private)
+
+	seal := func(k []byte) string {
+		mpi, err := rsa.Public().Encrypt(k)
+		require.NoError(t, err)
+		return megacrypto.EncodeBase64(mpi)
+	}
+	share, file := megacrypto.NewKey(), megacrypto.NewFileKey()
+	attrs := megacrypto.Attributes{}
+	attrs.SetString("n", "by RSA")
+	a, err := megacrypto.EncryptAttributes(file.Key, attrs)
+	require.NoError(t, err)
+	nodes := []string{
+		wireFolder("SHAREAAA", "ELSEWHER", "shared", `,"su":"PPPPPPPPPPP","r":2,"sk":"`+seal(share[:])+`"`),
+		wireFile("INSHAREA", "SHAREAAA", "SHAREAAA", share, "in share"),
+		`{"h":"RSAFILEA","p":"ROOTAAAA","u":"UUUUUUUUUUU","t":0,"s":1,"a":"` + a + `","k":"UUUUUUUUUUU:` + seal(file.Pack()) + `"}`,
+	}
+	c, err := megaclient.Resume(megaclient.Config{APIURL: saying(t, tree(nodes, "")).URL}, session)
+	require.NoError(t, err)
+	defer c.Close()
+	got, result := collect(t, c)
+	require.Zero(t, result.Locked)
+	require.Equal(t, "in share", nameOf(t, got["INSHAREA"]))
+	require.Equal(t, "by RSA", nameOf(t, got["RSAFILEA"]))
+	require.Equal(t, file.Pack(), got["RSAFILEA"].Key)
 }
 
 // TestFetchMemory fetches many nodes and looks that they are not kept.

@@ -333,6 +333,7 @@ func TestPacketsOfAllKinds(t *testing.T) {
 		got, err := c.DecodePacket(json.RawMessage(raw))
 		require.NoError(t, err, raw)
 		require.Equal(t, want, got)
+		require.Equal(t, strings.Contains(raw, `"i":"T"`), got.PacketTag() == "T")
 	}
 }
 
