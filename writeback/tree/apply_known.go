@@ -1,0 +1,287 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+)
+
+// applyKnown applies a node that has an inode: the shadow follows always, what is shown only where
+// nothing is pending.
+func (tx *Tx) applyKnown(ino Ino, c *Cloud, parent Ino, own bool) error {
+	in, err := tx.peek(ino)
+	if err != nil {
+		return err
+	}
+	if in.Kind != c.kind() || in.Parent == 0 || in.Cloud == nil {
+		return fmt.Errorf("a node that became another thing: %w", ErrInvalid)
+	}
+	if in.Kind == Dir && !placedHere(in) && !in.Removed && in.Parent != parent {
+		if err := tx.breakCycle(in, parent); err != nil {
+			return tx.parkCycle(ino, c, err)
+		}
+	}
+	e, err := tx.edit(ino)
+	if err != nil {
+		return err
+	}
+	tx.keepKnown(e.Cloud, c)
+	moved := e.Cloud.Parent != c.Parent
+	if moved {
+		if err := tx.unpark(e.Cloud); err != nil {
+			return err
+		}
+	}
+	e.Epoch = tx.epoch
+	if e.Pending.Has(PendingRemove) {
+		return tx.applyRemoved(e, c, parent, moved && !own)
+	}
+	return tx.applyShown(e, c, parent, moved)
+}
+
+// keepKnown carries over to the new shadow what the node as sent doesn't say.
+func (tx *Tx) keepKnown(old, c *Cloud) {
+	c.Link, c.Versions = old.Link, old.Versions
+	if c.Key == nil && old.Key != nil {
+		c.Key, c.RawKey = old.Key, ""
+	}
+	if c.Attrs == nil {
+		if a, err := megaclient.DecryptAttrs(c.Type, c.Key, c.RawAttrs); err == nil {
+			c.setAttrs(a)
+		}
+	}
+	if c.Attrs == nil && old.Attrs != nil {
+		c.Attrs, c.Name, c.RawAttrs = old.Attrs, old.Name, ""
+	}
+}
+
+// setAttrs sets decrypted attributes, if they have a name.
+func (c *Cloud) setAttrs(a megacrypto.Attributes) {
+	if name, ok := (&megaclient.Node{Attrs: a}).Name(); ok {
+		c.Attrs, c.Name, c.RawAttrs = a, name, ""
+	}
+}
+
+// applyRemoved applies a node that was removed here. If it is in the bin now, the removal has come
+// true, and the inode is shown there. If somebody moved it elsewhere, it isn't removed any more.
+func (tx *Tx) applyRemoved(e *Inode, c *Cloud, parent Ino, movedByOthers bool) error {
+	if err := tx.setShadow(e, c); err != nil {
+		return err
+	}
+	p, err := tx.climb(parent, nil)
+	if err != nil || p.root != BinIno && !movedByOthers {
+		return err
+	}
+	if e.Kind == Dir {
+		if err := tx.breakCycle(e, parent); err != nil {
+			return tx.soften(err)
+		}
+	}
+	if p.root == BinIno {
+		e.Pending = 0
+	}
+	e.Pending &^= PendingRemove | PendingPlace
+	tx.Note(Change{Ino: e.Ino, Attr: true, Pending: true})
+	return tx.placeAt(e, parent)
+}
+
+// soften drops the error of one node only.
+func (tx *Tx) soften(err error) error {
+	if errors.Is(err, ErrCircular) || errors.Is(err, ErrInvalid) {
+		return nil
+	}
+	return err
+}
+
+// applyShown applies a node whose inode is in the tree.
+func (tx *Tx) applyShown(e *Inode, c *Cloud, parent Ino, moved bool) error {
+	before := *e
+	if err := tx.setShadow(e, c); err != nil {
+		return err
+	}
+	tx.followContent(e)
+	if before.Size != e.Size || before.Mtime != e.Mtime {
+		e.Ctime = tx.t.opts.Now().UnixNano()
+		tx.Note(Change{Ino: e.Ino, Attr: true, Content: before.Size != e.Size})
+	}
+	if placedHere(e) {
+		if moved {
+			tx.Note(Change{Ino: e.Ino, Pending: true})
+		}
+		return nil
+	}
+	from, name := e.Parent, e.Name
+	if err := tx.placeAt(e, parent); err != nil {
+		return err
+	}
+	if e.Parent == from && e.Name == name {
+		return nil
+	}
+	if from != parent {
+		if err := tx.touchDir(from); err != nil && !isStale(err) {
+			return err
+		}
+	}
+	return tx.touchDir(parent)
+}
+
+// followContent brings size, base and mtime in line with the shadow, where nothing is pending.
+func (tx *Tx) followContent(e *Inode) {
+	if e.Kind != File {
+		return
+	}
+	if !e.Pending.Has(PendingContent|PendingCreate) && e.Base.Handle == e.Cloud.Handle {
+		e.Base, e.Size = e.Cloud.base(), e.Cloud.Size
+	}
+	if !e.Pending.Has(PendingAttrs|PendingContent|PendingCreate) && e.Cloud.Attrs != nil {
+		e.Mtime = e.Cloud.mtime()
+	}
+}
+
+// breakCycle makes it possible to move a folder to a new parent below itself, by undoing the move of
+// this side's making that put the parent there. ErrCircular if there is none.
+func (tx *Tx) breakCycle(in *Inode, parent Ino) error {
+	for range maxDepth {
+		circular, undo := false, Ino(0)
+		_, err := tx.climb(parent, func(on *Inode) bool {
+			if on.Ino == in.Ino {
+				circular = true
+				return false
+			}
+			if on.Cloud != nil && on.Pending.Has(PendingPlace) && !on.Pending.Has(PendingCreate) {
+				undo = on.Ino
+			}
+			return true
+		})
+		if err != nil || !circular {
+			return err
+		}
+		if undo == 0 {
+			return ErrCircular
+		}
+		if err := tx.undoMove(undo); err != nil {
+			return err
+		}
+	}
+	return ErrCircular
+}
+
+// undoMove puts an inode that was moved here back to where the cloud has it. ErrCircular if it can't be.
+func (tx *Tx) undoMove(ino Ino) error {
+	defer tx.consequence()()
+	e, err := tx.edit(ino)
+	if err != nil {
+		return err
+	}
+	parent, ok, err := tx.cloudParent(e.Cloud)
+	if err != nil {
+		return err
+	}
+	below := false
+	if ok {
+		_, err = tx.climb(parent, func(on *Inode) bool {
+			below = below || on.Ino == ino
+			return !below
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if !ok || below {
+		return ErrCircular
+	}
+	e.Pending &^= PendingPlace
+	tx.Note(Change{Ino: ino, Pending: true})
+	return tx.placeAt(e, parent)
+}
+
+// ApplyAttrs applies new attributes of a node, encrypted as they were sent.
+func (tx *Tx) ApplyAttrs(h megaclient.Handle, raw string) error {
+	r, known, err := tx.handle(h)
+	if err != nil || !known || r.Version {
+		return err
+	}
+	if len(raw) > maxNodeText {
+		return fmt.Errorf("applying attributes: %w", ErrInvalid)
+	}
+	if r.Orphan != "" {
+		return tx.orphanAttrs(r.Orphan, h, raw)
+	}
+	in, err := tx.peek(r.Ino)
+	if err != nil {
+		return err
+	}
+	if in.Cloud == nil || in.Parent == 0 {
+		return nil
+	}
+	c := *in.Cloud
+	tx.newAttrs(&c, raw)
+	e, err := tx.edit(r.Ino)
+	if err != nil {
+		return err
+	}
+	if e.Pending.Has(PendingRemove) {
+		return tx.setShadow(e, &c)
+	}
+	return tx.applyShown(e, &c, e.Parent, false)
+}
+
+// newAttrs replaces attributes. What can't be decrypted is kept for later, if nothing better is known.
+func (tx *Tx) newAttrs(c *Cloud, raw string) {
+	if c.Key != nil {
+		if a, err := megaclient.DecryptAttrs(c.Type, c.Key, raw); err == nil {
+			c.setAttrs(a)
+		}
+		return
+	}
+	n := c.node()
+	n.RawAttrs, n.Attrs = raw, nil
+	c.RawAttrs = raw
+	if tx.t.opts.Decrypt(n) {
+		c.Key, c.RawKey = n.Key, ""
+		c.setAttrs(n.Attrs)
+	}
+}
+
+// node makes a node of a shadow, for the client.
+func (c *Cloud) node() *megaclient.Node {
+	return &megaclient.Node{
+		Handle: c.Handle, Parent: c.Parent, Owner: c.Owner, Type: c.Type, Size: c.Size, Created: c.Created,
+		Key: c.Key, RawKey: c.RawKey, Attrs: c.Attrs, RawAttrs: c.RawAttrs, FileAttrs: c.FileAttrs,
+		Access: c.Access, SharedBy: c.SharedBy, ShareRoot: c.Share, Index: -1, Damaged: c.Damaged,
+	}
+}
+
+// ApplyFileAttrs applies a node's new file attributes (thumbnails and the like).
+func (tx *Tx) ApplyFileAttrs(h megaclient.Handle, fa string) error {
+	if len(fa) > maxNodeText {
+		return fmt.Errorf("applying file attributes: %w", ErrInvalid)
+	}
+	return tx.editCloud(h, func(c *Cloud) { c.FileAttrs = fa })
+}
+
+// ApplyLink applies that a node got a public link, or lost it.
+func (tx *Tx) ApplyLink(node, public megaclient.Handle, removed bool) error {
+	if removed {
+		public = ""
+	} else if !validHandle(public) {
+		return fmt.Errorf("applying a link: %w", ErrInvalid)
+	}
+	return tx.editCloud(node, func(c *Cloud) { c.Link = public })
+}
+
+func (tx *Tx) editCloud(h megaclient.Handle, fn func(*Cloud)) error {
+	r, known, err := tx.handle(h)
+	if err != nil || !known || r.Version || r.Orphan != "" {
+		return err
+	}
+	e, err := tx.edit(r.Ino)
+	if err != nil || e.Cloud == nil {
+		return err
+	}
+	fn(e.Cloud)
+	tx.Note(Change{Ino: e.Ino, Attr: true})
+	return nil
+}

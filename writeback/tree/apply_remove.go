@@ -1,0 +1,192 @@
+package tree
+
+import (
+	"fmt"
+
+	"megadisk/megaclient"
+)
+
+// ApplyRemove applies that a node is gone, with all below it. With move it is the first half of a move:
+// it is only kept in mind (a row), until ApplyNode says where the node is now, or DropHalves.
+func (tx *Tx) ApplyRemove(h megaclient.Handle, move bool) error {
+	if !validHandle(h) {
+		return fmt.Errorf("applying a removal: %w", ErrInvalid)
+	}
+	if move {
+		tx.halves[h] = true
+		return tx.setRaw(textKey(rowHalf, string(h)), []byte{rowFormat})
+	}
+	tx.endHalf(h)
+	r, known, err := tx.handle(h)
+	switch {
+	case err != nil || !known:
+		return err
+	case r.Orphan != "":
+		return tx.dropOrphan(r.Orphan, h)
+	case r.Version:
+		return tx.dropVersion(r.Ino, h)
+	}
+	e, err := tx.edit(r.Ino)
+	if err != nil {
+		return err
+	}
+	if e.Parent == 0 {
+		return fmt.Errorf("removing a top folder: %w", ErrInvalid)
+	}
+	parent := e.Parent
+	if err := tx.removeNode(e); err != nil {
+		return err
+	}
+	if e.Removed {
+		if err := tx.touchDir(parent); err != nil && !isStale(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// endHalf notes that a move is complete.
+func (tx *Tx) endHalf(h megaclient.Handle) {
+	heard, here := tx.halves[h]
+	if !here {
+		tx.t.stateMu.RLock()
+		_, heard = tx.t.state.halves[h]
+		tx.t.stateMu.RUnlock()
+	}
+	if heard {
+		tx.halves[h] = false
+	}
+}
+
+// flushHalves deletes the rows of moves that are complete.
+func (tx *Tx) flushHalves() error {
+	for h, heard := range tx.halves {
+		if heard {
+			continue
+		}
+		if err := tx.del(textKey(rowHalf, string(h))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DropHalves removes the nodes of moves whose second half never came: they went where we can't see. To
+// be called when the event stream says that nothing is new.
+func (tx *Tx) DropHalves() error {
+	var list []megaclient.Handle
+	tx.t.stateMu.RLock()
+	for h := range tx.t.state.halves {
+		list = append(list, h)
+	}
+	tx.t.stateMu.RUnlock()
+	for h := range tx.halves {
+		list = append(list, h)
+	}
+	for _, h := range list {
+		if heard, here := tx.halves[h]; here && !heard {
+			continue
+		}
+		if err := tx.ApplyRemove(h, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeNode applies that an inode's node is gone from the cloud.
+//
+//	removed here too     done
+//	content pending      stays, and goes up as a new file
+//	a folder with something pending below it
+//	                     stays, to be made anew, with exactly that in it
+//	anything else        goes; of pending places and attributes nothing is kept
+//
+// What is in a folder is left to the sweep.
+func (tx *Tx) removeNode(e *Inode) error {
+	h, pending := e.Cloud.Handle, e.Pending
+	keep := e.Pending.Has(PendingContent | PendingCreate)
+	if e.Kind == Dir {
+		var err error
+		if keep, err = tx.pendingBelow(e.Ino); err != nil {
+			return err
+		}
+		if err := tx.sweepLater(e.Ino, h); err != nil {
+			return err
+		}
+	}
+	if e.Removed || !keep {
+		if err := tx.remove(e); err != nil {
+			return err
+		}
+		e.Pending = 0
+	} else {
+		e.Pending = PendingCreate
+		if e.Kind == File {
+			e.Pending |= PendingContent
+		}
+	}
+	if err := tx.unpark(e.Cloud); err != nil {
+		return err
+	}
+	if err := tx.loseShadow(e); err != nil {
+		return err
+	}
+	if pending != e.Pending {
+		tx.Note(Change{Ino: e.Ino, Pending: true, Removed: e.Removed})
+	}
+	return nil
+}
+
+// pendingBelow says whether something below a folder has to go up: made or changed here, and not about
+// to leave because its move here is undone.
+func (tx *Tx) pendingBelow(dir Ino) (bool, error) {
+	elsewhere := map[Ino]bool{} // seen, and not below
+	found := false
+	err := tx.eachPending(func(in *Inode) error {
+		if found || in.Removed || !in.Pending.Has(PendingContent|PendingCreate) || in.Ino == dir {
+			return nil
+		}
+		var path []*Inode
+		below := false
+		_, err := tx.climb(in.Ino, func(on *Inode) bool {
+			below = on.Ino == dir
+			if below || elsewhere[on.Ino] {
+				return false
+			}
+			path = append(path, on)
+			return true
+		})
+		for i := 0; i < len(path) && below && err == nil; i++ {
+			var leaves bool
+			leaves, err = tx.willLeave(path[i], dir)
+			below = !leaves
+		}
+		if !below {
+			for _, on := range path {
+				elsewhere[on.Ino] = true
+			}
+		}
+		found = found || below
+		return err
+	})
+	return found, err
+}
+
+// willLeave says whether an inode below a folder that is gone was only moved there, from where the
+// cloud still has it.
+func (tx *Tx) willLeave(in *Inode, dir Ino) (bool, error) {
+	if in.Cloud == nil || !in.Pending.Has(PendingPlace) {
+		return false, nil
+	}
+	parent, ok, err := tx.cloudParent(in.Cloud)
+	if err != nil || !ok {
+		return false, err
+	}
+	inside := false
+	_, err = tx.climb(parent, func(on *Inode) bool {
+		inside = inside || on.Ino == dir || on.Ino == in.Ino
+		return !inside
+	})
+	return !inside, err
+}

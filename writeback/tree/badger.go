@@ -1,0 +1,70 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/sirupsen/logrus"
+)
+
+// Sizes for a laptop; Badger's own defaults are a server's.
+const (
+	memTableSize  = 16 << 20
+	numMemtables  = 2
+	valueLogSize  = 16 << 20
+	valueInTree   = 1 << 20 // values below this live in the tree itself: the value log stays empty
+	blockCache    = 24 << 20
+	indexCache    = 8 << 20
+	baseTableSize = 4 << 20
+)
+
+// badgerOptions are the options of the one database of tree and journal. Writes aren't synced one by
+// one (Sync does that, for whoever asked); since there is one writer, conflicts aren't looked for.
+func badgerOptions(o Options) badger.Options {
+	b := badger.DefaultOptions(o.Dir).
+		WithInMemory(o.InMemory).
+		WithLogger(quietLogger{o.Log}).
+		WithSyncWrites(false).
+		WithDetectConflicts(false).
+		WithMetricsEnabled(false).
+		WithNumVersionsToKeep(1).
+		WithMemTableSize(memTableSize).
+		WithNumMemtables(numMemtables).
+		WithBaseTableSize(baseTableSize).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(6).
+		WithNumCompactors(2).
+		WithValueThreshold(valueInTree).
+		WithBlockCacheSize(blockCache).
+		WithIndexCacheSize(indexCache).
+		WithCompression(options.Snappy).
+		WithCompactL0OnClose(false) // an unmount shouldn't wait for it
+	if o.InMemory {
+		return b.WithDir("").WithValueDir("")
+	}
+	return b.WithValueLogFileSize(valueLogSize).WithEncryptionKey(o.Key[:])
+}
+
+// openBadger opens the database and names the errors that have a reason of their own.
+func openBadger(o Options) (*badger.DB, error) {
+	db, err := badger.Open(badgerOptions(o))
+	switch {
+	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
+		return nil, ErrWrongKey
+	case err != nil:
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	return db, nil
+}
+
+// quietLogger passes on what Badger says, at level debug but for errors, and only the constant part of
+// it: its arguments can be keys, and so names.
+type quietLogger struct{ log logrus.FieldLogger }
+
+func (l quietLogger) Errorf(f string, _ ...any)   { l.log.Error("database: " + strings.TrimSpace(f)) }
+func (l quietLogger) Warningf(f string, _ ...any) { l.log.Debug("database: " + strings.TrimSpace(f)) }
+func (l quietLogger) Infof(f string, _ ...any)    { l.log.Debug("database: " + strings.TrimSpace(f)) }
+func (l quietLogger) Debugf(f string, _ ...any)   { l.log.Debug("database: " + strings.TrimSpace(f)) }

@@ -1,0 +1,232 @@
+package tree
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// format is the version of all that FORMAT.md describes.
+const format = 1
+
+// The names of the meta rows.
+const (
+	metaFormat   = "format"
+	metaNext     = "next"
+	metaEpoch    = "epoch"
+	metaFetched  = "fetched"
+	metaSN       = "sn"
+	metaShareKey = "sharekey/"
+	metaCaller   = "x/"
+)
+
+// SN gives the event sequence number kept with the tree; "" if none.
+func (tx *Tx) SN() string { return tx.sn }
+
+// SetSN keeps an event sequence number: all events up to it are in the tree once this is committed.
+func (tx *Tx) SetSN(sn string) error {
+	tx.sn = sn
+	return tx.setRaw(textKey(rowMeta, metaSN), []byte(sn))
+}
+
+// Meta gives a small value that SetMeta kept; nil if there is none.
+func (tx *Tx) Meta(name string) ([]byte, error) { return tx.metaRow(metaCaller + name) }
+
+// SetMeta keeps a small value under a name; nil deletes it.
+func (tx *Tx) SetMeta(name string, value []byte) error {
+	k := textKey(rowMeta, metaCaller+name)
+	if value == nil {
+		return tx.del(k)
+	}
+	return tx.setRaw(k, value)
+}
+
+func (tx *Tx) metaRow(name string) ([]byte, error) {
+	item, err := tx.txn.Get(textKey(rowMeta, name))
+	if err == badger.ErrKeyNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the meta row %q: %w", name, err)
+	}
+	return item.ValueCopy(nil)
+}
+
+func (tx *Tx) metaUint(name string) (uint64, error) {
+	b, err := tx.metaRow(name)
+	if err != nil || b == nil {
+		return 0, err
+	}
+	if len(b) != 8 {
+		return 0, fmt.Errorf("%w: meta row %q", ErrCorrupt, name)
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+// AddShareKeys keeps share keys, by the handle of the shared folder.
+func (tx *Tx) AddShareKeys(m map[megaclient.Handle]megacrypto.Key) error {
+	have := tx.ShareKeys()
+	for h, k := range m {
+		if old, ok := have[h]; ok && old == k || !validHandle(h) {
+			continue
+		}
+		tx.shareKeys[h] = k
+		if err := tx.setRaw(textKey(rowMeta, metaShareKey+string(h)), k[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ShareKeys gives the share keys kept.
+func (tx *Tx) ShareKeys() map[megaclient.Handle]megacrypto.Key {
+	m := tx.t.ShareKeys()
+	for h, k := range tx.shareKeys {
+		m[h] = k
+	}
+	return m
+}
+
+func (tx *Tx) hasShareKey(h megaclient.Handle) bool {
+	if _, ok := tx.shareKeys[h]; ok {
+		return true
+	}
+	tx.t.stateMu.RLock()
+	defer tx.t.stateMu.RUnlock()
+	_, ok := tx.t.state.shareKeys[h]
+	return ok
+}
+
+// flushMeta writes the counters that changed.
+func (tx *Tx) flushMeta() error {
+	tx.t.stateMu.RLock()
+	old := tx.t.state
+	tx.t.stateMu.RUnlock()
+	for name, v := range map[string][2]uint64{
+		metaNext:    {uint64(old.next), uint64(tx.next)},
+		metaEpoch:   {uint64(old.epoch), uint64(tx.epoch)},
+		metaFetched: {count(old.fetched), count(tx.fetched)},
+	} {
+		if v[0] == v[1] {
+			continue
+		}
+		if err := tx.setRaw(textKey(rowMeta, name), bigEndian(v[1])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func count(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// load reads the state that is kept in memory, and makes it in an empty database.
+func (t *Tree) load() error {
+	t.state = state{
+		next:      firstFree,
+		shareKeys: map[megaclient.Handle]megacrypto.Key{},
+		pending:   map[Ino]struct{}{},
+		halves:    map[megaclient.Handle]struct{}{},
+	}
+	empty := false
+	err := t.db.View(func(txn *badger.Txn) error {
+		tx := &Tx{t: t, txn: txn, slots: map[Ino]*slot{}}
+		have, err := tx.metaUint(metaFormat)
+		if err != nil {
+			return err
+		}
+		if have > format {
+			return &NewerError{Have: int(have), Known: format}
+		}
+		empty = have == 0
+		if err := t.loadCounters(tx); err != nil {
+			return err
+		}
+		return t.loadSets(tx)
+	})
+	if err != nil || !empty {
+		return err
+	}
+	return t.makeFormat()
+}
+
+func (t *Tree) loadCounters(tx *Tx) error {
+	next, err := tx.metaUint(metaNext)
+	if err != nil {
+		return err
+	}
+	t.state.next = max(Ino(next), firstFree)
+	epoch, err := tx.metaUint(metaEpoch)
+	if err != nil {
+		return err
+	}
+	t.state.epoch = uint32(epoch)
+	fetched, err := tx.metaUint(metaFetched)
+	if err != nil {
+		return err
+	}
+	t.state.fetched = fetched != 0
+	sn, err := tx.metaRow(metaSN)
+	t.state.sn = string(sn)
+	return err
+}
+
+func (t *Tree) loadSets(tx *Tx) error {
+	prefix := []byte{rowPending}
+	err := tx.scan(prefix, prefix, func(item *badger.Item) (bool, error) {
+		t.state.pending[inoOf(item.Key())] = struct{}{}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	prefix = []byte{rowHalf}
+	err = tx.scan(prefix, prefix, func(item *badger.Item) (bool, error) {
+		t.state.halves[megaclient.Handle(item.Key()[1:])] = struct{}{}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	prefix = textKey(rowMeta, metaShareKey)
+	return tx.scan(prefix, prefix, func(item *badger.Item) (bool, error) {
+		h := megaclient.Handle(strings.TrimPrefix(string(item.Key()), string(prefix)))
+		return true, item.Value(func(b []byte) error {
+			if len(b) != len(megacrypto.Key{}) {
+				return fmt.Errorf("%w: a share key's row", ErrCorrupt)
+			}
+			t.state.shareKeys[h] = megacrypto.Key(b)
+			return nil
+		})
+	})
+}
+
+// makeFormat writes the fixed inodes and the format's number.
+func (t *Tree) makeFormat() error {
+	now := t.opts.Now().UnixNano()
+	err := t.db.Update(func(txn *badger.Txn) error {
+		for _, ino := range []Ino{DriveIno, BinIno, VaultIno, SharesIno} {
+			b, err := encodeRow(&Inode{Ino: ino, Kind: Dir, Mtime: now, Ctime: now, Btime: now})
+			if err != nil {
+				return err
+			}
+			if err := txn.Set(inoKey(rowInode, ino), b); err != nil {
+				return err
+			}
+		}
+		return txn.Set(textKey(rowMeta, metaFormat), bigEndian(format))
+	})
+	if err != nil {
+		return fmt.Errorf("making the database: %w", err)
+	}
+	return nil
+}

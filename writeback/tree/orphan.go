@@ -1,0 +1,211 @@
+package tree
+
+import (
+	"fmt"
+
+	"megadisk/megaclient"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Orphans are nodes whose parent is unknown. A node without an inode lies in its row; of a node that has
+// one, which stays where it is for now, the row only says for which parent it waits. When that parent
+// comes, its orphans are applied: some in the same transaction, the rest by the sweeper.
+
+// adoptAtOnce is how many orphans one transaction takes.
+const adoptAtOnce = 200
+
+// park keeps a node for later.
+func (tx *Tx) park(c *Cloud) error {
+	if c.Parent == "" {
+		return fmt.Errorf("a node without a parent: %w", ErrInvalid)
+	}
+	r, known, err := tx.handle(c.Handle)
+	if err != nil {
+		return err
+	}
+	switch {
+	case known && r.Version:
+		err = tx.dropVersion(r.Ino, c.Handle)
+	case known && r.Orphan != "" && r.Orphan != c.Parent:
+		err = tx.dropOrphan(r.Orphan, c.Handle)
+	}
+	if err != nil {
+		return err
+	}
+	if err := tx.set(handleKey(c.Handle), handleRow{Orphan: c.Parent}); err != nil {
+		return err
+	}
+	return tx.setOrphan(c.Parent, c.Handle, c)
+}
+
+// parkKnown moves the shadow of an inode on, which stays where it is until the new parent comes.
+func (tx *Tx) parkKnown(ino Ino, c *Cloud) error {
+	if c.Parent == "" {
+		return fmt.Errorf("a node without a parent: %w", ErrInvalid)
+	}
+	in, err := tx.peek(ino)
+	if err != nil {
+		return err
+	}
+	if in.Kind != c.kind() || in.Parent == 0 || in.Cloud == nil {
+		return fmt.Errorf("a node that became another thing: %w", ErrInvalid)
+	}
+	e, err := tx.edit(ino)
+	if err != nil {
+		return err
+	}
+	tx.keepKnown(e.Cloud, c)
+	if e.Cloud.Parent != c.Parent {
+		if err := tx.unpark(e.Cloud); err != nil {
+			return err
+		}
+	}
+	e.Epoch = tx.epoch
+	if err := tx.setOrphan(c.Parent, c.Handle, nil); err != nil {
+		return err
+	}
+	if e.Pending.Has(PendingRemove) {
+		return tx.setShadow(e, c)
+	}
+	return tx.applyShown(e, c, e.Parent, false)
+}
+
+// parkCycle is for a folder that would come to lie below itself. In a full fetch, where parents may come
+// late, it waits for its parent; else it is refused.
+func (tx *Tx) parkCycle(ino Ino, c *Cloud, cause error) error {
+	tx.t.stateMu.RLock()
+	fetching := tx.t.state.fetching
+	tx.t.stateMu.RUnlock()
+	if !fetching {
+		return cause
+	}
+	return tx.parkKnown(ino, c)
+}
+
+func (tx *Tx) setOrphan(parent, h megaclient.Handle, c *Cloud) error {
+	if err := tx.setRaw(orphanKey(parent, ""), []byte{rowFormat}); err != nil {
+		return err
+	}
+	return tx.set(orphanKey(parent, h), orphanRow{Node: c, Epoch: tx.epoch})
+}
+
+// unpark forgets that a node waits for the parent that its shadow names.
+func (tx *Tx) unpark(c *Cloud) error {
+	if c.Parent == "" {
+		return nil
+	}
+	k := orphanKey(c.Parent, c.Handle)
+	ok, err := tx.row(k, nil)
+	if err != nil || !ok {
+		return err
+	}
+	return tx.del(k)
+}
+
+// dropOrphan forgets an orphan without an inode.
+func (tx *Tx) dropOrphan(parent, h megaclient.Handle) error {
+	if err := tx.del(orphanKey(parent, h)); err != nil {
+		return err
+	}
+	return tx.del(handleKey(h))
+}
+
+func (tx *Tx) orphanAttrs(parent, h megaclient.Handle, raw string) error {
+	var r orphanRow
+	ok, err := tx.row(orphanKey(parent, h), &r)
+	if err != nil || !ok || r.Node == nil {
+		return err
+	}
+	tx.newAttrs(r.Node, raw)
+	return tx.setOrphan(parent, h, r.Node)
+}
+
+// adoptOrphans applies the orphans of the nodes that came in this transaction, and of those in turn.
+func (tx *Tx) adoptOrphans() error {
+	left := adoptAtOnce
+	for len(tx.adopt) > 0 {
+		h := tx.adopt[0]
+		tx.adopt = tx.adopt[1:]
+		done, err := tx.adoptSome(h, &left)
+		if err != nil {
+			return err
+		}
+		if !done {
+			if err := tx.setRaw(textKey(rowAdopt, string(h)), []byte{rowFormat}); err != nil {
+				return err
+			}
+			tx.kick = true
+		}
+	}
+	return nil
+}
+
+// adoptSome applies orphans of one parent; done says that none is left.
+func (tx *Tx) adoptSome(parent megaclient.Handle, left *int) (done bool, err error) {
+	if ok, err := tx.row(orphanKey(parent, ""), nil); err != nil || !ok {
+		return true, err
+	}
+	type waiting struct {
+		h megaclient.Handle
+		r orphanRow
+	}
+	var list []waiting
+	more := false
+	prefix := orphanKey(parent, "")
+	err = tx.scan(prefix, append(prefix, 0), func(item *badger.Item) (bool, error) {
+		if len(list) >= *left {
+			more = true
+			return false, nil
+		}
+		w := waiting{h: megaclient.Handle(item.KeyCopy(nil)[len(prefix):])}
+		err := item.Value(func(b []byte) error { return decodeRow(b, &w.r) })
+		list = append(list, w)
+		return true, err
+	})
+	if err != nil {
+		return false, err
+	}
+	*left -= len(list)
+	stays := false
+	for _, w := range list {
+		stay, err := tx.adoptOne(parent, w.h, w.r.Node)
+		if err != nil {
+			return false, err
+		}
+		stays = stays || stay
+	}
+	if !more && !stays {
+		err = tx.del(orphanKey(parent, ""))
+	}
+	return !more, err
+}
+
+// adoptOne applies one orphan. It stays if its parent is still not fit for it.
+func (tx *Tx) adoptOne(parent, h megaclient.Handle, c *Cloud) (stays bool, err error) {
+	if c == nil {
+		r, known, err := tx.handle(h)
+		if err != nil {
+			return false, err
+		}
+		var in *Inode
+		if known && !r.Version && r.Orphan == "" {
+			if in, err = tx.peek(r.Ino); err != nil && !isStale(err) {
+				return false, err
+			}
+		}
+		if in == nil || in.Cloud == nil || in.Cloud.Parent != parent {
+			return false, tx.del(orphanKey(parent, h))
+		}
+		d := *in.Cloud
+		c = &d
+	}
+	if err := tx.del(orphanKey(parent, h)); err != nil {
+		return false, err
+	}
+	err = tx.apply(c, true)
+	if err := tx.soften(err); err != nil {
+		return false, err
+	}
+	return tx.row(orphanKey(parent, h), nil)
+}

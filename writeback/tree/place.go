@@ -1,0 +1,325 @@
+package tree
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"megadisk/megaclient"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Where an inode stands is either its own decision (placedHere: it isn't in the cloud, or was moved
+// here) or the cloud's. Names in the cloud need not be unique, here they must be. A name belongs to
+// the oldest of the cloud's nodes that want it (then the lower handle); the others, the *doubles*, are
+// shown as `NAME (HANDLE).EXT` and have an index row each. An inode placed here keeps its name against
+// no node of the cloud: it gets a conflict name.
+//
+// During a transaction names are given first come, first served, by the order of what is known; at its
+// end each contested name is settled once more, with all who want it.
+
+// placedHere says whether the inode's place is not the cloud's.
+func placedHere(in *Inode) bool {
+	return in.Cloud == nil || in.Pending.Has(PendingCreate|PendingPlace)
+}
+
+// isDouble says whether an inode is shown under another name than its own since that is taken.
+func isDouble(in *Inode) bool {
+	return !in.Removed && in.Name != "" && !placedHere(in) && in.Name != Shown(in.Cloud.Name)
+}
+
+// older says whether a has the better right to a name than b.
+func older(a, b *Cloud) bool {
+	if a.Created != b.Created {
+		return a.Created < b.Created
+	}
+	return a.Handle < b.Handle
+}
+
+// unplace takes an inode's entry away; the caller gives it another place or removes it.
+func (tx *Tx) unplace(e *Inode) error {
+	if e.Removed || e.Parent == 0 || e.Name == "" {
+		return nil
+	}
+	holder, err := tx.entry(e.Parent, e.Name)
+	if err != nil || holder != e.Ino {
+		return err
+	}
+	tx.contested[entryID{e.Parent, e.Name}] = struct{}{}
+	if err := tx.setEntry(e.Parent, e.Name, 0, 0); err != nil {
+		return err
+	}
+	tx.Note(Change{Dir: e.Parent, Name: e.Name, Ino: e.Ino})
+	return nil
+}
+
+// setPlace gives an inode a free entry; "" is no entry at all, for a node whose name is unknown.
+func (tx *Tx) setPlace(e *Inode, parent Ino, name string) error {
+	e.Parent, e.Name, e.Removed = parent, name, false
+	if name == "" {
+		return nil
+	}
+	tx.Note(Change{Dir: parent, Name: name, Ino: e.Ino})
+	return tx.setEntry(parent, name, e.Ino, e.Kind)
+}
+
+// follow puts an inode where the cloud has it, if that folder is known and alive; else it stays.
+func (tx *Tx) follow(e *Inode) error {
+	if e.Parent == 0 {
+		return nil
+	}
+	parent, ok, err := tx.cloudParent(e.Cloud)
+	if err != nil {
+		return err
+	}
+	if !ok || tx.isFile(parent) {
+		return tx.followNowhere(e)
+	}
+	if e.Kind == Dir {
+		if err := tx.breakCycle(e, parent); err != nil {
+			return err
+		}
+	}
+	return tx.placeAt(e, parent)
+}
+
+// followNowhere deals with an inode whose folder isn't known: what is shown stays where it is, what was
+// removed here becomes an orphan.
+func (tx *Tx) followNowhere(e *Inode) error {
+	c := *e.Cloud
+	if !e.Removed {
+		if !validHandle(c.Parent) {
+			return nil
+		}
+		return tx.setOrphan(c.Parent, c.Handle, nil)
+	}
+	if err := tx.loseShadow(e); err != nil || !validHandle(c.Parent) {
+		return err
+	}
+	return tx.park(&c)
+}
+
+// placeAt puts an inode into a folder under the name that the cloud gives it.
+func (tx *Tx) placeAt(e *Inode, parent Ino) error {
+	if e.Cloud.Attrs == nil {
+		if err := tx.unplace(e); err != nil {
+			return err
+		}
+		return tx.setPlace(e, parent, "")
+	}
+	wanted := Shown(e.Cloud.Name)
+	if !e.Removed && e.Parent == parent && e.Name == wanted {
+		return nil
+	}
+	if !e.Removed && e.Parent == parent && isDouble(e) && doubleOf(e.Name, wanted, e.Cloud.Handle) {
+		tx.contest(e, parent, wanted)
+		return nil
+	}
+	if err := tx.unplace(e); err != nil {
+		return err
+	}
+	e.Removed = false
+	return tx.claim(e, parent, wanted)
+}
+
+// doubleOf says whether shown is one of the names that doubleName makes.
+func doubleOf(shown, wanted string, h megaclient.Handle) bool {
+	for i := 1; i <= maxDoubles; i++ {
+		if shown == doubleName(wanted, h, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// claim gives an inode that has no entry the one it wants, if it has the best right to it.
+func (tx *Tx) claim(e *Inode, parent Ino, wanted string) error {
+	tx.contested[entryID{parent, wanted}] = struct{}{}
+	ino, err := tx.entry(parent, wanted)
+	if err != nil {
+		return err
+	}
+	if ino != 0 && ino != e.Ino {
+		holder, err := tx.peek(ino)
+		if err != nil {
+			return err
+		}
+		if !placedHere(holder) && Shown(holder.Cloud.Name) == wanted && older(holder.Cloud, e.Cloud) {
+			return tx.placeDouble(e, parent, wanted)
+		}
+		if err := tx.giveWay(ino, wanted); err != nil {
+			return err
+		}
+	}
+	return tx.setPlace(e, parent, wanted)
+}
+
+// giveWay takes the entry that somebody else has a better right to from an inode, and gives it another.
+func (tx *Tx) giveWay(ino Ino, name string) error {
+	defer tx.consequence()()
+	e, err := tx.edit(ino)
+	if err != nil {
+		return err
+	}
+	parent := e.Parent
+	if err := tx.unplace(e); err != nil {
+		return err
+	}
+	if !placedHere(e) {
+		return tx.placeDouble(e, parent, Shown(e.Cloud.Name))
+	}
+	other, err := tx.ConflictName(parent, name)
+	if err != nil {
+		return err
+	}
+	if e.Cloud != nil {
+		e.Pending |= PendingPlace
+	}
+	tx.Note(Change{Ino: e.Ino, Pending: true})
+	return tx.setPlace(e, parent, other)
+}
+
+// consequence makes changes be reported as nobody's own until the function that it returns is called.
+func (tx *Tx) consequence() (end func()) {
+	before := tx.quiet
+	tx.quiet = true
+	return func() { tx.quiet = before }
+}
+
+// maxDoubles bounds the names tried for one double; more can only be taken on purpose.
+const maxDoubles = 64
+
+// contest notes that a double wants a name.
+func (tx *Tx) contest(e *Inode, parent Ino, wanted string) {
+	id := entryID{parent, wanted}
+	tx.contested[id] = struct{}{}
+	if !slices.Contains(tx.doubles[id], e.Ino) {
+		tx.doubles[id] = append(tx.doubles[id], e.Ino)
+	}
+}
+
+// placeDouble gives an inode the name of a double.
+func (tx *Tx) placeDouble(e *Inode, parent Ino, wanted string) error {
+	tx.contest(e, parent, wanted)
+	for i := 1; i <= maxDoubles; i++ {
+		name := doubleName(wanted, e.Cloud.Handle, i)
+		ino, err := tx.entry(parent, name)
+		if err != nil {
+			return err
+		}
+		if ino == 0 {
+			return tx.setPlace(e, parent, name)
+		}
+	}
+	name, err := tx.ConflictName(parent, wanted)
+	if err != nil {
+		return err
+	}
+	return tx.setPlace(e, parent, name)
+}
+
+func doubleName(wanted string, h megaclient.Handle, i int) string {
+	suffix := " (" + string(h) + ")"
+	if i > 1 {
+		suffix = " (" + string(h) + "-" + strconv.Itoa(i) + ")"
+	}
+	return withSuffix(wanted, suffix)
+}
+
+const conflictLetters = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+// ConflictName gives a free name in a folder for what loses a conflict about name:
+// `NAME (conflict YYYY-MM-DD HOST-XXXX).EXT`, at most MaxName bytes.
+func (tx *Tx) ConflictName(parent Ino, name string) (string, error) {
+	host := Shown(cut(tx.t.opts.Host, 64))
+	day := tx.t.opts.Now().Format("2006-01-02")
+	for range 100 {
+		var draw [4]byte
+		rand.Read(draw[:])
+		for i := range draw {
+			draw[i] = conflictLetters[int(draw[i])%len(conflictLetters)]
+		}
+		other := withSuffix(name, fmt.Sprintf(" (conflict %s %s-%s)", day, host, draw[:]))
+		ino, err := tx.entry(parent, other)
+		if err != nil || ino == 0 {
+			return other, err
+		}
+	}
+	return "", fmt.Errorf("finding a conflict name: %w", ErrExist)
+}
+
+// settleNames gives each contested name to the one who has the best right to it.
+func (tx *Tx) settleNames() error {
+	defer tx.consequence()()
+	for len(tx.contested) > 0 {
+		for id := range tx.contested {
+			delete(tx.contested, id)
+			if err := tx.settleName(id); err != nil {
+				return fmt.Errorf("settling a name: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) settleName(id entryID) error {
+	best, err := tx.bestDouble(id)
+	if err != nil || best == nil {
+		return err
+	}
+	ino, err := tx.entry(id.dir, id.name)
+	if err != nil {
+		return err
+	}
+	if ino != 0 {
+		holder, err := tx.peek(ino)
+		if err != nil {
+			return err
+		}
+		if placedHere(holder) || Shown(holder.Cloud.Name) == id.name && older(holder.Cloud, best.Cloud) {
+			return nil
+		}
+		if err := tx.giveWay(ino, id.name); err != nil {
+			return err
+		}
+	}
+	e, err := tx.edit(best.Ino)
+	if err != nil {
+		return err
+	}
+	if err := tx.unplace(e); err != nil {
+		return err
+	}
+	return tx.setPlace(e, id.dir, id.name)
+}
+
+// bestDouble gives the double that has the best right to a name; nil if there is none.
+func (tx *Tx) bestDouble(id entryID) (best *Inode, err error) {
+	consider := func(in *Inode) {
+		if in != nil && in.Parent == id.dir && isDouble(in) && Shown(in.Cloud.Name) == id.name &&
+			(best == nil || older(in.Cloud, best.Cloud)) {
+			best = in
+		}
+	}
+	for _, ino := range tx.doubles[id] {
+		consider(tx.slots[ino].in)
+	}
+	if ok, err := tx.row(doubleKey(id.dir, id.name, ""), nil); !ok {
+		return best, err
+	}
+	prefix := doubleKey(id.dir, id.name, "")
+	err = tx.scan(prefix, append(prefix, 1), func(item *badger.Item) (bool, error) {
+		var r doubleRow
+		if err := item.Value(func(b []byte) error { return decodeRow(b, &r) }); err != nil {
+			return false, err
+		}
+		s, err := tx.slot(r.Ino)
+		if err == nil {
+			consider(s.in)
+		}
+		return true, err
+	})
+	return best, err
+}

@@ -1,0 +1,234 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"megadisk/megaclient"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// The sweeper does, in steps of one bounded transaction each, what a removal of a folder or the arrival
+// of a parent left: rows 's' and 'q'. A crash repeats at most a step. It is the tree's one goroutine
+// that writes.
+type sweeper struct {
+	t      *Tree
+	ctx    context.Context
+	cancel context.CancelFunc
+	wake   chan struct{} // of capacity 1
+	done   chan struct{}
+
+	mu     sync.Mutex
+	idle   bool          // GUARDED_BY(mu)
+	rested chan struct{} // GUARDED_BY(mu): closed when idle
+}
+
+// sweepAtOnce is how many entries one step takes.
+const sweepAtOnce = 200
+
+func newSweeper(t *Tree) *sweeper {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &sweeper{t: t, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), done: make(chan struct{}), rested: make(chan struct{})}
+	go s.run()
+	return s
+}
+
+func (s *sweeper) close() {
+	s.cancel()
+	<-s.done
+}
+
+// kick says that there is work.
+func (s *sweeper) kick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.idle {
+		s.idle, s.rested = false, make(chan struct{})
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *sweeper) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.wake) == 0 && !s.idle {
+		s.idle = true
+		close(s.rested)
+	}
+}
+
+func (s *sweeper) run() {
+	defer close(s.done)
+	for {
+		more, err := s.t.sweepStep(s.ctx)
+		if err != nil && !errors.Is(err, ErrClosed) && s.ctx.Err() == nil {
+			s.t.log.WithError(err).Error("sweeping the tree; it goes on with the next change")
+		}
+		if more && err == nil {
+			continue
+		}
+		s.rest()
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.wake:
+		}
+	}
+}
+
+// Settled returns when nothing is left to sweep.
+func (t *Tree) Settled(ctx context.Context) error {
+	t.sweeper.mu.Lock()
+	rested := t.sweeper.rested
+	t.sweeper.mu.Unlock()
+	select {
+	case <-rested:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.sweeper.done:
+		return ErrClosed
+	}
+}
+
+// sweepLater leaves the entries of a folder whose node is gone to the sweep.
+func (tx *Tx) sweepLater(dir Ino, h megaclient.Handle) error {
+	tx.kick = true
+	return tx.set(inoKey(rowSweep, dir), sweepRow{Handle: h})
+}
+
+// sweepStep does one piece of work; more says that there may be another.
+func (t *Tree) sweepStep(ctx context.Context) (more bool, err error) {
+	var work []byte
+	err = t.View(func(tx *Tx) error {
+		for _, prefix := range [][]byte{{rowAdopt}, {rowSweep}} {
+			if work != nil {
+				break
+			}
+			err := tx.scan(prefix, prefix, func(item *badger.Item) (bool, error) {
+				work = item.KeyCopy(nil)
+				return false, nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || work == nil {
+		return false, err
+	}
+	err = t.Update(ctx, func(tx *Tx) error {
+		if work[0] == rowAdopt {
+			return tx.adoptRow(megaclient.Handle(work[1:]))
+		}
+		return tx.sweepDir(inoOf(work))
+	})
+	if err != nil {
+		return false, fmt.Errorf("sweeping: %w", err)
+	}
+	return true, nil
+}
+
+// adoptRow goes on with a parent's orphans.
+func (tx *Tx) adoptRow(h megaclient.Handle) error {
+	left := adoptAtOnce
+	done, err := tx.adoptSome(h, &left)
+	if err == nil && done {
+		err = tx.del(textKey(rowAdopt, string(h)))
+	}
+	return err
+}
+
+// sweepDir removes some of what was in a folder whose node is gone, if it is still there.
+func (tx *Tx) sweepDir(dir Ino) error {
+	k := inoKey(rowSweep, dir)
+	var r sweepRow
+	ok, err := tx.row(k, &r)
+	if err != nil || !ok {
+		return err
+	}
+	if r.After == "" {
+		if done, err := tx.sweepAway(r.Handle, dir); err != nil || !done {
+			return err
+		}
+	}
+	inos, err := tx.nameless(dir, sweepAtOnce)
+	if err != nil {
+		return err
+	}
+	full := len(inos) == sweepAtOnce
+	if !full {
+		err = tx.eachEntry(dir, r.After, func(name string, ino Ino) (bool, error) {
+			inos = append(inos, ino)
+			r.After = name
+			full = len(inos) >= sweepAtOnce
+			return !full, nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	for _, ino := range inos {
+		if err := tx.sweepEntry(dir, r.Handle, ino); err != nil {
+			return err
+		}
+	}
+	if full {
+		return tx.set(k, r)
+	}
+	return tx.del(k)
+}
+
+// sweepEntry removes one inode that was in a folder whose node is gone.
+func (tx *Tx) sweepEntry(dir Ino, gone megaclient.Handle, ino Ino) error {
+	in, err := tx.peek(ino)
+	if isStale(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if in.Parent != dir || in.Removed || in.Cloud == nil {
+		return nil
+	}
+	if in.Cloud.Parent != gone && in.Pending.Has(PendingPlace) {
+		err := tx.undoMove(ino)
+		if err == nil || !errors.Is(err, ErrCircular) {
+			return err
+		}
+	}
+	e, err := tx.edit(ino)
+	if err != nil {
+		return err
+	}
+	return tx.removeNode(e)
+}
+
+// sweepAway removes what the cloud had in a folder that is gone, and what was moved out or removed here;
+// done says that it took all.
+func (tx *Tx) sweepAway(gone megaclient.Handle, dir Ino) (done bool, err error) {
+	var list []Ino
+	err = tx.eachPending(func(in *Inode) error {
+		if in.Cloud != nil && in.Cloud.Parent == gone && (in.Parent != dir || in.Removed) {
+			list = append(list, in.Ino)
+		}
+		return nil
+	})
+	for i := 0; i < len(list) && err == nil; i++ {
+		if i == sweepAtOnce {
+			return false, nil
+		}
+		var e *Inode
+		if e, err = tx.edit(list[i]); err == nil {
+			err = tx.removeNode(e)
+		}
+	}
+	return err == nil, err
+}

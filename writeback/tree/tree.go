@@ -1,0 +1,256 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/sirupsen/logrus"
+)
+
+// Tree is an open inode table. All its methods may be called from any goroutine.
+//
+// Lock order: writeMu, then stateMu, then the locks of memory and of the dispatcher. No callback of
+// Options but IsOpen, PendingKey, OwnTag and Decrypt is called under writeMu, and they must not call
+// the tree.
+type Tree struct {
+	// Dependencies.
+	opts Options
+	log  logrus.FieldLogger
+	lock *os.File // nil in memory
+	db   *badger.DB
+
+	// Parts with locks of their own.
+	memory   *memory
+	dispatch *dispatcher
+	sweeper  *sweeper
+	syncs    *syncer
+
+	writeMu sync.Mutex // held by the one transaction that writes
+
+	// Mutable state: what rows say and everybody asks for. Changed only by a commit, with writeMu too.
+	stateMu sync.RWMutex
+	state   state // GUARDED_BY(stateMu)
+	closed  bool  // GUARDED_BY(stateMu)
+
+	users sync.WaitGroup // who uses the database; Add only with stateMu held and not closed
+}
+
+// state is the part of the rows that is kept in memory.
+type state struct {
+	next      Ino    // the next number to give
+	epoch     uint32 // of the last fetch begun
+	fetched   bool   // a fetch has come to its end once
+	fetching  bool   // one is under way in this process
+	sn        string
+	shareKeys map[megaclient.Handle]megacrypto.Key
+	pending   map[Ino]struct{}               // inodes with a Pending bit
+	halves    map[megaclient.Handle]struct{} // nodes of which only the first half of a move was heard
+}
+
+// Open opens the tree in o.Dir, or makes an empty one. Errors: *LockedError, *NewerError, ErrWrongKey.
+func Open(o Options) (_ *Tree, err error) {
+	o = withDefaults(o)
+	t := &Tree{opts: o, log: o.Log, memory: newMemory(o.CacheInodes)}
+	if !o.InMemory {
+		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("making the folder of the state: %w", err)
+		}
+		if t.lock, err = lockDir(o.Dir); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				t.lock.Close()
+			}
+		}()
+	}
+	if t.db, err = openBadger(o); err != nil {
+		return nil, err
+	}
+	if err := t.load(); err != nil {
+		return nil, errors.Join(err, t.db.Close())
+	}
+	t.syncs = newSyncer(t.db.Sync)
+	t.dispatch = newDispatcher()
+	t.sweeper = newSweeper(t)
+	return t, nil
+}
+
+func withDefaults(o Options) Options {
+	if o.Log == nil {
+		quiet := logrus.New()
+		quiet.SetOutput(io.Discard)
+		o.Log = quiet
+	}
+	if o.IsOpen == nil {
+		o.IsOpen = func(Ino) bool { return false }
+	}
+	if o.PendingKey == nil {
+		o.PendingKey = func([]byte) (Ino, bool) { return 0, false }
+	}
+	if o.OwnTag == nil {
+		o.OwnTag = func(string) bool { return false }
+	}
+	if o.Decrypt == nil {
+		o.Decrypt = func(*megaclient.Node) bool { return false }
+	}
+	if o.Host == "" {
+		o.Host = "here"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CacheInodes <= 0 {
+		o.CacheInodes = 16384
+	}
+	return o
+}
+
+// Close ends the tree's goroutines and closes the database, when what uses it has ended. Changes already
+// committed are still told to the subscribers. Not to be called by a subscriber.
+func (t *Tree) Close() error {
+	t.stateMu.Lock()
+	if t.closed {
+		t.stateMu.Unlock()
+		return nil
+	}
+	t.closed = true
+	t.stateMu.Unlock()
+	t.sweeper.close()
+	t.users.Wait()
+	t.dispatch.close()
+	err := t.db.Close()
+	if t.lock != nil {
+		err = errors.Join(err, t.lock.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("closing the database: %w", err)
+	}
+	return nil
+}
+
+// enter keeps the database open until leave; ErrClosed if it is not.
+func (t *Tree) enter() error {
+	t.stateMu.RLock()
+	defer t.stateMu.RUnlock()
+	if t.closed {
+		return ErrClosed
+	}
+	t.users.Add(1)
+	return nil
+}
+
+func (t *Tree) leave() { t.users.Done() }
+
+// Sync returns when every transaction committed before the call survives a loss of power. Calls at the
+// same time share one sync.
+func (t *Tree) Sync() error {
+	if err := t.enter(); err != nil {
+		return err
+	}
+	defer t.leave()
+	if err := t.syncs.sync(); err != nil {
+		return fmt.Errorf("syncing the database: %w", err)
+	}
+	return nil
+}
+
+// View runs fn with one consistent view of the tree. What fn gets from tx must not be used after it.
+func (t *Tree) View(fn func(*Tx) error) error {
+	if err := t.enter(); err != nil {
+		return err
+	}
+	defer t.leave()
+	return t.db.View(func(txn *badger.Txn) error {
+		return fn(&Tx{t: t, txn: txn, slots: map[Ino]*slot{}})
+	})
+}
+
+// Update runs fn in the one transaction that may write, and commits what it did unless it fails. Errors
+// of fn are returned as they are. After the commit, and not under any lock, the subscribers are told.
+// ctx is asked before the transaction begins, and may carry an origin (WithOrigin).
+func (t *Tree) Update(ctx context.Context, fn func(*Tx) error) error {
+	t.writeMu.Lock()
+	defer t.writeMu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := t.enter(); err != nil {
+		return err
+	}
+	defer t.leave()
+	tx := newTx(t, Origin(ctx))
+	defer tx.txn.Discard()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.finish(); err != nil {
+		return err
+	}
+	t.memory.begin(tx)
+	err := tx.txn.Commit()
+	t.memory.end(tx, err == nil)
+	if err != nil {
+		return tooBig(err, "committing")
+	}
+	t.stateMu.Lock()
+	tx.publishLocked()
+	t.stateMu.Unlock()
+	t.dispatch.send(tx.changes)
+	if tx.kick {
+		t.sweeper.kick()
+	}
+	return nil
+}
+
+// tooBig names Badger's refusal of a transaction.
+func tooBig(err error, doing string) error {
+	if errors.Is(err, badger.ErrTxnTooBig) {
+		err = errors.Join(ErrTooBig, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// Subscribe has fn called with the changes of each transaction, in the order of their commits, from one
+// goroutine and under no lock. After cancel returns it is not called again; cancel must not be called
+// by fn itself.
+func (t *Tree) Subscribe(fn func([]Change)) (cancel func()) { return t.dispatch.subscribe(fn) }
+
+// SN gives the event sequence number up to which the tree has followed; "" if none.
+func (t *Tree) SN() string {
+	t.stateMu.RLock()
+	defer t.stateMu.RUnlock()
+	return t.state.sn
+}
+
+// Fetched says whether the tree of the account has been fetched whole at least once.
+func (t *Tree) Fetched() bool {
+	t.stateMu.RLock()
+	defer t.stateMu.RUnlock()
+	return t.state.fetched
+}
+
+// ShareKeys gives the share keys that were kept (Tx.AddShareKeys).
+func (t *Tree) ShareKeys() map[megaclient.Handle]megacrypto.Key {
+	t.stateMu.RLock()
+	defer t.stateMu.RUnlock()
+	return maps.Clone(t.state.shareKeys)
+}
+
+// Pending gives the inodes with a Pending bit, in the order of their numbers.
+func (t *Tree) Pending() []Ino {
+	t.stateMu.RLock()
+	defer t.stateMu.RUnlock()
+	return slices.Sorted(maps.Keys(t.state.pending))
+}
