@@ -2,6 +2,7 @@ package megatest
 
 import (
 	"encoding/json"
+	"net/http"
 	"sync"
 )
 
@@ -47,6 +48,7 @@ func (f *Faults) await(command string) {
 	select {
 	case <-h.open:
 	case <-f.s.ctx.Done():
+		panic(http.ErrAbortHandler) // it never ran, and the connection breaks
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 // Server is a MEGA server: API, event channel and storage on one address. All methods may be called
 // at any time from any goroutine until Close.
 //
-// LOCK ORDER: upload.mu before Server.mu before counters.mu and Faults.mu. In other words: what happens
-// in a command may count and may look at faults; neither ever calls back.
+// LOCK ORDER: upload.mu, Server.mu, then one of Account.mu, Faults.mu, replays.mu, then counters.mu. In other
+// words: a command may look at faults and count, and neither ever calls back.
 type Server struct {
 	// dependencies
 	http   *http.Server
