@@ -21,16 +21,16 @@ type outcome struct {
 // acknowledge applies the answer of the batch in flight. ErrUncertain: the
 // answer doesn't say what became of a creation.
 func (e *Engine) acknowledge(ctx context.Context, results []megaclient.Result) error {
-	f := e.currentFlight()
+	f, items := e.currentFlight()
 	if f == nil {
 		return nil
 	}
-	if len(results) != len(f.Items) {
-		return fmt.Errorf("%d results for %d commands: %w", len(results), len(f.Items), megaclient.ErrUncertain)
+	if len(results) != len(items) {
+		return fmt.Errorf("%d results for %d commands: %w", len(results), len(items), megaclient.ErrUncertain)
 	}
 	outcomes := make([]outcome, len(results))
 	for i, r := range results {
-		it := &f.Items[i]
+		it := &items[i]
 		o := outcome{done: r.Err == nil, err: r.Err}
 		if o.err == nil && len(r.NodeErrs) > 0 {
 			o.done, o.err = false, r.NodeErrs[0]
@@ -48,13 +48,23 @@ func (e *Engine) acknowledge(ctx context.Context, results []megaclient.Result) e
 		}
 		outcomes[i] = o
 	}
-	return e.settleBatch(ctx, f, outcomes)
+	return e.settleBatch(ctx, f, items, outcomes)
 }
 
-func (e *Engine) currentFlight() *flight {
+// currentFlight gives the batch without an answer, nil if there is none, and a
+// copy of its items: the event loop marks them.
+func (e *Engine) currentFlight() (*flight, []item) {
 	e.writeMu.Lock()
 	defer e.writeMu.Unlock()
-	return e.flight
+	if e.flight == nil {
+		return nil, nil
+	}
+	return e.flight, slices.Clone(e.flight.Items)
+}
+
+func (e *Engine) hasFlight() bool {
+	f, _ := e.currentFlight()
+	return f != nil
 }
 
 func nodeByKey(nodes []*megaclient.Node, key []byte) *megaclient.Node {
@@ -70,15 +80,15 @@ func nodeByKey(nodes []*megaclient.Node, key []byte) *megaclient.Node {
 func (it *item) removes() bool { return it.Kind == itemTrash || it.Kind == itemDelete }
 
 // settleBatch applies the outcomes and ends the flight, in one transaction.
-func (e *Engine) settleBatch(ctx context.Context, f *flight, outcomes []outcome) error {
-	for i, it := range f.Items {
+func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outcomes []outcome) error {
+	for i, it := range items {
 		if it.removes() && outcomes[i].done {
 			if err := e.forgetBelow(ctx, it); err != nil {
 				return err
 			}
 		}
 	}
-	states, unlock, err := e.lockFiles(f)
+	states, unlock, err := e.lockFiles(items)
 	if err != nil {
 		return err
 	}
@@ -105,10 +115,10 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, outcomes []outcome)
 
 // lockFiles pins and locks the state of every file in the batch, in the order
 // of their numbers.
-func (e *Engine) lockFiles(f *flight) (map[tree.Ino]*fileState, func(), error) {
+func (e *Engine) lockFiles(items []item) (map[tree.Ino]*fileState, func(), error) {
 	states := map[tree.Ino]*fileState{}
 	var order []tree.Ino
-	for _, it := range f.Items {
+	for _, it := range items {
 		if it.Kind == itemFile && states[it.Ino] == nil {
 			st, err := e.pinEvenClosed(it.Ino)
 			if err != nil && !errors.Is(err, tree.ErrStale) && !errors.Is(err, tree.ErrNotFound) {

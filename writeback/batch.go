@@ -111,7 +111,7 @@ func (b *batchBuilder) store() (*flight, error) {
 	}
 	b.c.after = append(b.c.after, func() {
 		for _, g := range b.gens {
-			g.stored = true
+			g.stored.Store(true)
 		}
 		e.flight = f
 		e.setKeys(f.Items, true)
@@ -125,7 +125,7 @@ func (b *batchBuilder) store() (*flight, error) {
 func (e *Engine) storeSpread(ctx context.Context, tasks []task) error {
 	for _, t := range tasks {
 		g := e.queue.generation(t.ino)
-		if t.step == stepFile && g != nil && g.Spread && !g.stored {
+		if t.step == stepFile && g != nil && g.Spread && !g.stored.Load() {
 			if err := e.storeGeneration(ctx, g); err != nil {
 				return err
 			}
@@ -192,8 +192,8 @@ func (b *batchBuilder) addFolder(in *tree.Inode, ent entry, it item) error {
 }
 
 func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
-	g := b.c.e.queue.generation(t.ino)
-	if in.Removed || g == nil || !g.uploaded || !b.parentStands(in.Parent, it.Parent) {
+	g := b.c.e.queue.uploaded(t.ino)
+	if in.Removed || g == nil || !b.parentStands(in.Parent, it.Parent) {
 		return nil
 	}
 	old := in.Cloud

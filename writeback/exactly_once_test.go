@@ -50,7 +50,7 @@ func TestCrashAfterSendingFindsWhatWasDone(t *testing.T) {
 			require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool {
 				return s.Commands["p"] > 0 || s.Faults > 5
 			}))
-			r.eventually(func() bool { return r.engine.currentFlight() != nil })
+			r.eventually(func() bool { return r.engine.hasFlight() })
 			r.crash()
 			r.server.Faults().Clear()
 			r.server.Faults().ForgetRequestIDs()

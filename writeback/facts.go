@@ -134,7 +134,7 @@ func (s *survey) inPlace(ino tree.Ino) bool {
 func (s *survey) facts(d *dirtyInode, row *tree.Inode) facts {
 	f := facts{
 		now: s.now, times: s.e.times, row: *row, entry: d.entry, asked: d.asked,
-		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.gen.uploaded,
+		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
 		trash: !s.e.opts.PermanentDelete,
 	}
 	if row.Removed {

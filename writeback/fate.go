@@ -24,8 +24,8 @@ func (e *Engine) batchFailed(ctx context.Context, err error) {
 		return
 	}
 	e.trouble(err)
-	if f := e.currentFlight(); f != nil {
-		if terr := e.settleBatch(ctx, f, make([]outcome, len(f.Items))); terr != nil {
+	if f, items := e.currentFlight(); f != nil {
+		if terr := e.settleBatch(ctx, f, items, make([]outcome, len(items))); terr != nil {
 			e.log.WithError(terr).Error("taking a batch back")
 		}
 	}
@@ -43,7 +43,7 @@ func (e *Engine) reenterLane() { <-e.lane }
 // nothing new, all that the batch did is in the tree.
 func (e *Engine) settleFlight(ctx context.Context) {
 	wait := e.times.RetryFirst
-	for e.currentFlight() != nil && ctx.Err() == nil {
+	for e.hasFlight() && ctx.Err() == nil {
 		busy, err := e.client.Busy(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -73,11 +73,11 @@ func (e *Engine) settleFlight(ctx context.Context) {
 // findFate decides for each command of the batch whether it was executed, by
 // what the tree has heard.
 func (e *Engine) findFate(ctx context.Context) error {
-	f := e.currentFlight()
+	f, items := e.currentFlight()
 	if f == nil {
 		return nil
 	}
-	outcomes := make([]outcome, len(f.Items))
+	outcomes := make([]outcome, len(items))
 	err := e.tree.View(func(tx *tree.Tx) error {
 		var bin megaclient.Handle
 		if in, err := tx.Get(tree.BinIno); err == nil && in.Cloud != nil {
@@ -100,7 +100,7 @@ func (e *Engine) findFate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.settleBatch(ctx, f, outcomes)
+	return e.settleBatch(ctx, f, items, outcomes)
 }
 
 // executed tells whether a command's effect has been seen.

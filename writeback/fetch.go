@@ -26,7 +26,7 @@ func (e *Engine) fullFetch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("beginning a fetch: %w", err)
 	}
-	first := !e.tree.Fetched() && e.currentFlight() == nil
+	first := !e.tree.Fetched() && !e.hasFlight()
 	page := make([]*megaclient.Node, 0, nodesAtOnce)
 	result, err := e.client.FetchNodes(ctx, first, func(n *megaclient.Node) error {
 		if page = append(page, n); len(page) < cap(page) {

@@ -175,7 +175,8 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 		return
 	}
 	failpoint("before-send")
-	results, err := e.client.Execute(ctx, &batch.Batch)
+	sent := batch.Batch // Execute notes in it when it was sent; the row stays as it is
+	results, err := e.client.Execute(ctx, &sent)
 	failpoint("after-send")
 	if err == nil {
 		e.status.online()

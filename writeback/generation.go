@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -44,8 +45,7 @@ type generation struct {
 
 	m        *staging.Map // the extents again, to read from
 	limit    int64        // GUARDED_BY(fileState.mu, Engine.writeMu): bytes of it not cut off since
-	stored   bool         // its row exists
-	uploaded bool         // all bytes are there, the token and the fingerprint known
+	stored   atomic.Bool  // its row exists
 	restored bool         // it comes from an earlier run: to be verified
 }
 
@@ -149,7 +149,7 @@ func (e *Engine) storeGeneration(ctx context.Context, g *generation) error {
 	if err != nil {
 		return fmt.Errorf("storing a frozen file: %w", err)
 	}
-	g.stored = true
+	g.stored.Store(true)
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (c *change) dropGeneration(ino tree.Ino) error {
 	if g == nil {
 		return nil
 	}
-	if g.Spread && g.stored {
+	if g.Spread && g.stored.Load() {
 		if err := deleteRows(c.b, inoKey(rowFrozen, ino)); err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (c *change) dropGeneration(ino tree.Ino) error {
 	c.after = append(c.after, func() {
 		c.e.queue.with(ino, func(d *dirtyInode) {
 			if d.gen == g {
-				d.gen = nil
+				d.gen, d.uploaded = nil, false
 			}
 		})
 		c.e.staging.Release(g.m.Extents()...)
@@ -184,7 +184,8 @@ func (c *change) dropGeneration(ino tree.Ino) error {
 // replayGenerations brings back what was frozen when the last run ended.
 func (e *Engine) replayGenerations(b *badger.Txn) error {
 	return scanRows(b, []byte{rowPrefix, rowGeneration}, func(_, raw []byte) error {
-		g := &generation{m: &staging.Map{}, stored: true, restored: true}
+		g := &generation{m: &staging.Map{}, restored: true}
+		g.stored.Store(true)
 		if err := decodeRow(raw, g); err != nil {
 			return fmt.Errorf("row of a frozen file: %w", err)
 		}

@@ -135,11 +135,13 @@ func (e *Engine) replayExtents(b *badger.Txn) error {
 func (e *Engine) adoptRestored() {
 	for _, g := range e.restored {
 		adopted := false
-		e.queue.with(g.Ino, func(d *dirtyInode) { d.gen, adopted = g, true })
+		e.queue.with(g.Ino, func(d *dirtyInode) {
+			d.gen, adopted = g, true
+			d.uploaded = g.State.Token != "" && g.CRC != [16]byte{}
+		})
 		if !adopted {
 			e.staging.Release(g.m.Extents()...)
 		}
-		g.uploaded = g.State.Token != "" && g.CRC != [16]byte{}
 	}
 	e.restored = nil
 }

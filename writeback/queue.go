@@ -22,15 +22,16 @@ type queue struct {
 
 // dirtyInode is one inode that differs.
 type dirtyInode struct {
-	ino     tree.Ino
-	entry   entry
-	sending bool        // stands in the batch that is prepared or in flight
-	forced  int         // callers of Flush that wait for it
-	asked   bool        // a Flush came: settle times don't hold any more
-	gen     *generation // frozen content
-	upload  *upload     // running upload of it
-	tried   int         // Attempts since the start, for Flush
-	refusal error       // the last one
+	ino      tree.Ino
+	entry    entry
+	sending  bool        // stands in the batch that is prepared or in flight
+	forced   int         // callers of Flush that wait for it
+	asked    bool        // a Flush came: settle times don't hold any more
+	gen      *generation // frozen content
+	uploaded bool        // all its bytes are there, the token and the fingerprint known
+	upload   *upload     // running upload of it
+	tried    int         // Attempts since the start, for Flush
+	refusal  error       // the last one
 }
 
 // upload is a running upload.
@@ -112,6 +113,16 @@ func (q *queue) with(ino tree.Ino, fn func(*dirtyInode)) {
 // generation gives the frozen content of a file, nil if there is none.
 func (q *queue) generation(ino tree.Ino) (g *generation) {
 	q.with(ino, func(d *dirtyInode) { g = d.gen })
+	return g
+}
+
+// uploaded gives the generation of a file whose upload is complete.
+func (q *queue) uploaded(ino tree.Ino) (g *generation) {
+	q.with(ino, func(d *dirtyInode) {
+		if d.uploaded {
+			g = d.gen
+		}
+	})
 	return g
 }
 

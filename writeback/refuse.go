@@ -52,7 +52,7 @@ func (c *change) resetUpload(ino tree.Ino) {
 			if d.gen != nil {
 				st := &d.gen.State
 				st.Token, st.URL, st.Chunks = "", "", nil
-				d.gen.uploaded = false
+				d.uploaded = false
 			}
 		})
 	})

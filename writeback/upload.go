@@ -79,7 +79,7 @@ func (e *Engine) uploadFile(ctx context.Context, ino tree.Ino, target megaclient
 	e.queue.with(ino, func(*dirtyInode) { up.total = g.State.Size })
 	src := &generationReader{ctx: ctx, e: e, g: g}
 	defer src.close()
-	if g.State.Size >= resumeSize && !g.stored {
+	if g.State.Size >= resumeSize && !g.stored.Load() {
 		if err := e.storeGeneration(ctx, g); err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (e *Engine) uploadFile(ctx context.Context, ino tree.Ino, target megaclient
 	}
 	g.CRC = fp.CRC
 	e.cache.Complete(g.cacheFile())
-	if g.stored {
+	if g.stored.Load() {
 		if err := e.storeGeneration(ctx, g); err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (e *Engine) uploadFile(ctx context.Context, ino tree.Ino, target megaclient
 	failpoint("upload-end")
 	e.queue.with(ino, func(d *dirtyInode) {
 		if d.gen == g {
-			g.uploaded = true
+			d.uploaded = true
 		}
 	})
 	e.status.online()
@@ -134,7 +134,7 @@ func (e *Engine) frozen(ctx context.Context, ino tree.Ino) (*generation, error) 
 func (e *Engine) uploadHooks(ctx context.Context, g *generation, up *upload) megaclient.UploadHooks {
 	return megaclient.UploadHooks{
 		Save: func(*megaclient.UploadState) error {
-			if !g.stored {
+			if !g.stored.Load() {
 				return nil
 			}
 			// The last state is saved when the upload is told to stop.
