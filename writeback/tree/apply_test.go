@@ -420,7 +420,9 @@ func TestShares(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []megaclient.Handle{"OWNAAAAA"}, shares)
 	// A share inside a share that we see whole later.
-	h.apply(share("THEIRSAA", "outer", megaclient.AccessFull))
+	outer := share("THEIRSAA", "outer", megaclient.AccessFull)
+	outer.Parent = "UNSEENAA"
+	h.apply(outer)
 	h.check()
 	require.Equal(t, []string{"rw/", "s/", "s (SHAREBBB)/"}, h.names(h.at("//shares/outer").Ino))
 }

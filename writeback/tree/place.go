@@ -147,7 +147,7 @@ func (tx *Tx) claim(e *Inode, parent Ino, wanted string) error {
 			return err
 		}
 		if !placedHere(holder) && Shown(holder.Cloud.Name) == wanted && older(holder.Cloud, e.Cloud) {
-			return tx.placeDouble(e, parent, wanted)
+			return tx.placeDouble(e, parent, wanted, wanted)
 		}
 		if err := tx.giveWay(ino, wanted); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (tx *Tx) giveWay(ino Ino, name string) error {
 		return err
 	}
 	if !placedHere(e) {
-		return tx.placeDouble(e, parent, Shown(e.Cloud.Name))
+		return tx.placeDouble(e, parent, Shown(e.Cloud.Name), name)
 	}
 	other, err := tx.ConflictName(parent, name)
 	if err != nil {
@@ -200,8 +200,8 @@ func (tx *Tx) contest(e *Inode, parent Ino, wanted string) {
 	}
 }
 
-// placeDouble gives an inode the name of a double.
-func (tx *Tx) placeDouble(e *Inode, parent Ino, wanted string) error {
+// placeDouble gives an inode the name of a double, any but one that is about to be taken.
+func (tx *Tx) placeDouble(e *Inode, parent Ino, wanted, taken string) error {
 	tx.contest(e, parent, wanted)
 	for i := 1; i <= maxDoubles; i++ {
 		name := doubleName(wanted, e.Cloud.Handle, i)
@@ -209,7 +209,7 @@ func (tx *Tx) placeDouble(e *Inode, parent Ino, wanted string) error {
 		if err != nil {
 			return err
 		}
-		if ino == 0 {
+		if ino == 0 && name != taken {
 			return tx.setPlace(e, parent, name)
 		}
 	}
