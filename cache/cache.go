@@ -66,7 +66,8 @@ type Cache struct {
 	ahead     int // fetches under way that no program has asked for
 	streaming int // readers that look ahead
 	macQueue  []*macJob
-	macers    int // goroutines that compute MACs
+	macers    int     // goroutines that compute MACs
+	parts     []*part // of uploads: units that are not whole yet, oldest first
 	closed    bool
 	stats     Stats
 }

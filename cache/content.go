@@ -34,8 +34,7 @@ type content struct {
 	file  File    // as it was asked for last
 	refs  int     // readers, fetches and MAC jobs
 	units map[int64]*unit
-	small *smallFetch     // under way
-	parts map[int64]*part // of an upload: units that are not whole yet
+	small *smallFetch // under way
 
 	// Verification: verify.go.
 	macs        []megacrypto.ChunkMAC
@@ -84,7 +83,6 @@ func newContent(c *Cache, key id, f File) *content {
 		chunks: megacrypto.ChunkCount(f.Size),
 		units:  map[int64]*unit{},
 		jobs:   map[int]*macJob{},
-		parts:  map[int64]*part{},
 	}
 }
 

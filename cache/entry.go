@@ -148,6 +148,10 @@ func (e *entry) write(gen, u int64, data []byte) {
 
 // put writes data, then record, then presence.
 func (e *entry) put(gen, u int64, data []byte) error {
+	e.scrub()
+	if !e.isGeneration(gen) {
+		return nil
+	}
 	if err := e.ready(); err != nil {
 		return err
 	}
@@ -179,9 +183,8 @@ func (e *entry) isGeneration(gen int64) bool {
 	return e.gen == gen && !e.stale
 }
 
-// ready makes the file if there is none, and empties it if that is due.
+// ready makes the file if there is none.
 func (e *entry) ready() error {
-	e.scrub()
 	e.io.RLock()
 	made := e.f != nil
 	e.io.RUnlock()

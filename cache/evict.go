@@ -131,16 +131,15 @@ func (s *store) free() (int64, bool) {
 	return int64(fs.Bavail) * fs.Bsize, true
 }
 
+// setPaused stops or resumes storing. It is said once, however often a disk fills up.
 func (s *store) setPaused(now bool) {
 	s.mu.Lock()
-	was := s.paused
+	tell := now && !s.told
+	s.told = s.told || now
 	s.paused = now
 	s.mu.Unlock()
-	switch {
-	case now && !was:
+	if tell {
 		s.log.Warn("the disk of the cache folder is full: nothing more is kept on it until there is room")
-	case was && !now:
-		s.log.Info("there is room for the cache on disk again")
 	}
 }
 

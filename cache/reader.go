@@ -253,9 +253,9 @@ func (r *Reader) extendLocked(units []*unit, end int64, most int) []*unit {
 	return units
 }
 
-// spareLocked tells whether n units more may be in flight: a quarter of the memory is left to those who
-// wait for bytes.
-func (c *Cache) spareLocked(n int) bool { return c.mem.flying+n <= c.mem.limit*3/4 }
+// spareLocked tells whether n units more may be in flight without anybody waiting for them: half of the
+// memory is left to those who wait, and to chunks that are not whole yet.
+func (c *Cache) spareLocked(n int) bool { return c.mem.flying+n <= c.mem.limit/2 }
 
 // aheadLocked starts fetches for what is missing of units [from, end of demand) and of the advice. It
 // returns up to which byte all is here or under way.

@@ -1,6 +1,9 @@
 package cache
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Store takes in ciphertext that we have because we are uploading it, so that what was just written is
 // never downloaded. off and length are as they come; units that are never filled from their beginning
@@ -82,12 +85,15 @@ func (c *Cache) FreeDisk(n int64) int64 {
 
 // part is the beginning of a unit that is being stored in pieces.
 type part struct {
+	co     *content
+	unit   int64
 	buf    []byte
 	filled int
 }
 
-// partsKept bounds the memory of units stored in pieces, for each content.
-const partsKept = 8
+// partsLocked is how many parts there may be, over all contents. They are only dropped for others, since
+// nobody says when an upload was given up.
+func (c *Cache) partsLocked() int { return c.mem.limit / 8 }
 
 // seed stores a whole unit.
 func (co *content) seed(u int64, ciphertext []byte) {
@@ -124,19 +130,15 @@ func (co *content) seedMemory(u int64, ciphertext []byte) {
 func (co *content) seedPart(u int64, skip int, ciphertext []byte) {
 	c := co.c
 	c.mu.Lock()
-	p := co.parts[u]
-	switch {
-	case p == nil && skip == 0 && len(co.parts) < partsKept && c.mem.reserve(1):
-		p = &part{buf: c.mem.buffer()}
-		co.parts[u] = p
-	case p == nil || p.filled != skip:
+	p := co.partLocked(u, skip)
+	if p == nil {
 		c.mu.Unlock()
 		return
 	}
 	p.filled += copy(p.buf[skip:], ciphertext)
 	whole := p.filled == unitLen(u, co.size)
 	if whole {
-		delete(co.parts, u)
+		c.takePartLocked(p)
 	}
 	c.mu.Unlock()
 	if !whole {
@@ -148,6 +150,38 @@ func (co *content) seedPart(u int64, skip int, ciphertext []byte) {
 	c.mu.Unlock()
 }
 
+// partLocked gives the part that a piece continues, or begins.
+func (co *content) partLocked(u int64, skip int) *part {
+	c := co.c
+	for _, p := range c.parts {
+		if p.co == co && p.unit == u {
+			if p.filled == skip {
+				return p
+			}
+			return nil
+		}
+	}
+	if skip > 0 || co.quarantined || c.closed {
+		return nil
+	}
+	for len(c.parts) >= c.partsLocked() {
+		oldest := c.parts[0]
+		c.takePartLocked(oldest)
+		c.freePartLocked(oldest)
+	}
+	if !c.mem.reserve(1) {
+		return nil
+	}
+	p := &part{co: co, unit: u, buf: c.mem.buffer()}
+	c.parts = append(c.parts, p)
+	return p
+}
+
+// takePartLocked takes a part out of the list; its buffer is the caller's.
+func (c *Cache) takePartLocked(p *part) {
+	c.parts = slices.DeleteFunc(c.parts, func(o *part) bool { return o == p })
+}
+
 func (c *Cache) freePartLocked(p *part) {
 	c.mem.recycle(p.buf)
 	c.mem.give(1)
@@ -155,8 +189,10 @@ func (c *Cache) freePartLocked(p *part) {
 
 // dropPartsLocked gives up what was stored in pieces and never became whole.
 func (co *content) dropPartsLocked() {
-	for u, p := range co.parts {
-		delete(co.parts, u)
-		co.c.freePartLocked(p)
+	for _, p := range slices.Clone(co.c.parts) {
+		if p.co == co {
+			co.c.takePartLocked(p)
+			co.c.freePartLocked(p)
+		}
 	}
 }

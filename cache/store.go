@@ -41,6 +41,7 @@ type store struct {
 	used    int64                       // bytes: all of lru, and what is being written
 	evicted int64                       // since open
 	off     error                       // why there is no disk level any more
+	told    bool                        // that the disk is full
 	paused  bool                        // free space is below the floor, and there is nothing to evict
 	looked  time.Time                   // at the free space
 	since   int64                       // bytes admitted after that
@@ -250,7 +251,7 @@ func (s *store) register(e *entry) {
 	}
 }
 
-// close lets go of an entry. A file with nothing in it goes.
+// close lets go of an entry.
 func (s *store) close(e *entry) {
 	s.names.Lock()
 	defer s.names.Unlock()
@@ -260,17 +261,23 @@ func (s *store) close(e *entry) {
 	if last {
 		delete(s.entries, e.name)
 	}
-	empty := e.count == 0 && e.flags&(flagSuspect|flagQuarantined) == 0
 	s.mu.Unlock()
-	if !last {
-		return
+	if last {
+		s.finish(e)
 	}
+}
+
+// finish closes an entry's file, and removes it when there is nothing in it. names is held.
+func (s *store) finish(e *entry) {
 	e.scrub()
 	e.io.Lock()
 	defer e.io.Unlock()
 	if e.f == nil {
 		return
 	}
+	s.mu.Lock()
+	empty := e.count == 0 && e.flags&(flagSuspect|flagQuarantined) == 0
+	s.mu.Unlock()
 	if empty {
 		_ = os.Remove(s.path(e.name))
 	}
@@ -295,21 +302,12 @@ func (s *store) shut() error {
 	}
 	s.mu.Unlock()
 	for _, e := range entries {
-		e.shut()
+		s.finish(e)
 	}
 	if s.lock != nil {
 		return s.lock.Close()
 	}
 	return nil
-}
-
-func (e *entry) shut() {
-	e.io.Lock()
-	defer e.io.Unlock()
-	if e.f != nil {
-		_ = e.f.Close()
-		e.f = nil
-	}
 }
 
 // addStats puts in the disk's figures.

@@ -153,7 +153,9 @@ func (c *cloud) calls() []fetched {
 	return append([]fetched(nil), c.fetches...)
 }
 
-func (c *cloud) moved() int64 {
+// moved tells how many bytes were fetched, once no fetch is under way.
+func (c *cloud) moved(t testing.TB) int64 {
+	c.await(t, func() bool { return c.running == 0 })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes
@@ -213,8 +215,14 @@ func readWith(t testing.TB, r *Reader, f *cloudFile, off int64, n int) error {
 	return err
 }
 
-// checkInvariants is called by the tests wherever the cache is at rest or not.
-func (c *Cache) checkInvariants(t testing.TB) {
+// tester is a *testing.T or a *rapid.T.
+type tester interface {
+	require.TestingT
+	Helper()
+}
+
+// checkInvariants is called by the tests at any moment, whatever is under way.
+func (c *Cache) checkInvariants(t tester) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -242,7 +250,7 @@ func (c *Cache) checkInvariants(t testing.TB) {
 	c.store.checkInvariants(t)
 }
 
-func (s *store) checkInvariants(t testing.TB) {
+func (s *store) checkInvariants(t tester) {
 	if s == nil {
 		return
 	}
@@ -260,11 +268,11 @@ func (s *store) checkInvariants(t testing.TB) {
 }
 
 // checkAllGiven tells, of a closed cache, that nobody kept a permit or a buffer.
-func checkAllGiven(t testing.TB, c *Cache) {
+func checkAllGiven(t tester, c *Cache) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	require.Equal(t, c.mem.lru.Len(), c.mem.used, "permits kept by somebody")
+	require.Equal(t, c.mem.lru.Len()+len(c.parts), c.mem.used, "permits kept by somebody")
 	require.Zero(t, c.mem.flying)
 	require.Zero(t, c.ahead)
 	require.Empty(t, c.mem.queue)
@@ -278,4 +286,24 @@ func checkAllGiven(t testing.TB, c *Cache) {
 		}
 		require.Equal(t, sum, c.store.used)
 	}
+}
+
+// manyFetch serves several files, told apart by their nonce.
+func manyFetch(files map[[8]byte]*cloudFile, fetched *int64) FetchFunc {
+	var mu sync.Mutex
+	return func(_ context.Context, f File, off, n int64, w io.Writer) error {
+		mu.Lock()
+		*fetched += n
+		mu.Unlock()
+		_, err := w.Write(files[f.Key.Nonce].cipher[off : off+n])
+		return err
+	}
+}
+
+// reencrypt makes ciphertext and MAC fit a changed plaintext.
+func reencrypt(f *cloudFile) *cloudFile {
+	c := megacrypto.NewCipher(f.Key)
+	c.XORKeyStreamAt(f.cipher, f.plain, 0)
+	f.Key.MAC = c.MetaMAC(f.macs())
+	return f
 }

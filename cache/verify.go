@@ -133,9 +133,10 @@ func (c *Cache) settleMACLocked(job *macJob, mac megacrypto.ChunkMAC, ok bool) *
 		delete(co.jobs, job.chunk)
 	}
 	switch {
-	case !current || !ok:
+	case !current:
 	case job.stale:
 		c.queueMACLocked(co, job.chunk)
+	case !ok: // a unit is gone; when it comes again the chunk has its next chance
 	case co.verified && co.known.has(i) && co.macs[i] != mac:
 		co.refs++
 		if !c.goLocked(func() { defer c.release(co); c.wrong(co) }) {
@@ -257,11 +258,34 @@ func (c *Cache) recheck(co *content) {
 	r := &Reader{c: c, co: co, file: co.file}
 	c.mu.Unlock()
 	defer r.Close()
-	buf := scratch.Get().(*[UnitSize]byte)
-	defer scratch.Put(buf)
-	for off := int64(0); off < co.size; off += UnitSize {
-		if _, err := r.ReadAt(c.ctx, buf[:unitLen(unitOf(off), co.size)], off); err != nil {
-			return
+	for range recheckPasses {
+		for chunk := range co.chunks {
+			if err := r.readChunk(chunk); err != nil {
+				return
+			}
 		}
 	}
+}
+
+// recheckPasses is how often a file is gone through: a chunk may miss its MAC when memory is so short
+// that its first unit is gone before its last comes.
+const recheckPasses = 3
+
+// readChunk reads one chunk if its MAC isn't known.
+func (r *Reader) readChunk(chunk int) error {
+	r.c.mu.Lock()
+	known := r.co.known.has(int64(chunk)) || r.co.jobs[chunk] != nil
+	r.c.mu.Unlock()
+	if known {
+		return nil
+	}
+	buf := scratch.Get().(*[UnitSize]byte)
+	defer scratch.Put(buf)
+	first, end := chunkUnits(chunk, r.co.size)
+	for u := first; u < end; u++ {
+		if _, err := r.ReadAt(r.c.ctx, buf[:unitLen(u, r.co.size)], u*UnitSize); err != nil {
+			return err
+		}
+	}
+	return nil
 }
