@@ -1,0 +1,96 @@
+// Drives megajs for the Go tests: reads one JSON command a line, {id, op, ...}, and answers {id, ...} or
+// {id, error}.
+import { createInterface } from 'node:readline'
+import { readFile, writeFile } from 'node:fs/promises'
+import { API, File, Storage } from 'megajs'
+
+const gateway = process.argv[2]
+// Public links, and what is below a public folder, go through the global API object.
+API.globalApi = new API(false, { gateway })
+
+let storage
+
+const at = path => {
+  const node = path === '' ? storage.root : storage.root.navigate(path)
+  if (!node) throw Error(`no such path: ${path}`)
+  return node
+}
+
+const listing = folder => {
+  const entries = {}
+  const walk = (node, prefix) => {
+    for (const child of node.children || []) {
+      const path = prefix + child.name
+      entries[path] = { dir: child.directory, size: child.size || 0, handle: child.nodeId || '' }
+      walk(child, path + '/')
+    }
+  }
+  walk(folder, '')
+  return entries
+}
+
+// download reads a file. With verify false the end is given, which makes megajs leave out its check.
+const download = async (file, verify, to) => {
+  const options = verify ? {} : { end: Math.max(file.size - 1, 1) }
+  if (!verify && file.size === 1) delete options.end // an end of 0 counts as none
+  await writeFile(to, await file.downloadBuffer(options))
+}
+
+const ops = {
+  async login ({ email, password }) {
+    storage = await new Storage({ email, password, gateway }).ready
+    storage.api.on('error', error => console.error('event channel:', error.message))
+    return { user: storage.user, name: storage.name }
+  },
+  async ls () { return listing(storage.root) },
+  // see waits until the paths of the drive, as the events tell them, are what is expected.
+  async see ({ paths }) {
+    const want = JSON.stringify(paths)
+    const now = () => JSON.stringify(Object.keys(listing(storage.root)).sort())
+    const events = ['add', 'delete', 'move', 'update']
+    await new Promise((resolve, reject) => {
+      const done = end => {
+        clearTimeout(timer)
+        for (const e of events) storage.off(e, check)
+        end()
+      }
+      // Some events come before the tree has changed: look when the handler has returned.
+      const check = () => setImmediate(() => { if (now() === want) done(resolve) })
+      const timer = setTimeout(() => done(() => reject(Error(`still sees ${now()}`))), 15000)
+      for (const e of events) storage.on(e, check)
+      check()
+    })
+  },
+  async put ({ path, name, from }) {
+    const node = await at(path).upload({ name }, await readFile(from)).complete
+    return { handle: node.nodeId }
+  },
+  async get ({ path, verify, to }) { await download(at(path), verify, to) },
+  async mkdir ({ path, name }) { return { handle: (await at(path).mkdir(name)).nodeId } },
+  async rename ({ path, name }) { await at(path).rename(name) },
+  async move ({ path, target }) { await at(path).moveTo(at(target)) },
+  async delete ({ path, permanent }) { await at(path).delete(permanent) },
+  async link ({ path }) { return { url: await at(path).link() } },
+  async lslink ({ url }) { return listing(await File.fromURL(url).loadAttributes()) },
+  async getlink ({ url, path, verify, to }) {
+    const opened = await File.fromURL(url).loadAttributes()
+    const file = path ? opened.navigate(path) : opened
+    if (!file) throw Error(`no such path: ${path}`)
+    await download(file, verify, to)
+    return { name: file.name }
+  },
+  async quota () { return storage.getAccountInfo() },
+  async logout () { await storage.close() }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, op, ...args } = JSON.parse(line)
+  let answer
+  try {
+    answer = { id, result: await ops[op](args) ?? null }
+  } catch (error) {
+    answer = { id, error: error.message || String(error) }
+  }
+  process.stdout.write(JSON.stringify(answer) + '\n')
+}
+process.exit(0)
