@@ -1,0 +1,222 @@
+// Package account keeps what a login leaves behind: the session and master key, in the desktop's keyring where
+// there is one and else in a file that only its owner can read, and an index from e-mail addresses to accounts,
+// so that a mount needs neither the network nor the password.
+package account
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/zalando/go-keyring"
+
+	"megadisk/megaclient"
+)
+
+// ErrNone means that nobody is logged in (or not the account that was asked for).
+var ErrNone = errors.New("not logged in: run `megadisk login EMAIL` first")
+
+const (
+	service     = "megadisk"
+	indexFile   = "accounts.json"
+	sessionFile = "session.json"
+)
+
+// Keyring says where secrets go.
+type Keyring string
+
+// The ways to keep a session.
+const (
+	Auto Keyring = ""     // the keyring if there is one, else a file
+	File Keyring = "file" // always a file of mode 0600
+)
+
+// Store keeps the sessions of one API host below Dir (…/megadisk/HOST).
+type Store struct {
+	Dir     string
+	Host    string
+	Keyring Keyring
+}
+
+// index is accounts.json.
+type index struct {
+	Accounts map[string]string `json:"accounts"` // e-mail (lower case) -> user handle
+	Default  string            `json:"default"`  // user handle of the last login
+}
+
+// Save keeps s and makes it the default account. It returns true when the secret went to a file
+// because no keyring answered.
+func (st Store) Save(s megaclient.Session) (inFile bool, err error) {
+	blob, err := json.Marshal(s)
+	if err != nil {
+		return false, fmt.Errorf("encoding the session: %w", err)
+	}
+	user := string(s.User)
+	if err := os.MkdirAll(filepath.Join(st.Dir, user), 0o700); err != nil {
+		return false, err
+	}
+	inFile = st.Keyring == File || keyring.Set(service, st.Host+"/"+user, string(blob)) != nil
+	if inFile {
+		err = writeFile(filepath.Join(st.Dir, user, sessionFile), blob)
+	} else {
+		err = remove(filepath.Join(st.Dir, user, sessionFile))
+	}
+	if err != nil {
+		return inFile, fmt.Errorf("keeping the session: %w", err)
+	}
+	idx, err := st.index()
+	if err != nil {
+		return inFile, err
+	}
+	idx.Accounts[strings.ToLower(s.Email)] = user
+	idx.Default = user
+	return inFile, st.saveIndex(idx)
+}
+
+// Load returns the session of the account with that e-mail address or user handle; "" is the default one.
+func (st Store) Load(who string) (megaclient.Session, error) {
+	var s megaclient.Session
+	idx, err := st.index()
+	if err != nil {
+		return s, err
+	}
+	user := idx.resolve(who)
+	if user == "" {
+		return s, ErrNone
+	}
+	blob, err := st.secret(user)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(blob, &s); err != nil {
+		return s, errors.New("the stored session can't be read: run `megadisk login` again")
+	}
+	return s, nil
+}
+
+// Forget removes the session; state and cache stay.
+func (st Store) Forget(s megaclient.Session) error {
+	user := string(s.User)
+	if st.Keyring != File {
+		_ = keyring.Delete(service, st.Host+"/"+user) // not there, or no keyring: the same to us
+	}
+	if err := remove(filepath.Join(st.Dir, user, sessionFile)); err != nil {
+		return err
+	}
+	idx, err := st.index()
+	if err != nil {
+		return err
+	}
+	for mail, u := range idx.Accounts {
+		if u == user {
+			delete(idx.Accounts, mail)
+		}
+	}
+	if idx.Default == user {
+		idx.Default = idx.any()
+	}
+	return st.saveIndex(idx)
+}
+
+func (st Store) secret(user string) ([]byte, error) {
+	blob, err := os.ReadFile(filepath.Join(st.Dir, user, sessionFile))
+	if err == nil {
+		return blob, nil
+	}
+	if !os.IsNotExist(err) {
+		return nil, fmt.Errorf("reading the session: %w", err)
+	}
+	if st.Keyring == File {
+		return nil, ErrNone
+	}
+	text, err := keyring.Get(service, st.Host+"/"+user)
+	if errors.Is(err, keyring.ErrNotFound) {
+		return nil, ErrNone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the keyring does not answer (%w): unlock it, or log in again with --keyring=file", err)
+	}
+	return []byte(text), nil
+}
+
+func (st Store) index() (index, error) {
+	idx := index{Accounts: map[string]string{}}
+	blob, err := os.ReadFile(filepath.Join(st.Dir, indexFile))
+	if os.IsNotExist(err) {
+		return idx, nil
+	}
+	if err != nil {
+		return idx, fmt.Errorf("reading the list of accounts: %w", err)
+	}
+	if err := json.Unmarshal(blob, &idx); err != nil || idx.Accounts == nil {
+		return index{}, fmt.Errorf("%s is damaged: remove it and log in again", filepath.Join(st.Dir, indexFile))
+	}
+	return idx, nil
+}
+
+func (st Store) saveIndex(idx index) error {
+	blob, err := json.MarshalIndent(idx, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(st.Dir, indexFile), blob)
+}
+
+func (i index) resolve(who string) string {
+	if who == "" {
+		return i.Default
+	}
+	if user, ok := i.Accounts[strings.ToLower(who)]; ok {
+		return user
+	}
+	for _, user := range i.Accounts {
+		if user == who {
+			return user
+		}
+	}
+	return ""
+}
+
+func (i index) any() string {
+	var users []string
+	for _, u := range i.Accounts {
+		users = append(users, u)
+	}
+	sort.Strings(users)
+	if len(users) == 0 {
+		return ""
+	}
+	return users[0]
+}
+
+// writeFile replaces path whole, or not at all.
+func writeFile(path string, blob []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600 by contract
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(blob); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package account
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/zalando/go-keyring"
+
+	"megadisk/megaclient"
+)
+
+func session(mail, user string) megaclient.Session {
+	return megaclient.Session{SID: "sid-" + user, User: megaclient.UserHandle(user), Email: mail}
+}
+
+func stores(t *testing.T) map[string]Store {
+	keyring.MockInit()
+	return map[string]Store{
+		"keyring": {Dir: t.TempDir(), Host: "h"},
+		"file":    {Dir: t.TempDir(), Host: "h", Keyring: File},
+	}
+}
+
+func TestSaveLoadForget(t *testing.T) {
+	for name, st := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			_, err := st.Load("")
+			require.ErrorIs(t, err, ErrNone)
+
+			inFile, err := st.Save(session("Anna@example.com", "AAAAAAAAAAA"))
+			require.NoError(t, err)
+			require.Equal(t, name == "file", inFile)
+			_, err = st.Save(session("ben@example.com", "BBBBBBBBBBB"))
+			require.NoError(t, err)
+
+			for who, want := range map[string]string{"": "sid-BBBBBBBBBBB", "anna@EXAMPLE.com": "sid-AAAAAAAAAAA", "AAAAAAAAAAA": "sid-AAAAAAAAAAA"} {
+				got, err := st.Load(who)
+				require.NoError(t, err, who)
+				require.Equal(t, want, got.SID, who)
+			}
+			_, err = st.Load("carl@example.com")
+			require.ErrorIs(t, err, ErrNone)
+
+			require.NoError(t, st.Forget(session("ben@example.com", "BBBBBBBBBBB")))
+			got, err := st.Load("")
+			require.NoError(t, err)
+			require.Equal(t, "sid-AAAAAAAAAAA", got.SID, "another account becomes the default")
+			_, err = st.Load("ben@example.com")
+			require.ErrorIs(t, err, ErrNone)
+		})
+	}
+}
+
+func TestNoKeyringFallsBackToPrivateFile(t *testing.T) {
+	keyring.MockInitWithError(errors.New("no secret service"))
+	st := Store{Dir: t.TempDir(), Host: "h"}
+	inFile, err := st.Save(session("a@example.com", "AAAAAAAAAAA"))
+	require.NoError(t, err)
+	require.True(t, inFile)
+	info, err := os.Stat(filepath.Join(st.Dir, "AAAAAAAAAAA", sessionFile))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	got, err := st.Load("a@example.com")
+	require.NoError(t, err)
+	require.Equal(t, "sid-AAAAAAAAAAA", got.SID)
+}
+
+func TestDamagedIndexIsSaid(t *testing.T) {
+	st := Store{Dir: t.TempDir(), Host: "h", Keyring: File}
+	require.NoError(t, os.WriteFile(filepath.Join(st.Dir, indexFile), []byte("{"), 0o600))
+	_, err := st.Load("")
+	require.ErrorContains(t, err, "log in again")
+}

@@ -1,0 +1,105 @@
+// Package control is how the commands talk to the process that holds the mounts: small JSON requests over a
+// Unix socket that only its owner can open. One process serves one account, with one socket.
+package control
+
+import (
+	"context"
+	"time"
+)
+
+// Backend is what the process that holds the mounts can do for others.
+type Backend interface {
+	Status(ctx context.Context) (Status, error)
+	Mount(ctx context.Context, r MountRequest) error
+	// Unmount returns when the folder is unmounted; with Wait, all that is pending has been uploaded before.
+	Unmount(ctx context.Context, r UnmountRequest) error
+	// Flush returns when what lies at path (absolute, inside a mount; "" for all) is in the cloud.
+	Flush(ctx context.Context, path string) error
+	// Logout ends the session on the server and the process; it refuses while mounts or pending changes exist.
+	Logout(ctx context.Context, discard bool) error
+}
+
+// MountRequest asks the process to show one more folder.
+type MountRequest struct {
+	Source     string // "" or /Remote/Folder
+	Mountpoint string // absolute
+	ReadOnly   bool
+	AllowOther bool
+	Umask      uint32
+	Debug      bool
+}
+
+// UnmountRequest asks it to stop showing one.
+type UnmountRequest struct {
+	Mountpoint string
+	Wait       bool
+}
+
+// Status is what `megadisk status --json` prints for each process. Sizes are bytes.
+type Status struct {
+	Account  string     `json:"account"`
+	Host     string     `json:"host"`
+	PID      int        `json:"pid"`
+	Mounts   []Mount    `json:"mounts"`
+	Online   bool       `json:"online"`
+	Offline  *time.Time `json:"offline_since,omitempty"`
+	Problem  string     `json:"problem,omitempty"` // one sentence, when the person must do something
+	Quota    Quota      `json:"quota"`
+	Pending  Pending    `json:"pending"`
+	Transfer []Transfer `json:"transfers"`
+	Cache    Cache      `json:"cache"`
+}
+
+// Mount is one mounted folder.
+type Mount struct {
+	Source     string `json:"source"`
+	Mountpoint string `json:"mountpoint"`
+	ReadOnly   bool   `json:"read_only"`
+}
+
+// Quota is the account's storage.
+type Quota struct {
+	Total int64 `json:"total"`
+	Used  int64 `json:"used"`
+}
+
+// Pending is what is here and not yet in the cloud.
+type Pending struct {
+	Changes int       `json:"changes"`
+	Bytes   int64     `json:"bytes"`
+	Items   []Change  `json:"items"` // at most 100
+	Oldest  time.Time `json:"oldest,omitzero"`
+}
+
+// Change is one inode that differs from the cloud.
+type Change struct {
+	Path   string `json:"path"`
+	What   string `json:"what"`
+	Size   int64  `json:"size"`
+	Reason string `json:"reason,omitempty"` // why it is held back
+}
+
+// Transfer is one file on its way up.
+type Transfer struct {
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+	Done int64  `json:"done"`
+	Rate int64  `json:"rate"` // bytes a second, since it began
+}
+
+// Cache is the block cache.
+type Cache struct {
+	Bytes    int64  `json:"bytes"`
+	Limit    int64  `json:"limit"`
+	Hits     int64  `json:"hits"`
+	Misses   int64  `json:"misses"`
+	Degraded string `json:"degraded,omitempty"` // why it works without a disk
+}
+
+// Error is a refusal of the other side, with the exit status that fits it.
+type Error struct {
+	Message string `json:"error"`
+	Exit    int    `json:"exit"`
+}
+
+func (e *Error) Error() string { return e.Message }

@@ -1,0 +1,81 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+type fake struct {
+	mounted []MountRequest
+	flushed []string
+}
+
+func (f *fake) Status(context.Context) (Status, error) {
+	return Status{Account: "a@example.com", Online: true}, nil
+}
+func (f *fake) Mount(_ context.Context, r MountRequest) error {
+	f.mounted = append(f.mounted, r)
+	return nil
+}
+func (f *fake) Unmount(context.Context, UnmountRequest) error { return errors.New("in use") }
+func (f *fake) Flush(_ context.Context, p string) error       { f.flushed = append(f.flushed, p); return nil }
+func (f *fake) Logout(context.Context, bool) error            { return nil }
+
+func start(t *testing.T, f *fake) (*Client, string) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	s, err := Serve(path, f, func(error) int { return 7 })
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	c, ok := Dial(path)
+	require.True(t, ok)
+	return c, path
+}
+
+func TestRoundTrip(t *testing.T) {
+	f := &fake{}
+	c, path := start(t, f)
+	ctx := context.Background()
+
+	st, err := c.Status(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "a@example.com", st.Account)
+
+	want := MountRequest{Source: "/Photos", Mountpoint: "/mnt", ReadOnly: true, Umask: 0o22}
+	require.NoError(t, c.Mount(ctx, want))
+	require.Equal(t, []MountRequest{want}, f.mounted)
+	require.NoError(t, c.Flush(ctx, "/mnt/a"))
+	require.Equal(t, []string{"/mnt/a"}, f.flushed)
+
+	var refusal *Error
+	require.ErrorAs(t, c.Unmount(ctx, UnmountRequest{}), &refusal)
+	require.Equal(t, Error{Message: "in use", Exit: 7}, *refusal)
+
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+func TestOneProcessOneSocket(t *testing.T) {
+	_, path := start(t, &fake{})
+	_, err := Serve(path, &fake{}, func(error) int { return 1 })
+	require.ErrorIs(t, err, ErrTaken)
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close() // as a killed process leaves it
+	_, ok := Dial(path)
+	require.False(t, ok)
+	s, err := Serve(path, &fake{}, func(error) int { return 1 })
+	require.NoError(t, err)
+	s.Close()
+}

@@ -1,0 +1,96 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// ErrTaken means that another process already serves this account.
+var ErrTaken = errors.New("another megadisk process already serves this account")
+
+// maxRequest bounds what a client may send: paths and a few flags.
+const maxRequest = 64 << 10
+
+// Server answers on the socket until Close.
+type Server struct {
+	http http.Server
+	path string
+	done chan struct{}
+}
+
+// Serve starts answering for b at path. A socket left behind by a process that died is replaced. exitCode
+// turns an error of b into the exit status that the asking command should end with.
+func Serve(path string, b Backend, exitCode func(error) int) (*Server, error) {
+	if Alive(path) {
+		return nil, ErrTaken
+	}
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("replacing the control socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the control socket: %w", err)
+	}
+	// The folder is the user's own (0700); the mode says it once more.
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("protecting the control socket: %w", err)
+	}
+	s := &Server{path: path, done: make(chan struct{})}
+	s.http.Handler = handler(b, exitCode)
+	s.http.ReadHeaderTimeout = 10 * time.Second
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(l) // ends with Close
+	}()
+	return s, nil
+}
+
+// Close stops answering, lets requests under way end for at most a second, and removes the socket.
+func (s *Server) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+	<-s.done
+	_ = os.Remove(s.path)
+}
+
+func handler(b Backend, exitCode func(error) int) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /status", endpoint(exitCode, func(ctx context.Context, _ struct{}) (any, error) { return b.Status(ctx) }))
+	mux.HandleFunc("POST /mount", endpoint(exitCode, func(ctx context.Context, r MountRequest) (any, error) { return nil, b.Mount(ctx, r) }))
+	mux.HandleFunc("POST /unmount", endpoint(exitCode, func(ctx context.Context, r UnmountRequest) (any, error) { return nil, b.Unmount(ctx, r) }))
+	mux.HandleFunc("POST /flush", endpoint(exitCode, func(ctx context.Context, path string) (any, error) { return nil, b.Flush(ctx, path) }))
+	mux.HandleFunc("POST /logout", endpoint(exitCode, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
+	return mux
+}
+
+func endpoint[In any](exitCode func(error) int, do func(context.Context, In) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
+			reply(w, http.StatusBadRequest, &Error{Message: "malformed request", Exit: 2})
+			return
+		}
+		out, err := do(r.Context(), in)
+		if err != nil {
+			reply(w, http.StatusConflict, &Error{Message: err.Error(), Exit: exitCode(err)})
+			return
+		}
+		reply(w, http.StatusOK, out)
+	}
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the asker went away: nobody to tell
+}

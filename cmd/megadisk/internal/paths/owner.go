@@ -1,0 +1,12 @@
+package paths
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+func ownedByUs(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Getuid()
+}

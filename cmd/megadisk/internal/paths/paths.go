@@ -1,0 +1,108 @@
+// Package paths knows where things live on this machine: state, cache and sockets, one folder an account.
+//
+//	$XDG_STATE_HOME/megadisk/HOST/USERHANDLE/   tree, journal, staging: losing it can lose data
+//	$XDG_CACHE_HOME/megadisk/HOST/USERHANDLE/   blocks from the cloud: losing it costs downloads only
+//	$XDG_RUNTIME_DIR/megadisk/                  control sockets, one a process
+//
+// HOST is the API's, so that a test server never shares state with the real one. Without HOME and XDG
+// variables, as at boot, the folders are /var/lib/megadisk, /var/cache/megadisk and /run/megadisk.
+package paths
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/adrg/xdg"
+)
+
+// Dirs are the three roots. The zero value is not useful: see New.
+type Dirs struct {
+	State   string
+	Cache   string
+	Runtime string
+}
+
+// New returns the roots, with state and cache replaced by the arguments that aren't empty.
+func New(state, cache string) Dirs {
+	d := defaults()
+	if state != "" {
+		d.State = state
+	}
+	if cache != "" {
+		d.Cache = cache
+	}
+	return d
+}
+
+func defaults() Dirs {
+	if os.Getenv("HOME") == "" && os.Getenv("XDG_STATE_HOME") == "" {
+		return Dirs{State: "/var/lib/megadisk", Cache: "/var/cache/megadisk", Runtime: "/run/megadisk"}
+	}
+	return Dirs{
+		State:   filepath.Join(xdg.StateHome, "megadisk"),
+		Cache:   filepath.Join(xdg.CacheHome, "megadisk"),
+		Runtime: runtimeDir(),
+	}
+}
+
+// runtimeDir is the user's own; where no session manager made one, a folder in /tmp that only this user may enter.
+func runtimeDir() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "megadisk")
+	}
+	if os.Getuid() == 0 {
+		return "/run/megadisk"
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("megadisk-%d", os.Getuid()))
+}
+
+// Host is the folder name for an API URL: its host, with the port if it has one.
+func Host(apiURL string) (string, error) {
+	u, err := url.Parse(apiURL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return "", fmt.Errorf("%q is not an API address: it looks like https://g.api.mega.co.nz", apiURL)
+	}
+	return strings.ReplaceAll(u.Host, ":", "_"), nil
+}
+
+// Account returns the state and cache folders of an account, made if missing, for this user only.
+func (d Dirs) Account(host, user string) (state, cache string, err error) {
+	state, cache = filepath.Join(d.State, host, user), filepath.Join(d.Cache, host, user)
+	if err := private(state); err != nil {
+		return "", "", err
+	}
+	// A cache that can't be made is not an error: the mount then works without one, and says so.
+	_ = private(cache)
+	return state, cache, nil
+}
+
+// Socket returns the path of the control socket of an account's process; its folder is made if missing.
+func (d Dirs) Socket(host, user string) (string, error) {
+	if err := private(d.Runtime); err != nil {
+		return "", err
+	}
+	info, err := os.Lstat(d.Runtime)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() || !ownedByUs(info) {
+		return "", fmt.Errorf("%s belongs to somebody else: set XDG_RUNTIME_DIR to a folder of yours", d.Runtime)
+	}
+	return filepath.Join(d.Runtime, host+"-"+user+".sock"), nil
+}
+
+// Sockets lists the control sockets that exist, alive or not.
+func (d Dirs) Sockets() []string {
+	found, _ := filepath.Glob(filepath.Join(d.Runtime, "*.sock"))
+	return found
+}
+
+func private(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making %s: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,242 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"megadisk/cache"
+	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/fs"
+	"megadisk/writeback"
+	"megadisk/writeback/tree"
+)
+
+var _ control.Backend = (*Process)(nil)
+
+// maxListed bounds the pending changes that a status names.
+const maxListed = 100
+
+// Mount shows a folder of the drive.
+func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
+	if err := CheckMountpoint(r.Mountpoint); err != nil {
+		return err
+	}
+	root, err := p.resolve(r.Source)
+	if err != nil {
+		return err
+	}
+	m := &mounted{source: r.Source, point: r.Mountpoint, ro: r.ReadOnly, root: root}
+	m.server, err = fs.Mount(r.Mountpoint, fs.Options{
+		Engine: p.engine, Cache: p.cache, Root: root, ReadOnly: r.ReadOnly, AllowOther: r.AllowOther, Umask: r.Umask,
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), FsName: "megadisk", Log: p.o.Log, Debug: r.Debug,
+	})
+	if err != nil {
+		return &MountpointError{Path: r.Mountpoint, Problem: err.Error()}
+	}
+	p.mu.Lock()
+	ended := p.ended
+	if !ended {
+		p.mounts[m.point] = m
+	}
+	p.mu.Unlock()
+	if ended {
+		return errors.Join(errors.New("this process is ending: try again"), m.detach())
+	}
+	go p.watch(m) // ends with the mount
+	return nil
+}
+
+// resolve finds the inode of a source: a folder of the drive, or of an incoming share (/.mega/shares/NAME).
+func (p *Process) resolve(source string) (tree.Ino, error) {
+	const shares = "/.mega/shares/"
+	t := p.engine.Tree()
+	in, err := t.Get(tree.DriveIno)
+	if err != nil {
+		return 0, fmt.Errorf("opening the drive: %w", err)
+	}
+	rest := source
+	if strings.HasPrefix(source, shares) {
+		in.Ino, rest = tree.SharesIno, strings.TrimPrefix(source, shares)
+	}
+	for _, name := range strings.Split(rest, "/") {
+		if name == "" {
+			continue
+		}
+		if in, err = t.Lookup(in.Ino, name); err != nil {
+			return 0, &MountpointError{Path: source, Problem: "there is no such folder in the cloud"}
+		}
+	}
+	if in.Kind != tree.Dir {
+		return 0, &MountpointError{Path: source, Problem: "it is a file: mount the folder that it is in"}
+	}
+	return in.Ino, nil
+}
+
+// watch forgets the mount when it ends, by whomever.
+func (p *Process) watch(m *mounted) {
+	m.server.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.mounts, m.point)
+	if len(p.mounts) == 0 && !p.ended {
+		p.ended = true
+		close(p.idle)
+	}
+}
+
+// Unmount ends one mount; with Wait everything is uploaded first, and a refusal leaves it mounted.
+func (p *Process) Unmount(ctx context.Context, r control.UnmountRequest) error {
+	p.mu.Lock()
+	m := p.mounts[r.Mountpoint]
+	p.mu.Unlock()
+	if m == nil {
+		return &MountpointError{Path: r.Mountpoint, Problem: "megadisk shows nothing there"}
+	}
+	if r.Wait {
+		if err := p.engine.Flush(ctx, 0); err != nil {
+			return fmt.Errorf("not everything could be uploaded (%w): `megadisk status` says what, --no-wait leaves it to the next mount", err)
+		}
+	}
+	if err := m.server.Unmount(); err != nil {
+		return &MountpointError{Path: r.Mountpoint, Problem: fmt.Sprintf("it can't be unmounted while programs use it: %v", err)}
+	}
+	return nil
+}
+
+// Flush uploads what lies at path, or all.
+func (p *Process) Flush(ctx context.Context, path string) error {
+	if path == "" {
+		return p.engine.Flush(ctx, 0)
+	}
+	ino, err := p.inodeAt(path)
+	if err != nil {
+		return err
+	}
+	return p.engine.Flush(ctx, ino)
+}
+
+// inodeAt finds what a path in one of our mounts means, without touching the mount.
+func (p *Process) inodeAt(path string) (tree.Ino, error) {
+	p.mu.Lock()
+	var best *mounted
+	for _, m := range p.mounts {
+		if rel, err := filepath.Rel(m.point, path); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") &&
+			(best == nil || len(m.point) > len(best.point)) {
+			best = m
+		}
+	}
+	p.mu.Unlock()
+	if best == nil {
+		return 0, fmt.Errorf("%s is not in a folder that megadisk shows", path)
+	}
+	rel, _ := filepath.Rel(best.point, path)
+	ino := best.root
+	for _, name := range strings.Split(rel, "/") {
+		if name == "." {
+			continue
+		}
+		in, err := p.engine.Tree().Lookup(ino, name)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		ino = in.Ino
+	}
+	return ino, nil
+}
+
+// Status tells what the process is doing.
+func (p *Process) Status(context.Context) (control.Status, error) {
+	e := p.engine.Status()
+	st := control.Status{
+		Account: p.o.Client.Session().Email, Host: p.o.Host, PID: os.Getpid(),
+		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: problem(e),
+		Quota: control.Quota{Total: e.Quota.Total, Used: e.Quota.Used}, Pending: pending(e), Transfer: transfers(e),
+		Cache: control.Cache{Bytes: e.Cache.DiskUsed, Limit: e.Cache.DiskLimit, Misses: e.Cache.Misses,
+			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache)},
+	}
+	if !e.Offline.IsZero() {
+		st.Offline = &e.Offline
+	}
+	return st, nil
+}
+
+// problem is what the person must do something about.
+func problem(e writeback.Status) string {
+	switch {
+	case e.SessionEnded:
+		return "the session has ended: run `megadisk login`, then mount again (nothing that is pending is lost)"
+	case e.Blocked != "":
+		return e.Blocked
+	}
+	return ""
+}
+
+func pending(e writeback.Status) control.Pending {
+	all := control.Pending{Changes: len(e.Pending), Items: []control.Change{}}
+	for _, ch := range e.Pending {
+		all.Bytes += ch.Size
+		if all.Oldest.IsZero() || ch.Since.Before(all.Oldest) {
+			all.Oldest = ch.Since
+		}
+		// What is refused is what a person looks for: it is never cut off by what merely waits.
+		if ch.Reason != "" || len(all.Items) < maxListed {
+			all.Items = append(all.Items, control.Change{Path: ch.Path, What: ch.What, Size: ch.Size, Reason: ch.Reason})
+		}
+	}
+	return all
+}
+
+func transfers(e writeback.Status) []control.Transfer {
+	list := make([]control.Transfer, 0, len(e.Uploads))
+	for _, t := range e.Uploads {
+		rate := int64(float64(t.Done) / max(time.Since(t.Started).Seconds(), 0.001))
+		list = append(list, control.Transfer{Path: t.Path, Size: t.Total, Done: t.Done, Rate: rate})
+	}
+	return list
+}
+
+// degraded words why the cache does not keep what it fetches.
+func degraded(c cache.Stats) string {
+	switch {
+	case c.DiskOff != "":
+		return "works without a disk: " + c.DiskOff
+	case c.DiskPaused:
+		return "paused: the disk is nearly full"
+	}
+	return ""
+}
+
+func (p *Process) listMounts() []control.Mount {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]control.Mount, 0, len(p.mounts))
+	for _, m := range p.mounts {
+		list = append(list, control.Mount{Source: m.source, Mountpoint: m.point, ReadOnly: m.ro})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Mountpoint < list[j].Mountpoint })
+	return list
+}
+
+// PendingError says that changes are not in the cloud yet.
+type PendingError struct{ Changes int }
+
+func (e *PendingError) Error() string {
+	return fmt.Sprintf("%d changes are not yet in the cloud: mount and `megadisk flush` first, or use --discard", e.Changes)
+}
+
+// Logout makes the process end, if nothing would be left behind that nobody then sends.
+func (p *Process) Logout(_ context.Context, discard bool) error {
+	if n := len(p.engine.Status().Pending); n > 0 && !discard {
+		return &PendingError{Changes: n}
+	}
+	if n := len(p.listMounts()); n > 0 {
+		return fmt.Errorf("%d folders are still mounted: `megadisk unmount` them first", n)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+// Package serve is the process that holds an account's mounts: the only place where the concrete parts meet
+// (protocol client, cache, journal, filesystem), and what the control socket asks it to do.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"megadisk/cache"
+	"megadisk/cmd/megadisk/internal/paths"
+	"megadisk/fs"
+	"megadisk/megaclient"
+	"megadisk/writeback"
+	"megadisk/writeback/tree"
+)
+
+// ErrUnreachable means that the tree was never fetched and the server can't be reached, so there is nothing to show.
+var ErrUnreachable = errors.New("the server can't be reached, and this account was never mounted here before: check the network and --api-url")
+
+// firstContact bounds how long the very first mount waits for a sign of the server.
+const firstContact = 20 * time.Second
+
+// Options say whose drive it is and where its stores are.
+type Options struct {
+	Client *megaclient.Client
+	Dirs   paths.Dirs
+	Host   string
+	Log    logrus.FieldLogger
+}
+
+// Process holds the mounts of one account.
+//
+// Lock order: mu is a leaf; it is never held while mounting, unmounting or talking to the engine.
+type Process struct {
+	// Dependencies.
+	o      Options
+	engine *writeback.Engine
+	cache  *cache.Cache
+
+	// Constant data.
+	cancel context.CancelFunc
+	ran    chan struct{} // closed when the engine's Run has returned
+
+	// Mutable state.
+	mu     sync.Mutex
+	mounts map[string]*mounted // by mount point; GUARDED_BY(mu)
+	ended  bool                // no further mounts; GUARDED_BY(mu)
+	idle   chan struct{}       // closed when the last mount is gone; GUARDED_BY(mu) for closing
+}
+
+// Open opens the account's stores and starts following the cloud. It returns when there is a tree to show: at
+// once, except for the very first time.
+func Open(ctx context.Context, o Options) (*Process, error) {
+	state, cacheDir, err := o.Dirs.Account(o.Host, string(o.Client.Session().User))
+	if err != nil {
+		return nil, err
+	}
+	key, err := writeback.OpenStateKey(state, o.Client.Session().MasterKey)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{})}
+	if err := p.openStores(ctx, state, cacheDir, key); err != nil {
+		return nil, err
+	}
+	run, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	go func() {
+		defer close(p.ran)
+		if err := p.engine.Run(run); err != nil && run.Err() == nil {
+			o.Log.WithError(err).Error("following the cloud ended")
+		}
+	}()
+	if err := p.ready(ctx); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [32]byte) (err error) {
+	p.cache, err = cache.Open(cache.Options{Dir: cacheDir, Key: writeback.CacheKey(key), Log: p.o.Log, Fetch: fetcher(p.o.Client)})
+	if err != nil {
+		return fmt.Errorf("opening the cache: %w", err)
+	}
+	p.engine, err = writeback.Open(ctx, writeback.Options{
+		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())
+	}
+	return nil
+}
+
+// fetcher is where cache and protocol meet; neither knows of the other.
+func fetcher(c *megaclient.Client) cache.FetchFunc {
+	return func(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
+		return c.ReadContent(ctx, megaclient.Handle(f.Handle), off, n, w)
+	}
+}
+
+// ready waits for the first tree, but not for a server that gives no sign of life.
+func (p *Process) ready(ctx context.Context) error {
+	at, cancel := context.WithTimeout(ctx, 0)
+	known := p.engine.Ready(at) == nil
+	cancel()
+	if known {
+		return nil
+	}
+	sign, cancel := context.WithTimeout(ctx, firstContact)
+	defer cancel()
+	if _, err := p.o.Client.Quota(sign); err != nil {
+		var api *megaclient.Error
+		if errors.As(err, &api) || ctx.Err() != nil {
+			return fmt.Errorf("fetching the tree: %w", err)
+		}
+		return ErrUnreachable
+	}
+	return p.engine.Ready(ctx)
+}
+
+// Wait returns when the last mount is gone or ctx ends.
+func (p *Process) Wait(ctx context.Context) {
+	select {
+	case <-p.idle:
+	case <-ctx.Done():
+	}
+}
+
+// Close unmounts what is left, without waiting for uploads, and closes the stores. What is pending stays for
+// the next mount.
+func (p *Process) Close() error {
+	p.mu.Lock()
+	p.ended = true
+	left := make([]*mounted, 0, len(p.mounts))
+	for _, m := range p.mounts {
+		left = append(left, m)
+	}
+	p.mu.Unlock()
+	var errs []error
+	for _, m := range left {
+		errs = append(errs, m.detach())
+	}
+	p.cancel()
+	<-p.ran
+	errs = append(errs, p.engine.Close(), p.cache.Close())
+	return errors.Join(errs...)
+}
+
+// PendingOnDisk counts what is not yet in the cloud, from the stores alone, with no process running.
+func PendingOnDisk(ctx context.Context, o Options) (int, error) {
+	state, _, err := o.Dirs.Account(o.Host, string(o.Client.Session().User))
+	if err != nil {
+		return 0, err
+	}
+	if !writeback.HasState(state) {
+		return 0, nil // never mounted
+	}
+	key, err := writeback.OpenStateKey(state, o.Client.Session().MasterKey)
+	if err != nil {
+		return 0, err
+	}
+	p := &Process{o: o}
+	if err := p.openStores(ctx, state, "", key); err != nil {
+		return 0, err
+	}
+	n := len(p.engine.Status().Pending)
+	return n, errors.Join(p.engine.Close(), p.cache.Close())
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "host"
+	}
+	return name
+}
+
+// NoDumps keeps keys out of core files and out of reach of other processes of this user.
+func NoDumps() {
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
+// mounted is one folder that is shown.
+type mounted struct {
+	source string
+	point  string
+	ro     bool
+	root   tree.Ino
+	server *fs.Server
+}
+
+// detach unmounts even if programs have files open: these get ENOTCONN, and what they wrote is kept.
+func (m *mounted) detach() error {
+	if m.server.Unmount() == nil {
+		return nil
+	}
+	return detachPoint(m.point)
+}

@@ -1,0 +1,33 @@
+// Command megadisk mounts a MEGA cloud drive as a folder. Each command lives in a file of its own name;
+// what belongs to the program and not to the filesystem is in internal/.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"megadisk/cmd/megadisk/internal/daemon"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	// The first signal ends what is under way cleanly; a second one kills.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	err := newRoot().ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	code, text := exitStatus(err), sentence(err)
+	daemon.Failed(text, code) // no-op unless a parent waits for the mount
+	fmt.Fprintln(os.Stderr, "megadisk: "+text)
+	return code
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/daemon"
+	"megadisk/cmd/megadisk/internal/paths"
+	"megadisk/cmd/megadisk/internal/serve"
+	"megadisk/megaclient"
+)
+
+// mountFlags are the options of mount; -o takes the same words.
+type mountFlags struct {
+	foreground bool
+	account    string
+	readOnly   bool
+	allowOther bool
+	umask      string
+	debug      bool
+	options    []string
+}
+
+func newMount(c *common) *cobra.Command {
+	m := &mountFlags{}
+	cmd := &cobra.Command{
+		Use:   "mount [SOURCE] MOUNTPOINT",
+		Short: "Show the drive, or one folder of it (/Remote/Folder), at MOUNTPOINT",
+		Long: `Returns when the mount answers, and goes on in the background; with -f it stays in front.
+A second mount of the same account is handed to the process that holds the first.`,
+		Example: "  megadisk mount ~/mega\n  megadisk mount /Photos ~/photos -o read-only",
+		Args:    between(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := m.takeOptions(cmd); err != nil {
+				return err
+			}
+			source := ""
+			if len(args) == 2 {
+				source = args[0]
+			}
+			return mount(cmd.Context(), c, m, source, args[len(args)-1])
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&m.foreground, "foreground", "f", false, "stay in front; Ctrl-C unmounts")
+	f.StringVar(&m.account, "account", "", "e-mail address of the account (default: the last login)")
+	f.BoolVar(&m.readOnly, "read-only", false, "refuse all changes")
+	f.BoolVar(&m.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")
+	f.StringVar(&m.umask, "umask", "", "octal; taken from the modes 0666 and 0777 (default: this shell's)")
+	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, names included")
+	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
+	return cmd
+}
+
+// takeOptions turns -o a,b=c into the flags of the same names.
+func (m *mountFlags) takeOptions(cmd *cobra.Command) error {
+	for _, list := range m.options {
+		for _, word := range strings.Split(list, ",") {
+			name, value, has := strings.Cut(word, "=")
+			if name = strings.ReplaceAll(name, "_", "-"); name == "" || name == "rw" {
+				continue
+			}
+			if name == "ro" {
+				name = "read-only"
+			}
+			if !has {
+				value = "true"
+			}
+			if cmd.Flags().Lookup(name) == nil || name == "options" {
+				return usage("unknown mount option %q: see `megadisk mount --help`", word)
+			}
+			if err := cmd.Flags().Set(name, value); err != nil {
+				return usage("mount option %q: %v", word, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *mountFlags) request(source, point string) (control.MountRequest, error) {
+	abs, err := filepath.Abs(point)
+	if err != nil {
+		return control.MountRequest{}, err
+	}
+	if source != "" && !strings.HasPrefix(source, "/") {
+		return control.MountRequest{}, usage("the source is a folder of the drive and begins with a slash (/Photos), not %q", source)
+	}
+	mask, err := parseUmask(m.umask)
+	if err != nil {
+		return control.MountRequest{}, err
+	}
+	return control.MountRequest{Source: source, Mountpoint: abs, ReadOnly: m.readOnly, AllowOther: m.allowOther, Umask: mask, Debug: m.debug}, nil
+}
+
+func mount(ctx context.Context, c *common, m *mountFlags, source, point string) error {
+	req, err := m.request(source, point)
+	if err != nil {
+		return err
+	}
+	if err := serve.CheckMountpoint(req.Mountpoint); err != nil {
+		return err
+	}
+	client, err := c.resume(m.account)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	socket, err := c.socket(client)
+	if err != nil {
+		return err
+	}
+	if process, ok := control.Dial(socket); ok {
+		return process.Mount(ctx, req)
+	}
+	if !m.foreground {
+		return inBackground(c, client)
+	}
+	return hold(ctx, c, client, socket, req)
+}
+
+// inBackground starts this very command line again with -f.
+func inBackground(c *common, client *megaclient.Client) error {
+	host, err := paths.Host(c.apiURL)
+	if err != nil {
+		return err
+	}
+	state, _, err := c.dirs().Account(host, string(client.Session().User))
+	if err != nil {
+		return err
+	}
+	return daemon.Start(append([]string{"mount", "-f"}, os.Args[2:]...), filepath.Join(state, "megadisk.log"))
+}
+
+// hold is the process that holds the mounts of an account, until the last one is gone or a signal comes.
+func hold(ctx context.Context, c *common, client *megaclient.Client, socket string, req control.MountRequest) error {
+	serve.NoDumps()
+	p, err := serve.Open(ctx, c.serveOptions(client))
+	if err != nil {
+		return err
+	}
+	server, err := control.Serve(socket, p, exitStatus)
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	if err := p.Mount(ctx, req); err != nil {
+		server.Close()
+		return errors.Join(err, p.Close())
+	}
+	daemon.Ready()
+	p.Wait(ctx)
+	err = p.Close()
+	server.Close()
+	return err
+}
+
+// socket is the path of the control socket of the client's account.
+func (c *common) socket(client *megaclient.Client) (string, error) {
+	host, err := paths.Host(c.apiURL)
+	if err != nil {
+		return "", usage("%v", err)
+	}
+	return c.dirs().Socket(host, string(client.Session().User))
+}
+
+// serveOptions says where the account's stores are and who writes the log.
+func (c *common) serveOptions(client *megaclient.Client) serve.Options {
+	log, _ := c.logger() // checked when the client was resumed
+	host, _ := paths.Host(c.apiURL)
+	return serve.Options{Client: client, Dirs: c.dirs(), Host: host, Log: log}
+}
+
+func parseUmask(text string) (uint32, error) {
+	if text == "" {
+		return serve.Umask(), nil
+	}
+	var mask uint32
+	if _, err := fmt.Sscanf(text, "%o", &mask); err != nil || mask > 0o777 {
+		return 0, usage("--umask is octal, like 022, not %q", text)
+	}
+	return mask, nil
+}

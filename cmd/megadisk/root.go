@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"megadisk/cmd/megadisk/internal/account"
+	"megadisk/cmd/megadisk/internal/paths"
+	"megadisk/megaclient"
+)
+
+// defaultAPI is MEGA's own server.
+const defaultAPI = "https://g.api.mega.co.nz"
+
+// version is set by the release build.
+var version = "dev"
+
+// common are the flags of every command.
+type common struct {
+	apiURL    string
+	stateDir  string
+	cacheDir  string
+	keyring   string
+	logLevel  string
+	logFormat string
+}
+
+// newRoot builds the command tree.
+func newRoot() *cobra.Command {
+	c := &common{}
+	root := &cobra.Command{
+		Use:   "megadisk",
+		Short: "A MEGA cloud drive as a folder",
+		Long: `megadisk mounts a MEGA cloud drive as a folder that any program can use:
+reads start at once, writes go to the local disk and then to the cloud,
+and everything works offline.`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%v: see `%s --help`", err, cmd.CommandPath())
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&c.apiURL, "api-url", envOr("MEGADISK_API_URL", defaultAPI), "the MEGA API to talk to (also MEGADISK_API_URL)")
+	f.StringVar(&c.stateDir, "state-dir", os.Getenv("MEGADISK_STATE_DIR"), "where the state is kept (default: the user's state folder)")
+	f.StringVar(&c.cacheDir, "cache-dir", os.Getenv("MEGADISK_CACHE_DIR"), "where blocks are cached (default: the user's cache folder)")
+	f.StringVar(&c.keyring, "keyring", os.Getenv("MEGADISK_KEYRING"), "where the session is kept: empty for the desktop's keyring if there is one, or \"file\"")
+	f.StringVar(&c.logLevel, "log-level", "info", "error, warn, info, debug or trace")
+	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
+
+	root.AddCommand(newLogin(c), newLogout(c), newWhoami(c), newMount(c), newUnmount(c), newStatus(c), newFlush(c), newDemo(c))
+	return root
+}
+
+func envOr(name, fallback string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return fallback
+}
+
+// exactly is cobra.ExactArgs with a sentence that helps.
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
+
+func between(low, high int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < low || len(args) > high {
+			return usage("usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func (c *common) dirs() paths.Dirs { return paths.New(c.stateDir, c.cacheDir) }
+
+// store is where sessions of the API host are kept.
+func (c *common) store() (account.Store, error) {
+	host, err := paths.Host(c.apiURL)
+	if err != nil {
+		return account.Store{}, usage("%v", err)
+	}
+	if c.keyring != string(account.Auto) && c.keyring != string(account.File) {
+		return account.Store{}, usage("--keyring is empty or \"file\", not %q", c.keyring)
+	}
+	return account.Store{Dir: filepath.Join(c.dirs().State, host), Host: host, Keyring: account.Keyring(c.keyring)}, nil
+}
+
+// logger writes to standard error; names, keys and content never reach it.
+func (c *common) logger() (*logrus.Logger, error) {
+	level, err := logrus.ParseLevel(c.logLevel)
+	if err != nil {
+		return nil, usage("--log-level is error, warn, info, debug or trace, not %q", c.logLevel)
+	}
+	log := logrus.New()
+	log.SetLevel(level)
+	switch c.logFormat {
+	case "text":
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	case "json":
+		log.SetFormatter(&logrus.JSONFormatter{})
+	default:
+		return nil, usage("--log-format is text or json, not %q", c.logFormat)
+	}
+	return log, nil
+}
+
+// client is the configuration of the protocol client.
+func (c *common) client(log logrus.FieldLogger) megaclient.Config {
+	return megaclient.Config{APIURL: c.apiURL, UserAgent: "megadisk/" + version, Log: log}
+}
+
+// resume opens the stored session of an account ("" is the default one) without asking the server.
+func (c *common) resume(who string) (*megaclient.Client, error) {
+	st, err := c.store()
+	if err != nil {
+		return nil, err
+	}
+	s, err := st.Load(who)
+	if err != nil {
+		return nil, err
+	}
+	log, err := c.logger()
+	if err != nil {
+		return nil, err
+	}
+	client, err := megaclient.Resume(c.client(log), s)
+	if err != nil {
+		return nil, fmt.Errorf("resuming the session: %w", err)
+	}
+	return client, nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"megadisk/cmd/megadisk/internal/control"
+)
+
+func newStatus(c *common) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status [MOUNTPOINT]",
+		Short: "Connection, quota, transfers, what is pending and why, cache use",
+		Args:  between(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return status(cmd.Context(), c, args, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs: an array, one object a process")
+	return cmd
+}
+
+func status(ctx context.Context, c *common, args []string, asJSON bool) error {
+	all := []control.Status{}
+	for _, process := range c.processes() {
+		st, err := process.Status(ctx)
+		if err != nil {
+			return fmt.Errorf("asking for the status: %w", err)
+		}
+		if len(args) == 1 {
+			abs, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			if mountOf(st, abs) == "" {
+				continue
+			}
+		}
+		all = append(all, st)
+	}
+	if asJSON {
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(all)
+	}
+	if len(all) == 0 {
+		if len(args) == 1 {
+			return fmt.Errorf("%s is not a folder that megadisk shows", args[0])
+		}
+		fmt.Println("Nothing is mounted.")
+	}
+	for _, st := range all {
+		printStatus(os.Stdout, st)
+	}
+	return nil
+}
+
+func printStatus(w io.Writer, st control.Status) {
+	fmt.Fprintf(w, "%s", st.Account)
+	if st.Quota.Total > 0 {
+		fmt.Fprintf(w, "  %s of %s used", humanize.IBytes(uint64(st.Quota.Used)), humanize.IBytes(uint64(st.Quota.Total)))
+	}
+	fmt.Fprintln(w)
+	for _, m := range st.Mounts {
+		source := m.Source
+		if source == "" {
+			source = "/"
+		}
+		fmt.Fprintf(w, "  %s at %s%s\n", source, m.Mountpoint, map[bool]string{true: " (read-only)"}[m.ReadOnly])
+	}
+	switch {
+	case st.Problem != "":
+		fmt.Fprintf(w, "  ! %s\n", st.Problem)
+	case st.Offline != nil:
+		fmt.Fprintf(w, "  offline since %s\n", st.Offline.Local().Format(time.DateTime))
+	case st.Online:
+		fmt.Fprintln(w, "  online")
+	}
+	printPending(w, st)
+	fmt.Fprintf(w, "  cache: %s", humanize.IBytes(uint64(st.Cache.Bytes)))
+	if st.Cache.Limit > 0 {
+		fmt.Fprintf(w, " of %s", humanize.IBytes(uint64(st.Cache.Limit)))
+	}
+	if st.Cache.Degraded != "" {
+		fmt.Fprintf(w, " (%s)", st.Cache.Degraded)
+	}
+	fmt.Fprintln(w)
+}
+
+func printPending(w io.Writer, st control.Status) {
+	if st.Pending.Changes == 0 {
+		fmt.Fprintln(w, "  everything is in the cloud")
+		return
+	}
+	fmt.Fprintf(w, "  pending: %d changes, %s\n", st.Pending.Changes, humanize.IBytes(uint64(st.Pending.Bytes)))
+	for _, t := range st.Transfer {
+		percent := 0
+		if t.Size > 0 {
+			percent = int(t.Done * 100 / t.Size)
+		}
+		fmt.Fprintf(w, "    up %3d%%  %s  %s/s\n", percent, t.Path, humanize.IBytes(uint64(t.Rate)))
+	}
+	for _, ch := range st.Pending.Items {
+		if ch.Reason != "" {
+			fmt.Fprintf(w, "    held: %s  %s: %s\n", ch.What, ch.Path, ch.Reason)
+		}
+	}
+}

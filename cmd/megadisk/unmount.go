@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/serve"
+)
+
+func newUnmount(c *common) *cobra.Command {
+	var noWait bool
+	cmd := &cobra.Command{
+		Use:     "unmount MOUNTPOINT",
+		Aliases: []string{"umount"},
+		Short:   "Upload what is pending, then unmount",
+		Args:    exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return unmount(cmd.Context(), c, args[0], !noWait)
+		},
+	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "leave what is pending to the next mount")
+	return cmd
+}
+
+func unmount(ctx context.Context, c *common, point string, wait bool) error {
+	abs, err := filepath.Abs(point)
+	if err != nil {
+		return err
+	}
+	process, st, err := c.holder(ctx, abs)
+	if err != nil {
+		return err
+	}
+	if process == nil {
+		return serve.UnmountStale(abs)
+	}
+	request := func() error {
+		return process.Unmount(ctx, control.UnmountRequest{Mountpoint: mountOf(st, abs), Wait: wait})
+	}
+	if !wait {
+		return request()
+	}
+	return withProgress(ctx, process, request)
+}
+
+// holder finds the process that shows path, or none.
+func (c *common) holder(ctx context.Context, path string) (*control.Client, control.Status, error) {
+	for _, socket := range c.dirs().Sockets() {
+		process, ok := control.Dial(socket)
+		if !ok {
+			continue
+		}
+		st, err := process.Status(ctx)
+		if err != nil {
+			return nil, st, fmt.Errorf("asking for the status: %w", err)
+		}
+		if mountOf(st, path) != "" {
+			return process, st, nil
+		}
+	}
+	return nil, control.Status{}, nil
+}
+
+// mountOf is the mount point of st that path is or lies below; the deepest if there are several.
+func mountOf(st control.Status, path string) string {
+	best := ""
+	for _, m := range st.Mounts {
+		if within(path, m.Mountpoint) && len(m.Mountpoint) > len(best) {
+			best = m.Mountpoint
+		}
+	}
+	return best
+}
+
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !startsUp(rel)
+}
+
+func startsUp(rel string) bool { return len(rel) > 2 && rel[:3] == "../" }

@@ -1,0 +1,32 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"megadisk/megaclient/megatest"
+)
+
+// megatestTime is the mtime of what "another client" puts, where a test doesn't care.
+var megatestTime = time.Unix(1700000000, 0)
+
+func cloudEntry(e megatest.Entry) string {
+	if e.Dir {
+		return "dir"
+	}
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%x", e.Hash)
+}
+
+// serveHTTP runs a handler that is no MEGA server and returns its address.
+func serveHTTP(t *testing.T, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
