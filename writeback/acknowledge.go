@@ -101,6 +101,7 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 				return fmt.Errorf("applying an answer: %w", err)
 			}
 		}
+		c.later = append(c.later, e.status.wantQuota)
 		c.after = append(c.after, func() {
 			e.flight = nil
 			e.setKeys(f.Items, false)

@@ -239,8 +239,11 @@ func fileAttrs(old *tree.Cloud, it item, g *generation) megacrypto.Attributes {
 }
 
 func (b *batchBuilder) addAttrs(in *tree.Inode, it item) error {
-	if in.Removed || in.Cloud == nil || in.Cloud.Attrs == nil || in.Cloud.Key == nil {
+	if in.Removed || in.Cloud == nil {
 		return nil
+	}
+	if in.Cloud.Attrs == nil || in.Cloud.Key == nil {
+		return b.c.refuse(in.Ino, fmt.Errorf("its attributes can't be decrypted: %w", megaclient.EKEY), false)
 	}
 	it.Kind, it.Handle, it.Attrs = itemAttrs, in.Cloud.Handle, in.Cloud.Attrs.Clone()
 	it.Attrs.SetString("n", it.Name)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"megadisk/megaclient"
 	"megadisk/writeback/tree"
@@ -77,6 +79,17 @@ func classify(err error) kindOfError {
 		return errRefused
 	}
 	return errNetwork
+}
+
+// isNetwork tells whether an upload failed for want of an answer, and not for
+// what it was about. What isn't known is not the network: it is shown.
+func isNetwork(err error) bool {
+	var status *megaclient.StatusError
+	var network net.Error
+	return errors.Is(err, megaclient.ErrUnreachable) || errors.Is(err, megaclient.ErrBadAnswer) ||
+		errors.Is(err, megaclient.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.As(err, &status) || errors.As(err, &network)
 }
 
 // isCancel tells whether err only says that we were told to stop.

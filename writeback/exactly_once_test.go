@@ -110,7 +110,7 @@ func TestLargeUploadGoesOnAfterCrash(t *testing.T) {
 	r.start()
 	r.flush()
 	after := r.server.Stats()
-	require.Less(t, after.BytesUp-before.BytesUp, int64(14<<20))
+	require.Less(t, after.BytesUp-before.BytesUp, int64(21<<20))
 	require.Equal(t, before.Commands["u"], after.Commands["u"], "the same upload")
 	require.Equal(t, content, r.account.ReadFile(r.account.Find("big")))
 }

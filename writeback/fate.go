@@ -50,6 +50,7 @@ func (e *Engine) settleFlight(ctx context.Context) {
 				e.trouble(err)
 			}
 			if classify(err) == errSession {
+				e.queue.setPaused(true)
 				return
 			}
 			sleep(ctx, wait)

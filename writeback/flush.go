@@ -3,7 +3,9 @@ package writeback
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"megadisk/megaclient"
 	"megadisk/writeback/tree"
 )
 
@@ -21,6 +23,9 @@ func (e *Engine) Flush(ctx context.Context, ino tree.Ino) error {
 	e.queue.kick()
 	for {
 		open, refused, changed := e.progress(wanted)
+		if open > 0 && e.queue.isPaused() {
+			return fmt.Errorf("not everything is in the cloud: %w", megaclient.ESID)
+		}
 		if open == 0 {
 			return e.refusals(refused)
 		}

@@ -2,6 +2,8 @@ package writeback
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"megadisk/megaclient"
@@ -20,8 +22,9 @@ type task struct {
 }
 
 const (
-	planAgain = 10 * time.Second     // the planner looks at least so often while something is dirty
-	planPause = 2 * time.Millisecond // and at most so often
+	planAgain = 10 * time.Second      // the planner looks at least so often while something is dirty
+	planPause = 2 * time.Millisecond  // and at most so often
+	idlePause = 20 * time.Millisecond // the sender's rest when there was nothing to send after all
 )
 
 // planLoop is the planner: it looks at the dirty set whenever something may
@@ -66,6 +69,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // zero time if only a change makes one.
 func (e *Engine) planOnce(ctx context.Context, send chan<- []task) (next time.Time) {
 	all := e.queue.snapshot()
+	e.queue.forgetDeleted(e.now().Add(-2 * e.times.DeleteMax))
 	if len(all) == 0 || e.queue.isPaused() || !e.tree.Fetched() {
 		return time.Time{}
 	}
@@ -172,6 +176,8 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 		return
 	}
 	if batch == nil {
+		// The tasks were overtaken by changes; the planner decides anew.
+		sleep(ctx, idlePause)
 		return
 	}
 	failpoint("before-send")
@@ -180,7 +186,10 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 	failpoint("after-send")
 	if err == nil {
 		e.status.online()
-		err = e.acknowledge(ctx, results)
+		if err = e.acknowledge(ctx, results); err != nil && !errors.Is(err, megaclient.ErrUncertain) {
+			// It was executed, whatever kept us from writing that down.
+			err = fmt.Errorf("%w: %w", megaclient.ErrUncertain, err)
+		}
 	}
 	if err != nil {
 		e.batchFailed(ctx, err)

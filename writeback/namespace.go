@@ -26,6 +26,7 @@ func (e *Engine) make(ctx context.Context, in tree.Inode) (tree.Inode, error) {
 	if err := e.room(); err != nil {
 		return tree.Inode{}, err
 	}
+	e.seen(ctx)
 	now := e.now().UnixNano()
 	in.Mtime, in.Ctime, in.Btime = now, now, now
 	in.Pending = tree.PendingCreate
@@ -59,6 +60,7 @@ func (e *Engine) Rmdir(ctx context.Context, parent tree.Ino, name string) error 
 }
 
 func (e *Engine) removeName(ctx context.Context, parent tree.Ino, name string, kind tree.Kind) error {
+	e.seen(ctx)
 	return e.update(ctx, func(c *change) error {
 		in, err := c.Lookup(parent, name)
 		if err != nil {
@@ -160,6 +162,7 @@ func (c *change) ancestors(ino tree.Ino) ([]tree.Ino, error) {
 // Rename moves a name, replacing what has the new one unless noReplace. It is
 // one transaction: nobody sees a moment without either.
 func (e *Engine) Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string, noReplace bool) error {
+	e.seen(ctx)
 	if err := e.syncBeforeReplace(ctx, op, on, np, nn); err != nil {
 		return err
 	}

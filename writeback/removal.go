@@ -13,6 +13,9 @@ import (
 // acknowledged removal, in bounded transactions; the top itself is left to the
 // caller, so that a crash in between repeats it all.
 func (e *Engine) forgetBelow(ctx context.Context, top item) error {
+	if in, err := e.tree.Get(top.Ino); err != nil || in.Kind != tree.Dir {
+		return nil
+	}
 	below, err := e.removedBelow(top.Handle)
 	if err != nil {
 		return err

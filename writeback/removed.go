@@ -15,6 +15,13 @@ func (e *Engine) Attach(origin any) {
 	e.mounts[origin] = true
 }
 
+// seen attaches the mount that a call came from.
+func (e *Engine) seen(ctx context.Context) {
+	if origin := tree.Origin(ctx); origin != nil {
+		e.Attach(origin)
+	}
+}
+
 // Detach tells that a mount is gone: it has forgotten everything.
 func (e *Engine) Detach(origin any) {
 	e.filesMu.Lock()

@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"os"
 	"path"
@@ -22,6 +23,10 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv(crashChildVariable) != "" {
 		os.Exit(crashChild())
+	}
+	// Few random runs by default; -rapid.checks=N makes it N.
+	if err := flag.Set("rapid.checks", "12"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -52,13 +52,17 @@ type statusKeeper struct {
 
 	mu         sync.Mutex
 	since      time.Time // GUARDED_BY(mu): offline since
+	contact    time.Time // GUARDED_BY(mu): last answer of the cloud
 	ended      bool      // GUARDED_BY(mu)
 	blockedWhy string    // GUARDED_BY(mu)
 	quota      megaclient.Quota
 	quotaKnown bool
 }
 
-func (s *statusKeeper) init() { s.askQuota = make(chan struct{}, 1) }
+func (s *statusKeeper) init() {
+	s.askQuota = make(chan struct{}, 1)
+	s.contact = time.Now()
+}
 
 func (s *statusKeeper) wantQuota() { poke(s.askQuota) }
 
@@ -66,7 +70,7 @@ func (s *statusKeeper) wantQuota() { poke(s.askQuota) }
 func (s *statusKeeper) online() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.since, s.blockedWhy = time.Time{}, ""
+	s.since, s.blockedWhy, s.contact = time.Time{}, "", time.Now()
 }
 
 func (s *statusKeeper) offline() {
@@ -75,6 +79,18 @@ func (s *statusKeeper) offline() {
 	if s.since.IsZero() {
 		s.since = time.Now()
 	}
+}
+
+// silence is longer than the event stream is ever silent while there is a
+// network: it asks at least once a minute.
+const silence = 150 * time.Second
+
+// offlineLocked tells since when the cloud hasn't answered; zero: it does.
+func (s *statusKeeper) offlineLocked() time.Time {
+	if s.since.IsZero() && time.Since(s.contact) > silence {
+		return s.contact
+	}
+	return s.since
 }
 
 func (s *statusKeeper) sessionEnded() {
@@ -110,7 +126,7 @@ func (e *Engine) Status() Status {
 		s.Cache = e.cache.Stats()
 	}
 	e.status.mu.Lock()
-	s.Offline, s.SessionEnded, s.Blocked = e.status.since, e.status.ended, e.status.blockedWhy
+	s.Offline, s.SessionEnded, s.Blocked = e.status.offlineLocked(), e.status.ended, e.status.blockedWhy
 	s.Quota, s.QuotaKnown = e.status.quota, e.status.quotaKnown
 	e.status.mu.Unlock()
 	for _, d := range e.queue.snapshot() {

@@ -53,12 +53,19 @@ func (e *Engine) finishUpload(ctx context.Context, ino tree.Ino, up *upload, err
 func (e *Engine) uploadFailed(ino tree.Ino, err error) {
 	var corrupt *staging.CorruptError
 	held := errors.As(err, &corrupt) || errors.Is(err, ErrHeldBack)
-	if errors.Is(err, tree.ErrStale) {
+	switch {
+	case errors.Is(err, tree.ErrStale):
 		return // removed meanwhile
+	case !held && (isNetwork(err) || classify(err) == errSession || classify(err) == errBlocked):
+		e.uploadWaits(ino, err)
+		return
 	}
+	spent := held || errors.Is(err, megaclient.ErrContentChanged) || errors.Is(err, megaclient.ErrUploadState)
 	uerr := e.update(context.Background(), func(c *change) error {
 		if held {
 			err = fmt.Errorf("%w: %w", ErrHeldBack, err)
+		}
+		if spent {
 			if derr := c.dropGeneration(ino); derr != nil {
 				return derr
 			}
@@ -68,6 +75,18 @@ func (e *Engine) uploadFailed(ino tree.Ino, err error) {
 	if uerr != nil {
 		e.log.WithError(uerr).Warn("journaling a failed upload")
 	}
+}
+
+// uploadWaits: nothing is wrong with the file; it is tried again when there
+// may be a network.
+func (e *Engine) uploadWaits(ino tree.Ino, err error) {
+	e.trouble(err)
+	if classify(err) == errSession {
+		e.queue.setPaused(true)
+	}
+	e.queue.with(ino, func(d *dirtyInode) {
+		d.entry.Retry = e.now().Add(e.times.RetryFirst).UnixNano()
+	})
 }
 
 // uploadFile brings one file's content to the server; its node comes later.
