@@ -35,6 +35,11 @@ func (e *usageError) Error() string { return e.msg }
 
 func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
+// describe is how an error reaches a command in another process.
+func describe(err error) *control.Error {
+	return &control.Error{Message: sentence(err), Exit: exitStatus(err)}
+}
+
 // exitStatus is the one place where an error becomes an exit status.
 func exitStatus(err error) int {
 	var (

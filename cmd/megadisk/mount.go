@@ -145,7 +145,7 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 	if err != nil {
 		return err
 	}
-	server, err := control.Serve(socket, p, exitStatus)
+	server, err := control.Serve(socket, p, describe)
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}

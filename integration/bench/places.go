@@ -103,7 +103,7 @@ func openMegadisk(c config, work string) (*place, error) {
 	call := func(stdin string, args ...string) error {
 		cmd := exec.Command(bin, args...)
 		cmd.Stdin = strings.NewReader(stdin)
-		cmd.Env = append(os.Environ(), "MEGADISK_API_URL="+server.URL(), "MEGADISK_KEYRING=file", "XDG_RUNTIME_DIR="+work,
+		cmd.Env = append(os.Environ(), "MEGADISK_API_URL="+server.URL(), "MEGADISK_KEYRING=file", "XDG_RUNTIME_DIR="+filepath.Join(work, "run"),
 			"MEGADISK_STATE_DIR="+filepath.Join(work, "state"), "MEGADISK_CACHE_DIR="+cache)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("megadisk %s: %w: %s", strings.Join(args, " "), err, out)

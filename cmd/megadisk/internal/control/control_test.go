@@ -29,7 +29,7 @@ func (f *fake) Logout(context.Context, bool) error            { return nil }
 
 func start(t *testing.T, f *fake) (*Client, string) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	s, err := Serve(path, f, func(error) int { return 7 })
+	s, err := Serve(path, f, func(err error) *Error { return &Error{Message: err.Error(), Exit: 7} })
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	c, ok := Dial(path)
@@ -63,7 +63,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestOneProcessOneSocket(t *testing.T) {
 	_, path := start(t, &fake{})
-	_, err := Serve(path, &fake{}, func(error) int { return 1 })
+	_, err := Serve(path, &fake{}, nil)
 	require.ErrorIs(t, err, ErrTaken)
 }
 
@@ -75,7 +75,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	l.Close() // as a killed process leaves it
 	_, ok := Dial(path)
 	require.False(t, ok)
-	s, err := Serve(path, &fake{}, func(error) int { return 1 })
+	s, err := Serve(path, &fake{}, nil)
 	require.NoError(t, err)
 	s.Close()
 }

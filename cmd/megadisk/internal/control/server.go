@@ -24,9 +24,12 @@ type Server struct {
 	done chan struct{}
 }
 
-// Serve starts answering for b at path. A socket left behind by a process that died is replaced. exitCode
-// turns an error of b into the exit status that the asking command should end with.
-func Serve(path string, b Backend, exitCode func(error) int) (*Server, error) {
+// Describe words an error of the backend for the person at the other end, and gives the exit status that the
+// asking command should end with.
+type Describe func(error) *Error
+
+// Serve starts answering for b at path. A socket left behind by a process that died is replaced.
+func Serve(path string, b Backend, describe Describe) (*Server, error) {
 	if Alive(path) {
 		return nil, ErrTaken
 	}
@@ -43,7 +46,7 @@ func Serve(path string, b Backend, exitCode func(error) int) (*Server, error) {
 		return nil, fmt.Errorf("protecting the control socket: %w", err)
 	}
 	s := &Server{path: path, done: make(chan struct{})}
-	s.http.Handler = handler(b, exitCode)
+	s.http.Handler = handler(b, describe)
 	s.http.ReadHeaderTimeout = 10 * time.Second
 	go func() {
 		defer close(s.done)
@@ -63,17 +66,17 @@ func (s *Server) Close() {
 	_ = os.Remove(s.path)
 }
 
-func handler(b Backend, exitCode func(error) int) http.Handler {
+func handler(b Backend, describe Describe) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /status", endpoint(exitCode, func(ctx context.Context, _ struct{}) (any, error) { return b.Status(ctx) }))
-	mux.HandleFunc("POST /mount", endpoint(exitCode, func(ctx context.Context, r MountRequest) (any, error) { return nil, b.Mount(ctx, r) }))
-	mux.HandleFunc("POST /unmount", endpoint(exitCode, func(ctx context.Context, r UnmountRequest) (any, error) { return nil, b.Unmount(ctx, r) }))
-	mux.HandleFunc("POST /flush", endpoint(exitCode, func(ctx context.Context, path string) (any, error) { return nil, b.Flush(ctx, path) }))
-	mux.HandleFunc("POST /logout", endpoint(exitCode, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
+	mux.HandleFunc("POST /status", endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return b.Status(ctx) }))
+	mux.HandleFunc("POST /mount", endpoint(describe, func(ctx context.Context, r MountRequest) (any, error) { return nil, b.Mount(ctx, r) }))
+	mux.HandleFunc("POST /unmount", endpoint(describe, func(ctx context.Context, r UnmountRequest) (any, error) { return nil, b.Unmount(ctx, r) }))
+	mux.HandleFunc("POST /flush", endpoint(describe, func(ctx context.Context, path string) (any, error) { return nil, b.Flush(ctx, path) }))
+	mux.HandleFunc("POST /logout", endpoint(describe, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
 	return mux
 }
 
-func endpoint[In any](exitCode func(error) int, do func(context.Context, In) (any, error)) http.HandlerFunc {
+func endpoint[In any](describe Describe, do func(context.Context, In) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
@@ -82,7 +85,7 @@ func endpoint[In any](exitCode func(error) int, do func(context.Context, In) (an
 		}
 		out, err := do(r.Context(), in)
 		if err != nil {
-			reply(w, http.StatusConflict, &Error{Message: err.Error(), Exit: exitCode(err)})
+			reply(w, http.StatusConflict, describe(err))
 			return
 		}
 		reply(w, http.StatusOK, out)
