@@ -199,8 +199,8 @@ func (h *Harness) start() {
 	require.NoError(t, err)
 	eo := writeback.Options{
 		Dir: h.State, StateKey: key, Client: h.Client, Cache: h.Cache, Log: h.log(), Host: "testhost", MinFree: -1,
-		// Nothing has to rest in a test; what the times are for has tests of its own in writeback.
-		Timings: writeback.Timings{Settle: time.Millisecond, DeleteSettle: time.Millisecond, RetryFirst: 10 * time.Millisecond},
+		// What settles, settles as in the program; Drain doesn't wait for it.
+		Timings: writeback.Timings{RetryFirst: 10 * time.Millisecond},
 	}
 	if h.o.engine != nil {
 		h.o.engine(&eo)
