@@ -1,5 +1,255 @@
 package writeback
 
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/cache"
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// crashChildVariable makes the test binary the child of a crash test; its
+// value is a crashJob.
 const crashChildVariable = "MEGADISK_CRASH_CHILD"
 
-func crashChild() int { return 0 }
+// crashJob tells the child what to do.
+type crashJob struct {
+	URL     string
+	Session megaclient.Session
+	Dir     string
+	Seed    uint64
+	Steps   int
+}
+
+// crashStep is one operation of the child. What is done in a step is
+// acknowledged when the child says so.
+type crashStep struct {
+	Op       string // "write", "rename", "unlink"
+	Path, To string
+	Content  string
+}
+
+func (s crashStep) apply(m model) {
+	switch s.Op {
+	case "write":
+		m[s.Path] = s.Content
+	case "rename":
+		if v, ok := m[s.Path]; ok {
+			delete(m, s.Path)
+			m[s.To] = v
+		}
+	case "unlink":
+		delete(m, s.Path)
+	}
+}
+
+// touches tells whether the step may have changed a path.
+func (s crashStep) touches(p string) bool { return p == s.Path || p == s.To }
+
+func nextCrashStep(rnd *rand.Rand, i int) crashStep {
+	name := func() string { return string(rune('a' + rnd.IntN(6))) }
+	switch rnd.IntN(6) {
+	case 0:
+		return crashStep{Op: "unlink", Path: name()}
+	case 1, 2:
+		return crashStep{Op: "rename", Path: name(), To: name()}
+	}
+	return crashStep{Op: "write", Path: name(), Content: fmt.Sprintf("content %d %s", i, strings.Repeat("x", rnd.IntN(3000)))}
+}
+
+// crashChild works until it is killed or done.
+func crashChild() int {
+	var job crashJob
+	if err := json.Unmarshal([]byte(os.Getenv(crashChildVariable)), &job); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := runCrashJob(job); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func runCrashJob(job crashJob) error {
+	ctx := context.Background()
+	client, err := megaclient.Resume(megaclient.Config{APIURL: job.URL}, job.Session)
+	if err != nil {
+		return err
+	}
+	c, err := cache.Open(cache.Options{Fetch: func(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
+		return client.ReadContent(ctx, megaclient.Handle(f.Handle), off, n, w)
+	}})
+	if err != nil {
+		return err
+	}
+	key, err := OpenStateKey(job.Dir, job.Session.MasterKey)
+	if err != nil {
+		return err
+	}
+	fast := 5 * time.Millisecond
+	e, err := Open(ctx, Options{Dir: job.Dir, StateKey: key, Client: client, Cache: c, MinFree: -1, Timings: Timings{
+		Settle: fast, SettleMax: 4 * fast, DeleteSettle: fast, DeleteMax: 4 * fast, Commit: fast, RetryFirst: fast,
+	}})
+	if err != nil {
+		return err
+	}
+	go func() { _ = e.Run(ctx) }()
+	if err := e.Ready(ctx); err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	rnd := rand.New(rand.NewPCG(job.Seed, 1))
+	for i := range job.Steps {
+		s := nextCrashStep(rnd, i)
+		if err := out.Encode(s); err != nil {
+			return err
+		}
+		if err := s.run(ctx, e); err != nil {
+			return err
+		}
+		fmt.Println("done")
+		if rnd.IntN(4) == 0 {
+			time.Sleep(fast) // let the flusher come in between; not a wait for anything
+		}
+	}
+	return e.Flush(ctx, 0)
+}
+
+func (s crashStep) run(ctx context.Context, e *Engine) error {
+	ignore := func(err error) error {
+		if errors.Is(err, tree.ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	switch s.Op {
+	case "unlink":
+		return ignore(e.Unlink(ctx, tree.DriveIno, s.Path))
+	case "rename":
+		return ignore(e.Rename(ctx, tree.DriveIno, s.Path, tree.DriveIno, s.To, false))
+	}
+	in, err := e.Tree().Lookup(tree.DriveIno, s.Path)
+	if errors.Is(err, tree.ErrNotFound) {
+		in, err = e.Create(ctx, tree.DriveIno, s.Path, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := e.Open(ctx, in.Ino, true, true)
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	if _, err := f.WriteAt(ctx, []byte(s.Content), 0); err != nil {
+		return err
+	}
+	return f.Flush(ctx)
+}
+
+// runChild runs the child until it dies, and gives what it acknowledged and
+// the step that it died in, if any.
+func (r *rig) runChild(m model, seed uint64, failpoint string, killAfter time.Duration) (pending *crashStep) {
+	r.Helper()
+	job, err := json.Marshal(crashJob{URL: r.server.URL(), Session: r.session, Dir: r.dir, Seed: seed, Steps: 60})
+	require.NoError(r, err)
+	cmd := exec.CommandContext(r.ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), crashChildVariable+"="+string(job), failpointVariable+"="+failpoint)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(r, err)
+	require.NoError(r, cmd.Start())
+	if killAfter > 0 {
+		timer := time.AfterFunc(killAfter, func() { _ = cmd.Process.Kill() })
+		defer timer.Stop()
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if lines.Text() == "done" {
+			pending.apply(m)
+			pending = nil
+			continue
+		}
+		pending = &crashStep{}
+		if json.Unmarshal(lines.Bytes(), pending) != nil {
+			pending = nil // cut in the middle: the step had not begun
+		}
+	}
+	err = cmd.Wait()
+	r.Logf("child: %v; %d paths acknowledged so far", err, len(m))
+	if failpoint != "" {
+		require.ErrorContains(r, err, "killed", "the failpoint was never met")
+	}
+	return pending
+}
+
+// settleCrash brings the model in line with what the step that was cut off may
+// have left, and checks that nothing else is different.
+func (r *rig) settleCrash(m model, pending *crashStep) {
+	r.Helper()
+	view := r.cloud()
+	for p := range view {
+		if m[p] != view[p] && (pending == nil || !pending.touches(p)) {
+			require.Equal(r, m[p], view[p], "path %s", p)
+		}
+	}
+	for p := range m {
+		if _, ok := view[p]; !ok && (pending == nil || !pending.touches(p)) {
+			require.Fail(r, "lost", "path %s", p)
+		}
+	}
+	clear(m)
+	for p, v := range view {
+		m[p] = v
+	}
+}
+
+func testCrash(t *testing.T, seed uint64, failpoint string, killAfter time.Duration) {
+	r := newRig(t, settleNever)
+	r.stop()
+	m := model{}
+	for round := range 3 {
+		pending := r.runChild(m, seed+uint64(round), failpoint, killAfter)
+		r.server.Faults().ForgetRequestIDs()
+		r.start()
+		r.flush()
+		r.settleCrash(m, pending)
+		r.caughtUp()
+		for p, want := range m {
+			require.Equal(t, want, r.read(p), p)
+		}
+		require.Empty(t, r.engine.Status().Pending)
+		r.stop()
+	}
+}
+
+// Killed at each failpoint: what was acknowledged is there, and goes up once.
+func TestKilledAtFailpoints(t *testing.T) {
+	for i, failpoint := range []string{
+		"fetched", "upload-begin:2", "upload-end:3", "before-send:1", "before-send:4", "after-send:1", "after-send:3",
+		"acknowledged:2", "events-applied:2", "committed:5",
+	} {
+		t.Run(failpoint, func(t *testing.T) { testCrash(t, uint64(100*i), failpoint, 0) })
+	}
+}
+
+// Killed at any moment.
+func TestKilledAtRandom(t *testing.T) {
+	for i := range 3 {
+		after := time.Duration(60+rand.IntN(300)) * time.Millisecond
+		t.Run(after.String(), func(t *testing.T) { testCrash(t, rand.Uint64()>>1+uint64(i), "", after) })
+	}
+}

@@ -199,6 +199,7 @@ func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
 	if err != nil {
 		return fmt.Errorf("committing writes: %w", err)
 	}
+	failpoint("committed")
 	st.m.ClearRegions(regions)
 	e.staging.Release(st.garbage...)
 	st.garbage = nil
