@@ -34,7 +34,7 @@ func newStore(dir string) store { return store{dir: dir, next: new(atomic.Int64)
 // create makes room for size bytes; what isn't written reads as zeros and takes no room.
 func (st store) create(size int64) (content, error) {
 	if st.dir == "" {
-		return &memory{size: size, pages: make([][]byte, (size+pageSize-1)/pageSize)}, nil
+		return &memory{size: size, pages: map[int64][]byte{}}, nil
 	}
 	name := filepath.Join(st.dir, fmt.Sprintf("blob-%d", st.next.Add(1)))
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -69,7 +69,7 @@ const pageSize = 1 << 20
 type memory struct {
 	size  int64
 	mu    sync.RWMutex
-	pages [][]byte // GUARDED_BY(mu)
+	pages map[int64][]byte // GUARDED_BY(mu)
 }
 
 func (m *memory) ReadAt(p []byte, off int64) (int, error) {
@@ -99,7 +99,7 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 	n := 0
 	for n < len(p) {
 		i := off / pageSize
-		if i >= int64(len(m.pages)) {
+		if off >= m.size {
 			return n, io.ErrShortWrite
 		}
 		if m.pages[i] == nil {

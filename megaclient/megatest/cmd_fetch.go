@@ -34,9 +34,14 @@ func (s *Server) serveTree(a *answer, r *http.Request, v viewer, body []byte) {
 		a.json([]byte("[" + string(codeBody(eAccess)) + "]"))
 		return
 	}
-	s.mu.Lock()
-	snap := s.snapshotLocked(v)
-	s.mu.Unlock()
+	var args struct{ CA int }
+	_ = json.Unmarshal(cmds[0], &args)
+	snap, frozen := s.faults.frozenTree(v)
+	if !frozen || args.CA == 0 {
+		s.mu.Lock()
+		snap = s.snapshotLocked(v)
+		s.mu.Unlock()
+	}
 	s.stats.count(func(n *Stats) { n.Done["f"]++ })
 	if s.faults.afterBatch([]string{"f"}) {
 		a.cut()

@@ -241,7 +241,7 @@ func (p *putter) tell() {
 	}
 }
 
-// views lists what v sees of the new and the re-parented nodes.
+// views lists what v sees of the new nodes and of the versions that now hang below them, whole chains.
 func (p *putter) views(v viewer) []view {
 	var views []view
 	for i, n := range p.made {
@@ -253,7 +253,7 @@ func (p *putter) views(v viewer) []view {
 	}
 	for _, n := range p.changed {
 		if v.access(n) >= readOnly {
-			views = append(views, v.look(n))
+			views = append(views, v.subtree(n)...)
 		}
 	}
 	return views

@@ -164,6 +164,7 @@ func (c *call) revoke(n *node, u *user) {
 	why.send(u.feed, "s2", fields)
 	if (viewer{user: u}).access(n) == noAccess {
 		why.sendRemoval(u.feed, n.handle, false)
+		why.sendSharesBelow(reader{user: u}, n)
 	}
 }
 

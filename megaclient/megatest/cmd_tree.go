@@ -128,6 +128,9 @@ func (c *call) tellMove(n *node, before, after audience) {
 	for r := range before {
 		_, stays := after[r]
 		why.sendRemoval(r.feed(), n.handle, stays)
+		if !stays {
+			why.sendSharesBelow(r, n)
+		}
 	}
 	for r := range after {
 		_, was := before[r]
@@ -174,6 +177,7 @@ func (c *call) remove(h string, single bool) code {
 	case n.typ > folderNode, v.access(n) < fullAccess:
 		return eAccess
 	}
+	c.revokeBelow(n)
 	who := audienceOf(n)
 	var chain *node
 	if parent := n.parent; single && n.first != nil && n.typ == fileNode {

@@ -51,6 +51,7 @@
 //	UseUpTransferQuota         509 with X-MEGA-Time-Left, g with -17
 //	EndSession, EndSessions    -15 for everything, waiting requests too
 //	ForgetPackets              the event log is gone: -6 for whoever missed something
+//	FreezeTrees                f with ca:1 is answered from an old tree, with its old sequence number
 //	SlicePackets, Redeliver    answers of the event channel in slices (ir:1); packets twice
 //
 // Others belong to an account (Block, SetQuota, EndSessions), to a file (PutSpec: undecryptable keys or

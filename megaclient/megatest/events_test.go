@@ -139,6 +139,22 @@ func TestSlicesSayThatThereIsMore(t *testing.T) {
 	require.NotContains(t, second, "ir")
 }
 
+func TestFrozenTree(t *testing.T) {
+	s := newServer(t)
+	a := s.AddAccount("user@example.com", password)
+	c := login(t, s, a)
+	s.Faults().FreezeTrees()
+	h := a.Mkdir(a.Root(), "x")
+	old := c.cmd(object{"a": "f", "c": 1, "ca": 1}).(object)
+	require.Len(t, old["f"], 3)
+	packets, _ := c.packets(old["sn"].(string))
+	require.Equal(t, []string{h}, nodesOf(packets[0], "f"), "the packets since then tell the rest")
+	_, nodes := c.fetch()
+	require.Contains(t, nodes, h, "without ca it is fresh")
+	s.Faults().Clear()
+	require.Len(t, c.cmd(object{"a": "f", "c": 1, "ca": 1}).(object)["f"], 4)
+}
+
 func TestRedelivery(t *testing.T) {
 	s := newServer(t)
 	a := s.AddAccount("user@example.com", password)

@@ -30,13 +30,14 @@ type Faults struct {
 	shaper *shaper
 
 	mu      sync.Mutex
-	rules   []*rule          // GUARDED_BY(mu)
-	holds   map[string]*hold // GUARDED_BY(mu)
-	delay   time.Duration    // GUARDED_BY(mu)
-	slicing int              // GUARDED_BY(mu)
-	again   int              // GUARDED_BY(mu)
-	puzzle  *puzzle          // GUARDED_BY(mu)
-	quota   time.Time        // transfer quota comes back then. GUARDED_BY(mu)
+	rules   []*rule            // GUARDED_BY(mu)
+	holds   map[string]*hold   // GUARDED_BY(mu)
+	delay   time.Duration      // GUARDED_BY(mu)
+	slicing int                // GUARDED_BY(mu)
+	again   int                // GUARDED_BY(mu)
+	puzzle  *puzzle            // GUARDED_BY(mu)
+	frozen  map[*user]snapshot // GUARDED_BY(mu)
+	quota   time.Time          // transfer quota comes back then. GUARDED_BY(mu)
 }
 
 // kind is what a rule does.
@@ -77,6 +78,7 @@ func (s *Server) Faults() *Faults { return s.faults }
 func (f *Faults) Clear() {
 	f.mu.Lock()
 	f.rules, f.delay, f.slicing, f.again, f.puzzle, f.quota = nil, 0, 0, 0, nil, time.Time{}
+	f.frozen = nil
 	holds := f.holds
 	f.holds = map[string]*hold{}
 	f.mu.Unlock()

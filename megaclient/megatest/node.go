@@ -1,5 +1,7 @@
 package megatest
 
+import "slices"
+
 // Node types (PROTOCOL 3.2).
 const (
 	fileNode    = 0
@@ -64,10 +66,12 @@ func (n *node) root() *node {
 
 // setKey adds or replaces the key that holder has for n.
 func (n *node) setKey(holder, key string) {
-	keys := make([]nodeKey, 0, len(n.keys)+1)
-	for _, k := range n.keys {
-		if k.holder != holder {
-			keys = append(keys, k)
+	keys := slices.Clone(n.keys)
+	for i := range keys {
+		if keys[i].holder == holder {
+			keys[i].key = key
+			n.keys = keys
+			return
 		}
 	}
 	n.keys = append(keys, nodeKey{holder, key})

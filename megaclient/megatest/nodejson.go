@@ -38,7 +38,8 @@ func (v viewer) look(n *node) view {
 }
 
 // chooseKey picks the entry of n's key list that v can use: one of v's own, else that of a share
-// through which v sees the node. Whoever has none gets what there is, and can't read it.
+// through which v sees the node; the owner may use any share's, also of one that has ended. Whoever has
+// none gets what there is, and can't read it.
 func (v viewer) chooseKey(n *node) (holder, key string) {
 	if len(n.keys) == 0 {
 		return "", ""
@@ -48,8 +49,15 @@ func (v viewer) chooseKey(n *node) (holder, key string) {
 			return v.user.handle, k
 		}
 	}
+	if n.owner == v.user {
+		for _, k := range n.keys {
+			if len(k.holder) == len(n.handle) {
+				return k.holder, k.key
+			}
+		}
+	}
 	for a := n; a != nil; a = a.parent {
-		if a.share == nil || !v.entitled(a) {
+		if !v.entitled(a) {
 			continue
 		}
 		if k, found := n.keyFor(a.handle); found {
@@ -67,7 +75,7 @@ func (v viewer) entitled(a *node) bool {
 	if v.link != nil {
 		return a == v.link.node
 	}
-	return a.owner == v.user || a.targetFor(v.user) != nil
+	return a.targetFor(v.user) != nil
 }
 
 // appendJSON appends the node object of PROTOCOL 3.2.

@@ -106,6 +106,20 @@ func (c *cause) sendRemoval(f *feed, handle string, move bool) {
 	c.end(f, b)
 }
 
+// sendSharesBelow logs anew what r still sees of n's subtree, by shares of its own, after n itself has
+// gone out of sight and taken everything below with it.
+func (c *cause) sendSharesBelow(r reader, n *node) {
+	if r.user == nil {
+		return
+	}
+	v := r.viewer()
+	for root := range r.user.incoming {
+		if root.within(n) && !v.visibleAbove(root) {
+			c.sendNodes(r.feed(), v.subtree(root), true)
+		}
+	}
+}
+
 // sendAttrs logs the u packet of a changed attribute string.
 func (c *cause) sendAttrs(f *feed, n *node) {
 	b := c.head(f, "u", true)

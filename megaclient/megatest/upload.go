@@ -25,12 +25,12 @@ type upload struct {
 
 	// mutable state
 	mu      sync.Mutex
-	data    content // made with the first piece. GUARDED_BY(mu)
-	have    []bool  // chunks that are complete. GUARDED_BY(mu)
-	missing int     // GUARDED_BY(mu)
-	token   string  // once complete. GUARDED_BY(mu)
-	blob    *blob   // GUARDED_BY(Server.mu)
-	used    bool    // by a p. GUARDED_BY(Server.mu)
+	data    content      // made with the first piece. GUARDED_BY(mu)
+	have    map[int]bool // chunks that are complete. GUARDED_BY(mu)
+	missing int          // GUARDED_BY(mu)
+	token   string       // once complete. GUARDED_BY(mu)
+	blob    *blob        // GUARDED_BY(Server.mu)
+	used    bool         // by a p. GUARDED_BY(Server.mu)
 }
 
 // newUploadLocked registers an upload of size bytes.
@@ -39,7 +39,7 @@ func (s *Server) newUploadLocked(size int64, binary bool) *upload {
 	chunks := megacrypto.ChunkCount(size)
 	u := &upload{
 		id: randomID(18), size: size, binary: binary, expiry: s.opt.now().Add(s.opt.urlLifetime),
-		missing: chunks, have: make([]bool, chunks),
+		missing: chunks, have: map[int]bool{},
 	}
 	s.uploads[u.id] = u
 	return u
@@ -99,7 +99,7 @@ func (u *user) room(size int64) code {
 	switch {
 	case used >= u.quota && size > 0:
 		return eOverQuota
-	case used+size > u.quota:
+	case size > u.quota-used:
 		return eGoingOverQuota
 	}
 	return ok
