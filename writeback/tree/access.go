@@ -107,7 +107,7 @@ func (tx *Tx) mayChange(in *Inode) error {
 }
 
 // MayRemove says whether an inode can be removed: nil, ErrShareRoot (a share's root or one of the fixed
-// inodes), ErrReadOnly, ErrAccess, ErrNotFound, ErrStale.
+// inodes), ErrReadOnly, ErrAccess, ErrNotFound, ErrStale. What never got to the cloud can always go.
 func (tx *Tx) MayRemove(ino Ino) error {
 	in, err := tx.peek(ino)
 	switch {
@@ -115,6 +115,8 @@ func (tx *Tx) MayRemove(ino Ino) error {
 		return err
 	case in.Parent == 0 || in.Parent == SharesIno:
 		return ErrShareRoot
+	case in.Cloud == nil:
+		return nil
 	}
 	err = tx.mayChange(in)
 	if err == ErrAccess && in.Cloud != nil && in.Cloud.Damaged {

@@ -20,6 +20,11 @@ func (tx *Tx) finish() error {
 	if err := tx.flushHalves(); err != nil {
 		return err
 	}
+	for _, s := range tx.slots { // first, since another inode may get the same row
+		if err := tx.dropDouble(s); err != nil {
+			return err
+		}
+	}
 	for ino, s := range tx.slots {
 		if !s.dirty {
 			continue
@@ -42,7 +47,7 @@ func (tx *Tx) flush(ino Ino, s *slot) error {
 	if err := tx.flushNameless(s); err != nil {
 		return err
 	}
-	if err := tx.flushDouble(s); err != nil {
+	if err := tx.addDouble(s); err != nil {
 		return err
 	}
 	switch {
@@ -93,21 +98,24 @@ func doubleIDOf(in *Inode) (id doubleID, ok bool) {
 	return doubleID{entryID{in.Parent, Shown(in.Cloud.Name)}, in.Cloud.Handle}, true
 }
 
-func (tx *Tx) flushDouble(s *slot) error {
+// dropDouble deletes the row of an inode that is no longer the same double.
+func (tx *Tx) dropDouble(s *slot) error {
 	old, was := doubleIDOf(s.orig)
 	now, is := doubleIDOf(s.in)
-	if was == is && old == now {
+	if !s.dirty || !was || is && old == now {
 		return nil
 	}
-	if was {
-		if err := tx.del(doubleKey(old.dir, old.name, old.handle)); err != nil {
-			return err
-		}
-		if err := tx.countDoubles(old.entryID, -1); err != nil {
-			return err
-		}
+	if err := tx.del(doubleKey(old.dir, old.name, old.handle)); err != nil {
+		return err
 	}
-	if !is {
+	return tx.countDoubles(old.entryID, -1)
+}
+
+// addDouble writes the row of an inode that is a double, or is another one now.
+func (tx *Tx) addDouble(s *slot) error {
+	old, was := doubleIDOf(s.orig)
+	now, is := doubleIDOf(s.in)
+	if !is || was && old == now {
 		return nil
 	}
 	if err := tx.set(doubleKey(now.dir, now.name, now.handle), doubleRow{Ino: s.in.Ino}); err != nil {

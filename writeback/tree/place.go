@@ -111,6 +111,7 @@ func (tx *Tx) placeAt(e *Inode, parent Ino) error {
 	}
 	wanted := Shown(e.Cloud.Name)
 	if !e.Removed && e.Parent == parent && e.Name == wanted {
+		tx.contested[entryID{parent, wanted}] = struct{}{} // its right to it may be less than before
 		return nil
 	}
 	if !e.Removed && e.Parent == parent && isDouble(e) && doubleOf(e.Name, wanted, e.Cloud.Handle) {

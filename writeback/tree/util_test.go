@@ -24,7 +24,10 @@ const (
 // house is a tree with the three top folders, fetched once, and knobs for what it asks.
 type house struct {
 	*Tree
-	t *testing.T
+	t interface {
+		require.TestingT
+		Helper()
+	}
 
 	mu      sync.Mutex
 	open    map[Ino]bool
@@ -256,7 +259,7 @@ func folder(h, parent megaclient.Handle, name string) *megaclient.Node {
 func created(n *megaclient.Node, at int64) *megaclient.Node { n.Created = at; return n }
 
 // rename encrypts attributes with a new name, as a packet brings them.
-func encrypted(t testing.TB, n *megaclient.Node, name string, mtime int64) string {
+func encrypted(t require.TestingT, n *megaclient.Node, name string, mtime int64) string {
 	k := megacrypto.Key{}
 	if n.Type == megaclient.FileNode {
 		f, err := megacrypto.UnpackFileKey(n.Key)
