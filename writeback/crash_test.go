@@ -164,7 +164,7 @@ func (s crashStep) run(ctx context.Context, e *Engine) error {
 // the step that it died in, if any.
 func (r *rig) runChild(m model, seed uint64, failpoint string, killAfter time.Duration) (pending *crashStep) {
 	r.Helper()
-	job, err := json.Marshal(crashJob{URL: r.server.URL(), Session: r.session, Dir: r.dir, Seed: seed, Steps: 60})
+	job, err := json.Marshal(crashJob{URL: r.server.URL(), Session: r.session, Dir: r.dir, Seed: seed, Steps: 300})
 	require.NoError(r, err)
 	cmd := exec.CommandContext(r.ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), crashChildVariable+"="+string(job), failpointVariable+"="+failpoint)
@@ -222,6 +222,11 @@ func testCrash(t *testing.T, seed uint64, failpoint string, killAfter time.Durat
 	r.stop()
 	m := model{}
 	for round := range 3 {
+		if failpoint == "fetched" {
+			// So that the child has to fetch.
+			r.account.Trash(r.account.Mkdir(r.account.Root(), "other"))
+			r.server.Faults().ForgetPackets()
+		}
 		pending := r.runChild(m, seed+uint64(round), failpoint, killAfter)
 		r.server.Faults().ForgetRequestIDs()
 		r.start()
@@ -249,7 +254,7 @@ func TestKilledAtFailpoints(t *testing.T) {
 // Killed at any moment.
 func TestKilledAtRandom(t *testing.T) {
 	for i := range 3 {
-		after := time.Duration(60+rand.IntN(300)) * time.Millisecond
+		after := time.Duration(50+rand.IntN(200)) * time.Millisecond
 		t.Run(after.String(), func(t *testing.T) { testCrash(t, rand.Uint64()>>1+uint64(i), "", after) })
 	}
 }

@@ -19,7 +19,7 @@ type Options struct {
 	Host     string // names this machine in conflict names; "" means "megadisk"
 	// PermanentDelete removes for good; otherwise what is removed goes to the Rubbish Bin.
 	PermanentDelete bool
-	Workers         int   // uploads at once; 0 means 4
+	Workers         int   // uploads at once; 0 means 8
 	MinFree         int64 // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none
 	BatchMax        int   // commands in a request; 0 means 100
 	Timings         Timings
@@ -62,7 +62,7 @@ func (t Timings) withDefaults() Timings {
 
 func (o Options) withDefaults() Options {
 	if o.Workers <= 0 {
-		o.Workers = 4
+		o.Workers = 8
 	}
 	if o.BatchMax <= 0 {
 		o.BatchMax = 100
