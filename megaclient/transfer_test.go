@@ -28,7 +28,8 @@ func newRig(t *testing.T, opts ...megatest.AccountOption) *rig {
 	t.Helper()
 	server := megatest.NewServer()
 	t.Cleanup(server.Close)
-	account := server.AddAccount("someone@example.org", "password", opts...)
+	// An old account, since the key derivation of a new one takes longer than most tests.
+	account := server.AddAccount("someone@example.org", "password", append(opts, megatest.V1())...)
 	r := &rig{T: t, server: server, account: account, root: megaclient.Handle(account.Root())}
 	client, err := megaclient.Login(t.Context(), megaclient.Config{APIURL: server.URL()}, account.Email, "password", "")
 	require.NoError(t, err)

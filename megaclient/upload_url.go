@@ -63,9 +63,11 @@ func (u *uploading) open(ctx context.Context) error {
 		u.forget()
 	}
 	if u.st.URL != "" {
-		if _, err := u.c.secureURL(u.st.URL); err != nil {
+		address, err := u.c.secureURL(u.st.URL)
+		if err != nil {
 			return fmt.Errorf("%w: %w", ErrUploadState, err)
 		}
+		u.st.URL = address
 		return nil
 	}
 	address, err := u.c.askUploadURL(ctx, u.target, u.st.Size, u.waits)
