@@ -37,7 +37,7 @@ func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(fo
 
 // describe is how an error reaches a command in another process.
 func describe(err error) *control.Error {
-	return &control.Error{Message: sentence(err), Exit: exitStatus(err)}
+	return &control.Error{Message: sentence(err), Exit: exitStatus(err), Ending: errors.Is(err, serve.ErrEnding)}
 }
 
 // exitStatus is the one place where an error becomes an exit status.

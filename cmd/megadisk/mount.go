@@ -117,12 +117,30 @@ func mount(ctx context.Context, c *common, m *mountFlags, source, point string) 
 		return err
 	}
 	if process, ok := control.Dial(socket); ok {
-		return process.Mount(ctx, req)
+		taken, err := handOver(ctx, process, req)
+		if err != nil || taken {
+			return err
+		}
 	}
 	if !m.foreground {
 		return inBackground(c, client)
 	}
 	return hold(ctx, c, client, socket, req)
+}
+
+// handOver gives the mount point to the process that holds the account's other mounts. It is not taken when
+// that process is about to end: handOver then returns once it has ended.
+func handOver(ctx context.Context, process *control.Client, req control.MountRequest) (taken bool, err error) {
+	pid, err := process.PID()
+	if err != nil {
+		return false, nil // it ended this moment
+	}
+	err = process.Mount(ctx, req)
+	var refusal *control.Error
+	if errors.As(err, &refusal) && refusal.Ending {
+		return false, control.AwaitEnd(ctx, pid)
+	}
+	return true, err
 }
 
 // inBackground starts this very command line again with -f.

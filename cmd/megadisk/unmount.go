@@ -38,13 +38,20 @@ func unmount(ctx context.Context, c *common, point string, wait bool) error {
 	if process == nil {
 		return serve.UnmountStale(abs)
 	}
-	request := func() error {
-		return process.Unmount(ctx, control.UnmountRequest{Mountpoint: mountOf(st, abs), Wait: wait})
+	ending := false
+	request := func() (err error) {
+		ending, err = process.Unmount(ctx, control.UnmountRequest{Mountpoint: mountOf(st, abs), Wait: wait})
+		return err
 	}
-	if !wait {
-		return request()
+	if wait {
+		err = withProgress(ctx, process, request)
+	} else {
+		err = request()
 	}
-	return withProgress(ctx, process, request)
+	if err != nil || !ending {
+		return err
+	}
+	return control.AwaitEnd(ctx, st.PID) // so that the next command finds the stores closed
 }
 
 // holder finds the process that shows path, or none.

@@ -12,7 +12,8 @@ type Backend interface {
 	Status(ctx context.Context) (Status, error)
 	Mount(ctx context.Context, r MountRequest) error
 	// Unmount returns when the folder is unmounted; with Wait, all that is pending has been uploaded before.
-	Unmount(ctx context.Context, r UnmountRequest) error
+	// ending is true when it was the last one: the process then closes its stores and ends.
+	Unmount(ctx context.Context, r UnmountRequest) (ending bool, err error)
 	// Flush returns when what lies at path (absolute, inside a mount; "" for all) is in the cloud.
 	Flush(ctx context.Context, path string) error
 	// Logout ends the session on the server and the process; it refuses while mounts or pending changes exist.
@@ -100,6 +101,7 @@ type Cache struct {
 type Error struct {
 	Message string `json:"error"`
 	Exit    int    `json:"exit"`
+	Ending  bool   `json:"ending,omitempty"` // the process is about to end: wait for that, then start a new one
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -51,9 +51,10 @@ func (c *Client) Mount(ctx context.Context, r MountRequest) error {
 	return c.call(ctx, "mount", r, nil)
 }
 
-// Unmount asks the process to unmount a folder.
-func (c *Client) Unmount(ctx context.Context, r UnmountRequest) error {
-	return c.call(ctx, "unmount", r, nil)
+// Unmount asks the process to unmount a folder; ending says that it was the last one.
+func (c *Client) Unmount(ctx context.Context, r UnmountRequest) (ending bool, err error) {
+	err = c.call(ctx, "unmount", r, &ending)
+	return ending, err
 }
 
 // Flush returns when what lies at path ("" for all) is in the cloud.

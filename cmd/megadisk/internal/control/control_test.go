@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -23,9 +24,14 @@ func (f *fake) Mount(_ context.Context, r MountRequest) error {
 	f.mounted = append(f.mounted, r)
 	return nil
 }
-func (f *fake) Unmount(context.Context, UnmountRequest) error { return errors.New("in use") }
-func (f *fake) Flush(_ context.Context, p string) error       { f.flushed = append(f.flushed, p); return nil }
-func (f *fake) Logout(context.Context, bool) error            { return nil }
+func (f *fake) Unmount(_ context.Context, r UnmountRequest) (bool, error) {
+	if r.Mountpoint == "" {
+		return false, errors.New("in use")
+	}
+	return true, nil
+}
+func (f *fake) Flush(_ context.Context, p string) error { f.flushed = append(f.flushed, p); return nil }
+func (f *fake) Logout(context.Context, bool) error      { return nil }
 
 func start(t *testing.T, f *fake) (*Client, string) {
 	path := filepath.Join(t.TempDir(), "s.sock")
@@ -53,8 +59,16 @@ func TestRoundTrip(t *testing.T) {
 	require.Equal(t, []string{"/mnt/a"}, f.flushed)
 
 	var refusal *Error
-	require.ErrorAs(t, c.Unmount(ctx, UnmountRequest{}), &refusal)
+	_, err = c.Unmount(ctx, UnmountRequest{})
+	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, Error{Message: "in use", Exit: 7}, *refusal)
+
+	ending, err := c.Unmount(ctx, UnmountRequest{Mountpoint: "/mnt"})
+	require.NoError(t, err)
+	require.True(t, ending)
+	pid, err := c.PID()
+	require.NoError(t, err)
+	require.Equal(t, os.Getpid(), pid)
 
 	info, err := os.Stat(path)
 	require.NoError(t, err)
@@ -78,4 +92,20 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	s, err := Serve(path, &fake{}, nil)
 	require.NoError(t, err)
 	s.Close()
+}
+
+func TestAwaitEnd(t *testing.T) {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, AwaitEnd(gone, cmd.Process.Pid), context.Canceled)
+	ended := make(chan error, 1)
+	go func() { ended <- AwaitEnd(context.Background(), cmd.Process.Pid) }()
+	require.NoError(t, in.Close())
+	require.NoError(t, <-ended)
+	require.NoError(t, cmd.Wait())
+	require.NoError(t, AwaitEnd(context.Background(), cmd.Process.Pid), "also when it is long gone")
 }

@@ -70,7 +70,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /status", endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return b.Status(ctx) }))
 	mux.HandleFunc("POST /mount", endpoint(describe, func(ctx context.Context, r MountRequest) (any, error) { return nil, b.Mount(ctx, r) }))
-	mux.HandleFunc("POST /unmount", endpoint(describe, func(ctx context.Context, r UnmountRequest) (any, error) { return nil, b.Unmount(ctx, r) }))
+	mux.HandleFunc("POST /unmount", endpoint(describe, func(ctx context.Context, r UnmountRequest) (any, error) { return b.Unmount(ctx, r) }))
 	mux.HandleFunc("POST /flush", endpoint(describe, func(ctx context.Context, path string) (any, error) { return nil, b.Flush(ctx, path) }))
 	mux.HandleFunc("POST /logout", endpoint(describe, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
 	return mux

@@ -24,6 +24,9 @@ const maxListed = 100
 
 // Mount shows a folder of the drive.
 func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
+	if p.isEnding() {
+		return ErrEnding
+	}
 	if err := CheckMountpoint(r.Mountpoint); err != nil {
 		return err
 	}
@@ -31,7 +34,7 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	if err != nil {
 		return err
 	}
-	m := &mounted{source: r.Source, point: r.Mountpoint, ro: r.ReadOnly, root: root}
+	m := &mounted{source: r.Source, point: r.Mountpoint, ro: r.ReadOnly, root: root, gone: make(chan struct{})}
 	m.server, err = fs.Mount(r.Mountpoint, fs.Options{
 		Engine: p.engine, Cache: p.cache, Root: root, ReadOnly: r.ReadOnly, AllowOther: r.AllowOther, Umask: r.Umask,
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), FsName: "megadisk", Log: p.o.Log, Debug: r.Debug,
@@ -46,10 +49,19 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	}
 	p.mu.Unlock()
 	if ended {
-		return errors.Join(errors.New("this process is ending: try again"), m.detach())
+		return errors.Join(ErrEnding, m.detach())
 	}
 	go p.watch(m) // ends with the mount
 	return nil
+}
+
+// ErrEnding means that the last mount is gone and the process is closing its stores.
+var ErrEnding = errors.New("the process that held this account's mounts is ending")
+
+func (p *Process) isEnding() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
 }
 
 // resolve finds the inode of a source: a folder of the drive, or of an incoming share (/.mega/shares/NAME).
@@ -81,6 +93,7 @@ func (p *Process) resolve(source string) (tree.Ino, error) {
 // watch forgets the mount when it ends, by whomever.
 func (p *Process) watch(m *mounted) {
 	m.server.Wait()
+	defer close(m.gone)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.mounts, m.point)
@@ -91,22 +104,25 @@ func (p *Process) watch(m *mounted) {
 }
 
 // Unmount ends one mount; with Wait everything is uploaded first, and a refusal leaves it mounted.
-func (p *Process) Unmount(ctx context.Context, r control.UnmountRequest) error {
+func (p *Process) Unmount(ctx context.Context, r control.UnmountRequest) (ending bool, err error) {
 	p.mu.Lock()
 	m := p.mounts[r.Mountpoint]
 	p.mu.Unlock()
 	if m == nil {
-		return &MountpointError{Path: r.Mountpoint, Problem: "megadisk shows nothing there"}
+		return false, &MountpointError{Path: r.Mountpoint, Problem: "megadisk shows nothing there"}
 	}
 	if r.Wait {
 		if err := p.engine.Flush(ctx, 0); err != nil {
-			return fmt.Errorf("not everything could be uploaded (%w): `megadisk status` says what, --no-wait leaves it to the next mount", err)
+			return false, fmt.Errorf("not everything could be uploaded (%w): `megadisk status` says what, --no-wait leaves it to the next mount", err)
 		}
 	}
 	if err := m.server.Unmount(); err != nil {
-		return &MountpointError{Path: r.Mountpoint, Problem: fmt.Sprintf("it can't be unmounted while programs use it: %v", err)}
+		return false, &MountpointError{Path: r.Mountpoint, Problem: fmt.Sprintf("it can't be unmounted while programs use it: %v", err)}
 	}
-	return nil
+	<-m.gone
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended, nil
 }
 
 // Flush uploads what lies at path, or all.

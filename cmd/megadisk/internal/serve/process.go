@@ -196,6 +196,7 @@ type mounted struct {
 	ro     bool
 	root   tree.Ino
 	server *fs.Server
+	gone   chan struct{} // closed when it is no longer listed
 }
 
 // detach unmounts even if programs have files open: these get ENOTCONN, and what they wrote is kept.
