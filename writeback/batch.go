@@ -176,8 +176,15 @@ func (b *batchBuilder) parentStands(ino tree.Ino, h megaclient.Handle) bool {
 }
 
 func (b *batchBuilder) addFolder(in *tree.Inode, ent entry, it item) error {
-	if in.Removed || in.Cloud != nil || len(ent.Key) == 0 || !b.parentStands(in.Parent, it.Parent) {
+	if in.Removed || in.Cloud != nil || !b.parentStands(in.Parent, it.Parent) {
 		return nil
+	}
+	if len(ent.Key) == 0 { // it was in the cloud, and is made anew
+		key := megacrypto.NewKey()
+		ent.Key = key[:]
+		if err := b.c.putEntry(in.Ino, ent); err != nil {
+			return err
+		}
 	}
 	shares, err := b.c.SharesOf(in.Parent)
 	if err != nil {
