@@ -75,8 +75,7 @@ func demo(ctx context.Context, c *common, point string) (err error) {
 	if err != nil {
 		return err
 	}
-	explain(server.URL(), req.Mountpoint)
-	return hold(ctx, &mine, client, socket, req)
+	return hold(ctx, &mine, client, socket, req, func() { explain(server.URL(), req.Mountpoint) })
 }
 
 func furnish(a *megatest.Account) {

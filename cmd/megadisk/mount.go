@@ -125,7 +125,7 @@ func mount(ctx context.Context, c *common, m *mountFlags, source, point string) 
 	if !m.foreground {
 		return inBackground(c, client)
 	}
-	return hold(ctx, c, client, socket, req)
+	return hold(ctx, c, client, socket, req, daemon.Ready)
 }
 
 // handOver gives the mount point to the process that holds the account's other mounts. It is not taken when
@@ -156,8 +156,9 @@ func inBackground(c *common, client *megaclient.Client) error {
 	return daemon.Start(append([]string{"mount", "-f"}, os.Args[2:]...), filepath.Join(state, "megadisk.log"))
 }
 
-// hold is the process that holds the mounts of an account, until the last one is gone or a signal comes.
-func hold(ctx context.Context, c *common, client *megaclient.Client, socket string, req control.MountRequest) error {
+// hold is the process that holds the mounts of an account, until the last one is gone or a signal comes. It
+// calls ready when the first one answers.
+func hold(ctx context.Context, c *common, client *megaclient.Client, socket string, req control.MountRequest, ready func()) error {
 	serve.NoDumps()
 	p, err := serve.Open(ctx, c.serveOptions(client))
 	if err != nil {
@@ -171,7 +172,7 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 		server.Close()
 		return errors.Join(err, p.Close())
 	}
-	daemon.Ready()
+	ready()
 	p.Wait(ctx)
 	err = p.Close()
 	server.Close()
