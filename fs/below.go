@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
@@ -45,7 +46,7 @@ type table interface {
 	Subscribe(fn func([]tree.Change)) (cancel func())
 	Fetched() bool
 
-	mark(ctx context.Context, m *marker) error
+	note(ctx context.Context, c tree.Change) error
 }
 
 // realEngine is the engine that mounts use; tests have another one.
@@ -68,10 +69,10 @@ type marker struct {
 	passed chan struct{}
 }
 
-// mark sends a marker behind all changes committed so far. The transaction changes nothing.
-func (t realTable) mark(ctx context.Context, m *marker) error {
+// note tells the subscribers of a change behind all that were committed so far. The transaction changes nothing.
+func (t realTable) note(ctx context.Context, c tree.Change) error {
 	return t.Tree.Update(ctx, func(tx *tree.Tx) error {
-		tx.Note(tree.Change{Origin: m})
+		tx.Note(c)
 		return nil
 	})
 }
@@ -79,7 +80,7 @@ func (t realTable) mark(ctx context.Context, m *marker) error {
 // delivered waits until the notifier has got all changes that were committed before.
 func (b *bridge) delivered(ctx context.Context) error {
 	m := &marker{of: b.notify, passed: make(chan struct{})}
-	if err := b.table.mark(ctx, m); err != nil {
+	if err := b.table.note(ctx, tree.Change{Origin: m}); err != nil {
 		return fmt.Errorf("waiting for the tree's changes: %w", err)
 	}
 	select {
@@ -89,5 +90,19 @@ func (b *bridge) delivered(ctx context.Context) error {
 		return ctx.Err()
 	case <-b.life.Done():
 		return b.life.Err()
+	}
+}
+
+// mounts counts the mounts of this process.
+var mounts atomic.Int32
+
+// rewrote tells the process's other mounts that a file's bytes may have changed here. The kernel keeps the pages of
+// each mount apart.
+func (b *bridge) rewrote(ino tree.Ino) {
+	if mounts.Load() < 2 {
+		return
+	}
+	if err := b.table.note(b.life, tree.Change{Ino: ino, Content: true, Attr: true, Origin: b}); err != nil {
+		b.log.WithError(err).Warn("other mounts may show old content of a file")
 	}
 }

@@ -154,10 +154,10 @@ func (f *fake) Fetched() bool {
 	}
 }
 
-func (f *fake) mark(_ context.Context, m *marker) error {
+func (f *fake) note(_ context.Context, c tree.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.emitLocked(m, tree.Change{})
+	f.emitLocked(c.Origin, c)
 	return nil
 }
 

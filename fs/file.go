@@ -13,9 +13,10 @@ import (
 // fileHandle is one open of a file, from OPEN or CREATE to RELEASE. Descriptors made by dup(2) or fork(2) and memory
 // maps share it; it is read and written until the last of them is gone, also after FLUSH.
 type fileHandle struct {
-	id   uint64
-	ino  tree.Ino
-	file file
+	id    uint64
+	ino   tree.Ino
+	write bool
+	file  file
 }
 
 // handles gives numbers to what is open. The kernel passes a number back with each request.
@@ -65,8 +66,7 @@ func (t *handles[T]) drain() []T {
 	return all
 }
 
-// Open opens a file. Its pages stay from the last time: a change made elsewhere drops them (see notify.go), and one
-// whose drop is still on its way is caught here.
+// Open opens a file. Its pages stay in the kernel from the last time, unless they are old.
 func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	ctx := b.request(cancel)
 	defer ctx.end()
@@ -75,10 +75,27 @@ func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 		return b.status("open", err)
 	}
 	out.Fh = h.id
-	if !b.notify.isStale(h.ino) {
+	if b.keepPages(ctx, h.ino) {
 		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
 	}
 	return fuse.OK
+}
+
+// keepPages tells whether the kernel's pages of a file that was just opened are of the version that was opened. A
+// change made elsewhere is told by an event (notify.go), which may still be on its way here: where the version isn't
+// the one of the last open, that is waited for. From now on the handle keeps its version.
+func (b *bridge) keepPages(ctx context.Context, ino tree.Ino) bool {
+	row, err := b.engine.Stat(ino)
+	if err != nil {
+		return false
+	}
+	if last, ok := b.versions.Get(ino); !ok || last != row.Base.Handle {
+		b.versions.Add(ino, row.Base.Handle)
+		if ok && b.delivered(ctx) != nil {
+			return false
+		}
+	}
+	return !b.notify.isStale(ino)
 }
 
 // open opens an inode with the flags of open(2).
@@ -91,7 +108,7 @@ func (b *bridge) open(ctx context.Context, ino tree.Ino, flags uint32) (*fileHan
 		b.notify.closed(ino)
 		return nil, err
 	}
-	return b.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, file: f} }), nil
+	return b.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, write: write, file: f} }), nil
 }
 
 // Flush is one close(2) of possibly several. What was written is then safe from a crash of this process.
@@ -100,7 +117,11 @@ func (b *bridge) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	if !ok {
 		return fuse.EBADF
 	}
-	return b.status("flush", h.file.Flush(b.unbreakable()))
+	err := h.file.Flush(b.unbreakable())
+	if h.write {
+		b.rewrote(h.ino)
+	}
+	return b.status("flush", err)
 }
 
 // Fsync makes what was written safe from a power cut.

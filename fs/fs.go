@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/sirupsen/logrus"
 
 	"megadisk/cache"
+	"megadisk/megaclient"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -38,7 +40,10 @@ type Timeouts struct {
 	Attr     time.Duration // an inode's attributes
 }
 
-const defaultTimeout = 24 * time.Hour
+const (
+	defaultTimeout = 24 * time.Hour
+	versionsKept   = 16384 // files of which it is known which version was opened last
+)
 
 func (t Timeouts) withDefaults() Timeouts {
 	for _, d := range []*time.Duration{&t.Entry, &t.Negative, &t.Attr} {
@@ -73,8 +78,10 @@ type bridge struct {
 
 	// Mutable state.
 	ready atomic.Bool // the tree has been fetched once
-	files handles[*fileHandle]
-	dirs  handles[*dirHandle]
+	// versions is the version that each of the files opened last had then; safe for concurrent use.
+	versions *lru.Cache[tree.Ino, megaclient.Handle]
+	files    handles[*fileHandle]
+	dirs     handles[*dirHandle]
 }
 
 func newBridge(e engine, t table, o Options) *bridge {
@@ -96,6 +103,7 @@ func newBridge(e engine, t table, o Options) *bridge {
 	if b.root == 0 {
 		b.root = tree.DriveIno
 	}
+	b.versions, _ = lru.New[tree.Ino, megaclient.Handle](versionsKept) // fails only for sizes below 1
 	b.life, b.end = lifetime(b)
 	b.notify = newNotifier(t, b.nodeID, b.letGo)
 	return b

@@ -88,6 +88,7 @@ func mount(mountpoint string, e engine, t table, o Options, direct bool) (*Serve
 // serve starts everything that a mount consists of; over ends it.
 func (s *Server) serve() {
 	b := s.bridge
+	mounts.Add(1)
 	b.engine.Attach(b)
 	b.notify.start(s.fuse)
 	s.unsubscribe = b.table.Subscribe(func(changes []tree.Change) { b.notify.changed(b, changes) })
@@ -117,6 +118,7 @@ func (s *Server) over() {
 	}
 	b.dirs.drain()
 	b.engine.Detach(b)
+	mounts.Add(-1)
 }
 
 // Path gives the mount point.

@@ -1,6 +1,7 @@
 package fs_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -234,6 +236,9 @@ func TestAMountedFolder(t *testing.T) {
 	write(t, whole.Path("folder", "shared"), []byte("two, longer"))
 	settle()
 	requireContent(t, []byte("two, longer"), filepath.Join(dir, "shared"))
+	write(t, filepath.Join(dir, "shared"), []byte("three, same"))
+	settle()
+	requireContent(t, []byte("three, same"), whole.Path("folder", "shared"))
 	require.NoError(t, os.Remove(filepath.Join(dir, "shared")))
 	settle()
 	_, err = os.Stat(whole.Path("folder", "shared"))
@@ -253,4 +258,96 @@ func TestContentGoneForGoodIsAnError(t *testing.T) {
 	_, err = f.ReadAt(make([]byte, 10), 3<<20)
 	require.ErrorIs(t, err, unix.EIO)
 	require.Empty(t, names(t, h.Dir), "the mount goes on")
+}
+
+// What was just written, and what was read once, is read from the kernel's own pages, also after it went up.
+func TestPagesAreKept(t *testing.T) {
+	h := harness.New(t, harness.WithContent(func(a *megatest.Account) {
+		a.PutFile(a.Root(), "old", pattern(1, 1<<20), mtime)
+	}))
+	write(t, h.Path("new"), pattern(2, 1<<20))
+	requireContent(t, pattern(1, 1<<20), h.Path("old"))
+	h.Drain()
+	h.Account.Mkdir(h.Account.Root(), "after") // its packet comes behind the echo of the upload
+	h.Await("after")
+	for _, name := range []string{"new", "old"} {
+		for range 2 {
+			f, err := os.Open(h.Path(name))
+			require.NoError(t, err)
+			require.Equal(t, 256, residentPages(t, f), name)
+			require.NoError(t, f.Close())
+		}
+	}
+	handle := h.Account.Find("old")
+	h.Account.PutVersion(handle, pattern(3, 1<<20), mtime)
+	h.AwaitInode("old", func(in tree.Inode) bool { return string(in.Base.Handle) != handle })
+	f, err := os.Open(h.Path("old"))
+	require.NoError(t, err)
+	defer f.Close()
+	require.Zero(t, residentPages(t, f), "pages of the old version")
+}
+
+// residentPages counts a file's pages in the kernel's cache. It maps the file and touches nothing of the map.
+func residentPages(t *testing.T, f *os.File) int {
+	t.Helper()
+	info, err := f.Stat()
+	require.NoError(t, err)
+	m, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, unix.Munmap(m)) }()
+	vec := make([]byte, (len(m)+4095)/4096)
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), uintptr(unsafe.Pointer(&vec[0])))
+	require.Zero(t, errno)
+	count := 0
+	for _, v := range vec {
+		count += int(v & 1)
+	}
+	return count
+}
+
+// Whoever opens a file while it is replaced elsewhere gets one version or the other, whole.
+func TestOpeningWhileItIsReplaced(t *testing.T) {
+	const size, rounds = 64 << 10, 40
+	h := harness.New(t)
+	versions := map[string]bool{}
+	handle := ""
+	for i := range byte(rounds) {
+		content := bytes.Repeat([]byte{i}, size)
+		versions[string(content)] = true
+		if i == 0 {
+			handle = h.Account.PutFile(h.Account.Root(), "f", content, mtime)
+			h.Await("f")
+		}
+	}
+	stop := make(chan struct{})
+	read := make(chan error, 2)
+	for range cap(read) {
+		go func() {
+			for {
+				select {
+				case <-stop:
+					read <- nil
+					return
+				default:
+				}
+				got, err := os.ReadFile(h.Path("f"))
+				if err == nil && !versions[string(got)] {
+					err = fmt.Errorf("%d bytes that are no version: they begin with %d and end with %d", len(got), got[0], got[len(got)-1])
+				}
+				if err != nil {
+					read <- err
+					return
+				}
+			}
+		}()
+	}
+	for i := byte(1); i < rounds; i++ {
+		handle = h.Account.PutVersion(handle, bytes.Repeat([]byte{i}, size), mtime.Add(time.Duration(i)*time.Second))
+		h.AwaitInode("f", func(in tree.Inode) bool { return string(in.Base.Handle) == handle })
+	}
+	close(stop)
+	for range cap(read) {
+		require.NoError(t, <-read)
+	}
+	requireContent(t, bytes.Repeat([]byte{rounds - 1}, size), h.Path("f"))
 }

@@ -27,6 +27,9 @@ func (b *bridge) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 	if err != nil {
 		return b.status("setattr", err)
 	}
+	if want.Size != nil {
+		b.rewrote(row.Ino)
+	}
 	b.fillAttr(out, &row)
 	return fuse.OK
 }
