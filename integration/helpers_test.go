@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient/megatest"
 )
@@ -29,4 +32,14 @@ func serveHTTP(t *testing.T, h http.Handler) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// requireEventuallyFile waits for what another client did to reach a mount in another process. That process's
+// events can't be seen from here, so this looks again and again.
+func requireEventuallyFile(t *testing.T, path, want string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		data, err := os.ReadFile(path)
+		return err == nil && string(data) == want
+	}, 20*time.Second, 10*time.Millisecond, "%s does not come", path)
 }
