@@ -140,7 +140,29 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 			n = withShadow(*n, in.Cloud, place, attrs)
 		}
 	}
-	return c.ApplyNode(n, tag)
+	return c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
+}
+
+// keepNanos applies something to a node and keeps the mtime that was set here
+// if it is the same second: the cloud knows no fractions.
+func (c *change) keepNanos(h megaclient.Handle, apply func() error) error {
+	ino, known := c.ByHandle(h)
+	if !known {
+		return apply()
+	}
+	before, err := c.Get(ino)
+	if err != nil {
+		return err
+	}
+	if err := apply(); err != nil {
+		return err
+	}
+	in, err := c.Get(ino)
+	if err != nil || in.Mtime == before.Mtime || unixSeconds(in.Mtime) != unixSeconds(before.Mtime) {
+		return nil
+	}
+	in.Mtime = before.Mtime
+	return c.Put(&in)
 }
 
 // withShadow puts the shadow's fields in the place of older ones.
@@ -159,7 +181,7 @@ func (c *change) applyAttrs(p *megaclient.AttrsPacket) error {
 	if err := c.endEcho(echoID{p.Node, fieldAttrs, p.PacketTag()}); err != nil || held {
 		return err
 	}
-	return c.ApplyAttrs(p.Node, p.RawAttrs)
+	return c.keepNanos(p.Node, func() error { return c.ApplyAttrs(p.Node, p.RawAttrs) })
 }
 
 func (c *change) applyRemove(p *megaclient.RemovePacket) error {

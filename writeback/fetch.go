@@ -59,7 +59,8 @@ func (e *Engine) applyFetched(ctx context.Context, page []*megaclient.Node) erro
 		err := e.update(ctx, func(c *change) error {
 			for n = 0; n < len(page) && !c.Full(); n++ {
 				c.markFound(page[n])
-				if err := c.ApplyNode(page[n], ""); err != nil {
+				err := c.keepNanos(page[n].Handle, func() error { return c.ApplyNode(page[n], "") })
+				if err != nil {
 					if isFatal(err) {
 						return err
 					}
