@@ -40,7 +40,7 @@ func TestReadGoesOnAfterCuts(t *testing.T) {
 
 func TestReadGoesOnAfterAStall(t *testing.T) {
 	r, n, want := newDownload(t)
-	megaclient.SetStall(r.client, 50*time.Millisecond)
+	megaclient.SetStall(r.client, 200*time.Millisecond)
 	r.server.Faults().StallDownloads(1000, 2)
 	r.equal(want, r.plainRange(n, 0, downloadSize))
 	down, up := megaclient.Connections(r.client)
@@ -51,6 +51,7 @@ func TestReadGoesOnAfterAStall(t *testing.T) {
 func TestReadGivesUpWithoutProgress(t *testing.T) {
 	r, n, _ := newDownload(t)
 	megaclient.SetStall(r.client, 20*time.Millisecond)
+	megaclient.SetGiveUp(r.client, 200*time.Millisecond)
 	r.server.Faults().StallDownloads(0, megatest.Always)
 	err := r.client.ReadContent(t.Context(), n.Handle, 0, 100, io.Discard)
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)

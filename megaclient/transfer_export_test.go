@@ -5,7 +5,8 @@ import "time"
 func init() {
 	defaultTransferTiming.retryFirst = 2 * time.Millisecond
 	defaultTransferTiming.retryMax = 20 * time.Millisecond
-	defaultTransferTiming.giveUp = 400 * time.Millisecond
+	defaultTransferTiming.giveUp = 10 * time.Second // a busy machine must not look like a failing server
+	defaultTransferTiming.saveEvery = 1 << 20
 }
 
 // SetStall changes how long a transfer waits for a byte.
@@ -18,3 +19,6 @@ func SetURLLife(c *Client, d time.Duration) { c.transfers.timing.urlLife = d }
 
 // Connections gives the connections allowed now, for downloads and uploads.
 func Connections(c *Client) (down, up int) { return c.transfers.down.width(), c.transfers.up.width() }
+
+// SetGiveUp changes how long a transfer may fail.
+func SetGiveUp(c *Client, d time.Duration) { c.transfers.timing.giveUp = d }

@@ -9,7 +9,7 @@ type transfers struct {
 	timing   transferTiming
 }
 
-// transferTiming gathers what tests shorten.
+// transferTiming gathers the times and limits that tests shorten.
 type transferTiming struct {
 	stallDown  time.Duration // a download without a byte for so long is begun anew
 	stallUp    time.Duration // the same for an upload (PROTOCOL 1.8)
@@ -18,6 +18,7 @@ type transferTiming struct {
 	giveUp     time.Duration // a transfer that fails for so long without any progress is given up
 	urlLife    time.Duration // of a download URL (PROTOCOL 6.2)
 	uploadLife time.Duration // of an upload URL (PROTOCOL 5.3)
+	saveEvery  int64         // bytes that must have arrived for an upload's state to be worth saving again
 }
 
 var defaultTransferTiming = transferTiming{
@@ -28,6 +29,7 @@ var defaultTransferTiming = transferTiming{
 	giveUp:     2 * time.Minute,
 	urlLife:    time.Hour,
 	uploadLife: 172500 * time.Second,
+	saveEvery:  8 << 20,
 }
 
 func newTransfers(cfg Config) *transfers {

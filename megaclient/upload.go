@@ -236,15 +236,12 @@ func (u *uploading) take(r pieceResult) (done bool, err error) {
 		return true, nil
 	}
 	u.progress()
-	if u.done-u.saved >= max(saveEvery, u.st.Size/128) {
+	// The states of large files are large: they are saved after a share of the file.
+	if u.done-u.saved >= max(u.c.transfers.timing.saveEvery, u.st.Size/128) {
 		return false, u.save()
 	}
 	return false, nil
 }
-
-// saveEvery is how many bytes must have arrived for the state to be worth saving again; of large
-// files it is a share, since their states are large too.
-const saveEvery = 8 << 20
 
 func (u *uploading) progress() {
 	if u.hooks.Progress != nil {

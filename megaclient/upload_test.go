@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const uploadSize = 20_000_001
+const uploadSize = 7_000_001
 
 func newState(size int64) *megaclient.UploadState {
 	return &megaclient.UploadState{Size: size, Key: megacrypto.NewFileKey()}
@@ -71,7 +71,7 @@ func TestUploadFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := *r
 			r.T = t
-			want := content(5_000_000)
+			want := content(1_500_000)
 			asked := r.commands("u")
 			c.fault()
 			st := newState(int64(len(want)))
@@ -86,6 +86,7 @@ func TestUploadFaults(t *testing.T) {
 
 func TestUploadsThatCannotSucceed(t *testing.T) {
 	r := newRig(t)
+	megaclient.SetGiveUp(r.client, 200*time.Millisecond)
 	f := r.server.Faults()
 	want := content(100_000)
 	for name, c := range map[string]struct {
@@ -139,9 +140,13 @@ func (r *rig) interrupted(want []byte, after int64) *megaclient.UploadState {
 	r.Helper()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	// One connection, so that nothing else is under way that could complete it.
+	client, err := megaclient.Resume(megaclient.Config{APIURL: r.server.URL(), MaxConnections: 1}, r.client.Session())
+	require.NoError(r, err)
+	defer client.Close()
 	st := newState(int64(len(want)))
 	var saved *megaclient.UploadState
-	err := r.client.Upload(ctx, r.root, st, bytes.NewReader(want), megaclient.UploadHooks{
+	err = client.Upload(ctx, r.root, st, bytes.NewReader(want), megaclient.UploadHooks{
 		Save: func(st *megaclient.UploadState) error { saved = stored(r.T, st); return nil },
 		Progress: func(done int64) {
 			if done >= after {
@@ -308,12 +313,15 @@ func TestDamagedStatesAreRefused(t *testing.T) {
 
 func TestUploadGoesOnAfterAStall(t *testing.T) {
 	r := newRig(t)
-	megaclient.SetStall(r.client, 100*time.Millisecond)
 	r.server.Faults().SetLatency(150 * time.Millisecond)
+	megaclient.SetGiveUp(r.client, 300*time.Millisecond)
+	megaclient.SetStall(r.client, 100*time.Millisecond)
 	st := newState(1000)
 	err := r.upload(st, content(1000), megaclient.UploadHooks{})
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)
 	r.server.Faults().SetLatency(0)
+	megaclient.SetGiveUp(r.client, 10*time.Second)
+	megaclient.SetStall(r.client, 10*time.Second)
 	require.NoError(t, r.upload(st, content(1000), megaclient.UploadHooks{}))
 	r.finish(st, content(1000))
 }
