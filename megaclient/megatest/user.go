@@ -70,19 +70,3 @@ func (u *user) versioning() bool {
 	v, found := u.attrs["^!dv"]
 	return !found || (v.value != "1" && v.value != b64.EncodeToString([]byte("1")))
 }
-
-// viewer is who asks: a logged-in user, or somebody with a link to a folder.
-type viewer struct {
-	user    *user
-	session *session
-	link    *link
-	write   bool // the link came with its write key
-}
-
-// feed returns the packet log that v reads.
-func (v viewer) feed() *feed {
-	if v.link != nil {
-		return v.link.feed
-	}
-	return v.user.feed
-}
