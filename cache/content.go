@@ -40,7 +40,7 @@ type content struct {
 	macs        []megacrypto.ChunkMAC
 	known       bitmap          // chunks whose MAC was computed
 	fresh       bitmap          // chunks with bytes that came after their MAC was last computed
-	jobs        map[int]*macJob // MACs being computed
+	jobs        map[int]*macJob // MACs that are not whole yet
 	verified    bool            // all MACs together fitted the key's
 	checking    bool            // that is being found out
 	suspect     bool            // they did not fit once: everything is fetched a second time

@@ -156,8 +156,6 @@ func (c *Cache) abandonLocked(fl *flight) {
 	fl.stopLocked()
 	for _, u := range fl.units {
 		if u != nil && !u.ready {
-			c.stats.Wasted += int64(u.filled)
-			u.unread = false
 			c.failLocked(u, errAbandoned)
 		}
 	}
@@ -169,7 +167,7 @@ func (fl *flight) dueLocked() bool { return fl.end-int64(fl.missing) < min(fl.as
 // demandLocked notes that a program asked for a unit on its way.
 func (c *Cache) demandLocked(u *unit) {
 	fl := u.flight
-	u.unread = false
+	u.markReadLocked()
 	fl.asked = max(fl.asked, u.index+1)
 	if fl.ahead {
 		fl.ahead = false

@@ -39,6 +39,16 @@ func chunkUnits(i int, size int64) (first, end int64) {
 	return unitOf(from), unitEnd(to)
 }
 
+// cutAtChunk shortens the units [first, end) so that they end with a chunk, if a chunk ends in them. A
+// fetch that brings chunks whole has them verified at once, without waiting for another one.
+func cutAtChunk(first, end int64) int64 {
+	start, _ := chunkUnits(chunkOf(end), end*UnitSize+1)
+	if start > first {
+		return start
+	}
+	return end
+}
+
 // bitmap is a set of small numbers.
 type bitmap []uint64
 

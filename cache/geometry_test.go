@@ -45,3 +45,17 @@ func TestBitmap(t *testing.T) {
 	require.EqualValues(t, 3, b.count())
 	require.Empty(t, newBitmap(0))
 }
+
+func TestCutAtChunk(t *testing.T) {
+	for _, c := range []struct{ first, end, want int64 }{
+		{0, 8, 6},    // chunks end at 1, 3, 6, 10, 15, 21, 28, 36, 44 …
+		{0, 10, 10},  // on a border
+		{28, 36, 36}, // one whole chunk
+		{30, 38, 36},
+		{36, 52, 52},
+		{37, 40, 40}, // no border inside
+		{36, 40, 40},
+	} {
+		require.Equal(t, c.want, cutAtChunk(c.first, c.end), "%+v", c)
+	}
+}

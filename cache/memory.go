@@ -13,9 +13,12 @@ import (
 //
 // Everything here is GUARDED_BY(Cache.mu).
 type memory struct {
-	limit  int // permits there are
-	used   int // permits out
-	flying int // of them, units whose bytes are still to come from a fetch
+	limit int // permits there are
+	used  int // permits out
+	// Of them: what can't be dropped, or should not be.
+	flying  int // units whose bytes are still to come from a fetch
+	unread  int // units that were fetched ahead and are still to be read
+	hashing int // units that a MAC is being computed of
 
 	lru   *simplelru.LRU[*unit, struct{}] // whole units, which may be dropped when nobody has them pinned
 	free  [][]byte                        // buffers to use again
@@ -99,7 +102,10 @@ func (m *memory) discard(u *unit) {
 	u.gone = true
 	delete(u.co.units, u.index)
 	m.lru.Remove(u)
-	u.countWaste()
+	if u.unread {
+		u.co.c.stats.Wasted += int64(u.filled)
+		u.markReadLocked()
+	}
 	if u.pins == 0 {
 		m.release(u)
 	}

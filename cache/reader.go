@@ -109,7 +109,7 @@ func (r *Reader) read(ctx context.Context, p []byte, off int64) (n int, err erro
 
 // copyLocked copies out of a pinned unit, with c.mu free meanwhile.
 func (c *Cache) copyLocked(p []byte, u *unit, from, to int) int {
-	u.unread = false
+	u.markReadLocked()
 	c.mu.Unlock()
 	n := copy(p, u.buf[from:to])
 	c.mu.Lock()
@@ -240,11 +240,15 @@ func (r *Reader) hitLocked(u *unit) {
 	}
 }
 
-// extendLocked appends the units that are missing behind the last of units and before end, up to max in
-// all, for as long as there is memory to spare.
+// extendLocked appends to the one unit the missing ones that follow it, before end and up to most in all,
+// for as long as there is memory to spare.
 func (r *Reader) extendLocked(units []*unit, end int64, most int) []*unit {
 	c, co := r.c, r.co
-	for u := units[len(units)-1].index + 1; u < end && len(units) < most; u++ {
+	first := units[0].index
+	if part := first + int64(most); part < end {
+		end = cutAtChunk(first, part)
+	}
+	for u := first + 1; u < end; u++ {
 		if co.units[u] != nil || co.entry.has(u) || !c.spareLocked(len(units)+1) || !c.mem.reserve(1) {
 			break
 		}
@@ -253,9 +257,12 @@ func (r *Reader) extendLocked(units []*unit, end int64, most int) []*unit {
 	return units
 }
 
-// spareLocked tells whether n units more may be in flight without anybody waiting for them: half of the
-// memory is left to those who wait, and to chunks that are not whole yet.
-func (c *Cache) spareLocked(n int) bool { return c.mem.flying+n <= c.mem.limit/2 }
+// spareLocked tells whether n units more may be fetched without anybody waiting for them. A quarter of
+// the memory is left to those who wait. What was fetched ahead and not read yet counts, or one stream
+// would push out what another is about to read; so do MACs, or slow cores would be left behind.
+func (c *Cache) spareLocked(n int) bool {
+	return c.mem.flying+c.mem.unread+c.mem.hashing+n <= c.mem.limit*3/4
+}
 
 // aheadLocked starts fetches for what is missing of units [from, end of demand) and of the advice. It
 // returns up to which byte all is here or under way.

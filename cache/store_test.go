@@ -291,7 +291,7 @@ func TestLimitSmallerThanTheFile(t *testing.T) {
 	const limit = 20 << 20
 	f := makeFile(t, 48<<20)
 	cl := newCloud(f)
-	c := cl.open(t, onDisk(dir), withLimit(limit), inMemory(minUnits))
+	c := cl.open(t, onDisk(dir), withLimit(limit), inMemory(96))
 	readAll(t, c, f)
 	c.awaitVerified(t, f.File)
 	c.atRest(t, cl)

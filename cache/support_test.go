@@ -228,10 +228,13 @@ func (c *Cache) checkInvariants(t tester) {
 	defer c.mu.Unlock()
 	require.LessOrEqual(t, c.mem.used, c.mem.limit, "permits")
 	require.LessOrEqual(t, len(c.mem.free)+c.mem.lru.Len(), c.mem.limit)
-	units := 0
+	units, unread := 0, 0
 	for _, co := range c.contents {
 		for i, u := range co.units {
 			units++
+			if u.unread && u.ready {
+				unread++
+			}
 			require.Equal(t, i, u.index)
 			require.False(t, u.gone)
 			require.NotNil(t, u.buf)
@@ -247,6 +250,7 @@ func (c *Cache) checkInvariants(t tester) {
 		}
 	}
 	require.LessOrEqual(t, units, c.mem.used)
+	require.Equal(t, unread, c.mem.unread)
 	c.store.checkInvariants(t)
 }
 
@@ -274,6 +278,7 @@ func checkAllGiven(t tester, c *Cache) {
 	defer c.mu.Unlock()
 	require.Equal(t, c.mem.lru.Len()+len(c.parts), c.mem.used, "permits kept by somebody")
 	require.Zero(t, c.mem.flying)
+	require.Zero(t, c.mem.hashing)
 	require.Zero(t, c.ahead)
 	require.Empty(t, c.mem.queue)
 	for _, co := range c.contents {

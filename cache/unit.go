@@ -43,6 +43,9 @@ func (c *Cache) advanceLocked(u *unit, n int) {
 // readyLocked makes a whole unit one that is kept.
 func (c *Cache) readyLocked(u *unit) {
 	u.ready, u.flight = true, nil
+	if u.unread {
+		c.mem.unread++
+	}
 	if !u.gone {
 		c.mem.lru.Add(u, struct{}{})
 	}
@@ -96,9 +99,10 @@ func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
 	return u.err
 }
 
-// countWaste notes bytes that were fetched ahead and are dropped without having been read.
-func (u *unit) countWaste() {
-	if u.unread {
-		u.co.c.stats.Wasted += int64(u.filled)
+// markReadLocked notes that a program has asked for a unit.
+func (u *unit) markReadLocked() {
+	if u.unread && u.ready {
+		u.co.c.mem.unread--
 	}
+	u.unread = false
 }

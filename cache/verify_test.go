@@ -131,9 +131,9 @@ func awaitQuarantined(t testing.TB, c *Cache, f *cloudFile) {
 
 // What is fetched again after its eviction is compared with the MAC of the time when all fitted.
 func TestVerifiedFileRefetchedWrong(t *testing.T) {
-	f := makeFile(t, 6<<20)
+	f := makeFile(t, 18<<20)
 	cl := newCloud(f)
-	c := cl.open(t, inMemory(minUnits))
+	c := cl.open(t, inMemory(96))
 	sweepVerified(t, c, f)
 	wrong := true
 	cl.spoil(10, func() bool { w := wrong; wrong = false; return w })
