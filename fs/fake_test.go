@@ -16,14 +16,16 @@ import (
 // fake is an engine and a tree in memory, for what the real ones can't be made to do: block, fail, and change under
 // the kernel's feet at a chosen moment. Its changes are told from one goroutine, in order, as the tree's are.
 type fake struct {
-	mu     sync.Mutex
-	rows   map[tree.Ino]*tree.Inode
-	data   map[tree.Ino][]byte
-	next   tree.Ino
-	forgot []tree.Ino
-	self   any // the mount whose requests come here
-	subs   []func([]tree.Change)
-	told   chan []tree.Change
+	mu      sync.Mutex
+	rows    map[tree.Ino]*tree.Inode
+	data    map[tree.Ino][]byte
+	next    tree.Ino
+	forgot  []tree.Ino
+	self    any // the mount whose requests come here
+	subs    []func([]tree.Change)
+	told    chan []tree.Change
+	deliver sync.Mutex    // held: changes are committed and not told yet
+	noted   chan struct{} // gets a value for each note; nil: nobody waits for one
 
 	fetched chan struct{}                                 // closed when the first tree is there
 	onRead  func(ctx context.Context, ino tree.Ino) error // before each read
@@ -41,6 +43,8 @@ func newFake(t *testing.T) *fake {
 	go func() {
 		defer close(done)
 		for changes := range f.told {
+			f.deliver.Lock()
+			f.deliver.Unlock() //nolint:staticcheck // a gate
 			f.mu.Lock()
 			subs := slices.Clone(f.subs)
 			f.mu.Unlock()
@@ -83,6 +87,7 @@ func (f *fake) put(parent tree.Ino, name string, data []byte) tree.Ino {
 	defer f.mu.Unlock()
 	if r := f.childLocked(parent, name); r != nil {
 		r.Size, f.data[r.Ino] = int64(len(data)), data
+		r.Base.Handle += "+"
 		f.emitLocked(nil, tree.Change{Ino: r.Ino, Content: true, Attr: true})
 		return r.Ino
 	}
@@ -158,6 +163,9 @@ func (f *fake) note(_ context.Context, c tree.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.emitLocked(c.Origin, c)
+	if f.noted != nil {
+		f.noted <- struct{}{}
+	}
 	return nil
 }
 

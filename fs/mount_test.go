@@ -142,6 +142,43 @@ func TestRemoteContentReplacesCachedPages(t *testing.T) {
 	require.Equal(t, "new and longer content", string(got))
 }
 
+// The change is committed, its event is still on its way, and the kernel has the old pages: an open that comes now gets
+// the new version, and must not be answered from them.
+func TestAnOpenOvertakesTheEventOfAChange(t *testing.T) {
+	f := newFake(t)
+	f.put(tree.DriveIno, "a", []byte("old"))
+	dir, _ := mountFake(t, f)
+	path := filepath.Join(dir, "a")
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "old", string(got))
+
+	f.mu.Lock()
+	f.noted = make(chan struct{}, 10)
+	f.mu.Unlock()
+	f.deliver.Lock()
+	f.put(tree.DriveIno, "a", []byte("new"))
+	type result struct {
+		got []byte
+		err error
+	}
+	results := make(chan result, 1)
+	go func() {
+		got, err := os.ReadFile(path)
+		results <- result{got, err}
+	}()
+	select {
+	case <-f.noted: // it waits for the events
+	case r := <-results:
+		f.deliver.Unlock()
+		require.FailNow(t, "read before the event", "%q %v", r.got, r.err)
+	}
+	f.deliver.Unlock()
+	r := <-results
+	require.NoError(t, r.err)
+	require.Equal(t, "new", string(r.got))
+}
+
 func TestAMovedFolderKeepsItsNumber(t *testing.T) {
 	f := newFake(t)
 	dir, _ := mountFake(t, f)
