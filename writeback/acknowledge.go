@@ -224,7 +224,39 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 	if it.Kind == itemFile && unixSeconds(in.Mtime) != unixSeconds(it.Mtime) {
 		in.Pending |= tree.PendingAttrs
 	}
-	return c.finish(in, it)
+	if err := c.finish(in, it); err != nil {
+		return err
+	}
+	if in.Cloud.Handle == made.Handle || in.Pending.Has(tree.PendingContent) || in.Removed {
+		return nil
+	}
+	if it.Kind == itemFolder {
+		// Somebody's folder of that name was taken for ours meanwhile; ours is a
+		// second one.
+		if _, known := c.ByHandle(made.Handle); known {
+			return nil
+		}
+		return c.ApplyNode(nodeOf(made), "")
+	}
+	return c.catchUp(it.Ino, made, in.Cloud)
+}
+
+// catchUp lets the inode follow a version that somebody put on top of ours
+// before our answer came: it is applied once more, now that nothing here
+// stands against it.
+func (c *change) catchUp(ino tree.Ino, ours, newer *tree.Cloud) error {
+	if err := c.SetCloud(ino, nil); err != nil {
+		return err
+	}
+	if err := c.SetCloud(ino, ours); err != nil {
+		return err
+	}
+	if err := c.ApplyNode(nodeOf(newer), ""); err != nil {
+		return err
+	}
+	version := nodeOf(ours)
+	version.Parent, version.Version = newer.Handle, true
+	return c.ApplyNode(version, "")
 }
 
 // madeCloud gives the shadow of a creation, from the answer or from what the

@@ -3,6 +3,7 @@ package writeback
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"sort"
@@ -81,6 +82,27 @@ func (m *mount) randomStep(rnd *rand.Rand, i int) error {
 	return f.Flush(m.ctx)
 }
 
+// dump describes the inodes of a mount, for failures.
+func (m *mount) dump() string {
+	out := ""
+	var list func(ino tree.Ino, prefix string)
+	list = func(ino tree.Ino, prefix string) {
+		entries, _ := m.engine.Tree().ReadDir(ino, "", 10000)
+		for _, in := range entries {
+			out += fmt.Sprintf("%s: ino %d pending %d size %d base %v/%d", path.Join(prefix, in.Name), in.Ino, in.Pending, in.Size, in.Base.Handle, in.Base.Limit)
+			if in.Cloud != nil {
+				out += fmt.Sprintf(" cloud %s in %s %q size %d", in.Cloud.Handle, in.Cloud.Parent, in.Cloud.Name, in.Cloud.Size)
+			}
+			out += "\n"
+			if in.Kind == tree.Dir {
+				list(in.Ino, path.Join(prefix, in.Name))
+			}
+		}
+	}
+	list(tree.DriveIno, "")
+	return out
+}
+
 func values(m map[string]string) []string {
 	all := []string{}
 	for _, v := range m {
@@ -113,25 +135,30 @@ func TestTwoMountsConverge(t *testing.T) {
 					time.Sleep(time.Duration(rnd.IntN(30)) * time.Millisecond) // different interleavings; not a wait for anything
 				}
 			}
-			var here, there map[string]string
-			r.eventually(func() bool {
-				if r.engine.Flush(r.ctx, 0) != nil || other.engine.Flush(r.ctx, 0) != nil {
-					return false
-				}
-				r.caughtUp()
-				other.caughtUp()
-				if r.engine.queue.len()+other.engine.queue.len() > 0 {
-					return false
-				}
-				var err, err2 error
-				here, err = r.view()
-				there, err2 = other.view()
-				return err == nil && err2 == nil
-			})
-			require.Equal(t, here, there)
+			here, there := r.settled(other)
+			require.Equal(t, here, there, "the cloud: %v\n%s\n%s", r.cloud(), r.dump(), other.dump())
 			require.Equal(t, values(here), values(r.cloud()))
 		})
 	}
+}
+
+// settled drains two mounts until both show the same, or for ten seconds: what
+// one hears can make it send something that the other must hear.
+func (r *rig) settled(other *mount) (here, there map[string]string) {
+	deadline := time.Now().Add(10 * time.Second)
+	r.eventually(func() bool {
+		if r.engine.Flush(r.ctx, 0) != nil || other.engine.Flush(r.ctx, 0) != nil {
+			return false
+		}
+		r.caughtUp()
+		other.caughtUp()
+		var err, err2 error
+		here, err = r.view()
+		there, err2 = other.view()
+		quiet := err == nil && err2 == nil && r.engine.queue.len()+other.engine.queue.len() == 0
+		return quiet && maps.Equal(here, there) || time.Now().After(deadline)
+	})
+	return here, there
 }
 
 const convergeSeeds = 8
@@ -144,4 +171,3 @@ func expected(err error) bool {
 	}
 	return false
 }
-

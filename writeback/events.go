@@ -120,12 +120,13 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 
 // applyNode applies a node, but for the fields that we have changed since.
 func (c *change) applyNode(n *megaclient.Node, tag string) error {
-	c.markFound(n)
+	ours := c.markFound(n)
 	if c.awaited(n.Handle, fieldGone) {
 		return nil
 	}
-	place := c.awaited(n.Handle, fieldPlace)
-	attrs := c.awaited(n.Handle, fieldAttrs)
+	// That a node became an older version is never ours to hold off.
+	place := !n.Version && c.awaited(n.Handle, fieldPlace)
+	attrs := !n.Version && c.awaited(n.Handle, fieldAttrs)
 	for _, f := range []field{fieldPlace, fieldAttrs} {
 		if err := c.endEcho(echoID{n.Handle, f, tag}); err != nil {
 			return err
@@ -140,7 +141,32 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 			n = withShadow(*n, in.Cloud, place, attrs)
 		}
 	}
-	return c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
+	err := c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
+	if err == nil && ours != 0 {
+		err = c.created(ours, n.Handle)
+	}
+	return err
+}
+
+// created notes that a creation in flight has its node: it isn't new any more,
+// and what comes later for its place is no rival but its successor.
+func (c *change) created(ino tree.Ino, h megaclient.Handle) error {
+	in, err := c.Get(ino)
+	if err != nil || in.Removed || in.Cloud == nil || in.Cloud.Handle != h || !in.Pending.Has(tree.PendingCreate) {
+		return nil
+	}
+	differs, err := c.placeDiffers(&in)
+	if err != nil {
+		return err
+	}
+	in.Pending &^= tree.PendingCreate
+	if differs {
+		in.Pending |= tree.PendingPlace
+	}
+	if in.Kind == tree.File {
+		in.Pending |= tree.PendingContent
+	}
+	return c.Put(&in)
 }
 
 // keepNanos applies something to a node and keeps the mtime that was set here
@@ -197,14 +223,16 @@ func (c *change) applyRemove(p *megaclient.RemovePacket) error {
 	return c.ApplyRemove(p.Node, false)
 }
 
-// markFound notes that the node of a creation in flight exists.
-func (c *change) markFound(n *megaclient.Node) {
+// markFound notes that the node of a creation in flight exists; it gives the
+// inode, 0 if it isn't one.
+func (c *change) markFound(n *megaclient.Node) tree.Ino {
 	f := c.e.flight
 	if f == nil || len(n.Key) == 0 {
-		return
+		return 0
 	}
-	if _, ours := c.e.pendingKey(n.Key); !ours {
-		return
+	ino, ours := c.e.pendingKey(n.Key)
+	if !ours {
+		return 0
 	}
 	for i := range f.Items {
 		if it := &f.Items[i]; it.Found == "" && string(it.Key) == string(n.Key) {
@@ -212,6 +240,7 @@ func (c *change) markFound(n *megaclient.Node) {
 			c.flightMarked = true
 		}
 	}
+	return ino
 }
 
 // markEchoed notes that the packet of a command in flight was applied. Of a

@@ -320,3 +320,30 @@ func TestSmallFilesShareRequests(t *testing.T) {
 	require.Equal(t, 200, after.Commands["u"]-before.Commands["u"])
 	t.Logf("%d requests for 200 files", after.Batches-before.Batches)
 }
+
+// Another client's version lands on top of ours before our answer comes.
+func TestVersionOnTopOfOursBeforeTheAnswer(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprint("open ", open), func(t *testing.T) {
+			r := newRig(t, settleNever)
+			r.write("a", "ours")
+			r.server.Faults().DropAfter("p", megatest.Always)
+			go func() { _ = r.engine.Flush(r.ctx, 0) }()
+			r.eventually(func() bool { return r.account.Find("a") != "" })
+			if open {
+				f, err := r.engine.Open(r.ctx, r.ino("a"), false, false)
+				require.NoError(t, err)
+				defer f.Release()
+			}
+			r.account.PutVersion(r.account.Find("a"), []byte("theirs"), time.Time{})
+			r.caughtUp()
+			r.server.Faults().Clear()
+			r.flush()
+			r.caughtUp()
+			require.Equal(t, map[string]string{"a": "theirs"}, r.cloud())
+			require.Equal(t, []string{"a"}, r.names(""), r.dump())
+			require.Equal(t, "theirs", r.read("a"))
+			require.Empty(t, r.engine.Status().Pending)
+		})
+	}
+}

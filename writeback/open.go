@@ -92,6 +92,9 @@ func (e *Engine) replay(ctx context.Context) error {
 	}
 	e.queue.apply(entries)
 	e.adoptRestored()
+	if e.flight != nil {
+		e.queue.setSending(e.flight.list(), true)
+	}
 	e.staging.Started()
 	if err := e.adoptPending(ctx, e.tree.Pending()); err != nil {
 		return err
