@@ -336,6 +336,7 @@ func (tx *Tx) merge(c *Cloud, parent Ino) (done bool, err error) {
 	}
 	e.Pending &^= PendingCreate | PendingPlace
 	e.Epoch = tx.epoch
+	tx.contested[entryID{parent, e.Name}] = struct{}{}
 	tx.Note(Change{Ino: ino, Attr: true, Pending: true})
 	return true, tx.setShadow(e, c)
 }

@@ -29,11 +29,6 @@ func (tx *Tx) applyKnown(ino Ino, c *Cloud, parent Ino, own bool) error {
 	}
 	tx.keepKnown(e.Cloud, c)
 	moved := e.Cloud.Parent != c.Parent
-	if moved {
-		if err := tx.unpark(e.Cloud); err != nil {
-			return err
-		}
-	}
 	e.Epoch = tx.epoch
 	if e.Pending.Has(PendingRemove) {
 		return tx.applyRemoved(e, c, parent, moved && !own)
@@ -168,33 +163,46 @@ func (tx *Tx) breakCycle(in *Inode, parent Ino) error {
 	return ErrCircular
 }
 
-// undoMove puts an inode that was moved here back to where the cloud has it. ErrCircular if it can't be.
-func (tx *Tx) undoMove(ino Ino) error {
+// undoMove puts an inode that was moved here back to where the cloud has it, and before that, where it
+// helps, the folder that it belongs into. ErrCircular if it can't be.
+func (tx *Tx) undoMove(ino Ino) error { return tx.undoMoves(ino, 64) }
+
+func (tx *Tx) undoMoves(ino Ino, depth int) error {
 	defer tx.consequence()()
 	e, err := tx.edit(ino)
 	if err != nil {
 		return err
 	}
-	parent, ok, err := tx.cloudParent(e.Cloud)
+	r, known, err := tx.handle(e.Cloud.Parent)
 	if err != nil {
 		return err
 	}
-	below := false
-	if ok {
-		_, err = tx.climb(parent, func(on *Inode) bool {
-			below = below || on.Ino == ino
-			return !below
-		})
-	}
-	if err != nil {
-		return err
-	}
-	if !ok || below {
+	if !known || r.Version || r.Orphan != "" || depth == 0 {
 		return ErrCircular
+	}
+	below, moved := false, Ino(0)
+	at, err := tx.climb(r.Ino, func(on *Inode) bool {
+		if below = on.Ino == ino; !below && on.Cloud != nil && on.Pending.Has(PendingPlace) && !on.Removed {
+			moved = on.Ino
+		}
+		return !below
+	})
+	switch {
+	case err != nil:
+		return err
+	case (below || at.gone) && moved != 0:
+		if err := tx.undoMoves(moved, depth-1); err != nil {
+			return err
+		}
+		return tx.undoMoves(ino, depth-1)
+	case below, at.gone, tx.isFile(r.Ino):
+		return ErrCircular
+	case e.Removed || !e.Pending.Has(PendingPlace):
+		return nil
 	}
 	e.Pending &^= PendingPlace
 	tx.Note(Change{Ino: ino, Pending: true})
-	return tx.placeAt(e, parent)
+	return tx.placeAt(e, r.Ino)
 }
 
 // ApplyAttrs applies new attributes of a node, encrypted as they were sent.

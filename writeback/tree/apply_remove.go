@@ -126,9 +126,6 @@ func (tx *Tx) removeNode(e *Inode) error {
 			e.Pending |= PendingContent
 		}
 	}
-	if err := tx.unpark(e.Cloud); err != nil {
-		return err
-	}
 	if err := tx.loseShadow(e); err != nil {
 		return err
 	}
@@ -159,8 +156,9 @@ func (tx *Tx) pendingBelow(dir Ino) (bool, error) {
 		})
 		for i := 0; i < len(path) && below && err == nil; i++ {
 			var leaves bool
-			leaves, err = tx.willLeave(path[i], dir)
-			below = !leaves
+			if leaves, err = tx.willLeave(path[i], dir); leaves {
+				below, path = false, path[:i+1]
+			}
 		}
 		if !below {
 			for _, on := range path {
@@ -173,20 +171,54 @@ func (tx *Tx) pendingBelow(dir Ino) (bool, error) {
 	return found, err
 }
 
-// willLeave says whether an inode below a folder that is gone was only moved there, from where the
-// cloud still has it.
+// willLeave says whether an inode below a folder that is gone was only moved there: by the cloud's own
+// parents it isn't in that folder.
 func (tx *Tx) willLeave(in *Inode, dir Ino) (bool, error) {
 	if in.Cloud == nil || !in.Pending.Has(PendingPlace) {
 		return false, nil
 	}
-	parent, ok, err := tx.cloudParent(in.Cloud)
-	if err != nil || !ok {
-		return false, err
+	at := in.Cloud
+	for range maxDepth {
+		r, known, err := tx.handle(at.Parent)
+		if err != nil || !known || r.Version || r.Orphan != "" || r.Ino == dir || r.Ino == in.Ino {
+			return false, err
+		}
+		p, err := tx.peek(r.Ino)
+		if err != nil || p.Cloud == nil || p.Removed {
+			return false, err
+		}
+		if p.Parent == 0 || p.Parent == SharesIno {
+			return true, nil
+		}
+		at = p.Cloud
 	}
-	inside := false
-	_, err = tx.climb(parent, func(on *Inode) bool {
-		inside = inside || on.Ino == dir || on.Ino == in.Ino
-		return !inside
-	})
-	return !inside, err
+	return false, nil
+}
+
+// keepFolder brings back a folder that went, for something in it that has to go up after all.
+func (tx *Tx) keepFolder(ino Ino, depth int) error {
+	e, err := tx.edit(ino)
+	if err != nil || !e.Removed || e.Cloud != nil {
+		return err
+	}
+	if depth == 0 {
+		return fmt.Errorf("bringing folders back: %w", ErrInvalid)
+	}
+	if err := tx.keepFolder(e.Parent, depth-1); err != nil {
+		return err
+	}
+	name := e.Name
+	if name == "" {
+		name = "folder"
+	}
+	holder, err := tx.entry(e.Parent, name)
+	if err == nil && (holder != 0 || e.Name == "") {
+		name, err = tx.ConflictName(e.Parent, name)
+	}
+	if err != nil {
+		return err
+	}
+	e.Pending = PendingCreate
+	tx.Note(Change{Ino: ino, Attr: true, Pending: true})
+	return tx.setPlace(e, e.Parent, name)
 }

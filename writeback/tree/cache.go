@@ -13,7 +13,7 @@ import (
 //     additions (begin). After the commit it puts the new rows in and allows additions again (end).
 //     So while the outcome is open, whoever reads goes to the database.
 //   - A reader remembers the generation from before its snapshot, and what it read is added only if no
-//     commit began since (add*). So a row from an older snapshot never gets in.
+//     commit began or ended since (add*). So a row from an older snapshot never gets in.
 //
 // Hence a hit is always the newest committed row, and two reads one after the other never go back.
 // Rows in the cache are shared: nobody changes them.
@@ -21,7 +21,7 @@ type memory struct {
 	mu         sync.Mutex
 	inodes     *simplelru.LRU[Ino, *Inode]  // GUARDED_BY(mu)
 	entries    *simplelru.LRU[entryID, Ino] // GUARDED_BY(mu)
-	generation uint64                       // GUARDED_BY(mu): commits begun
+	generation uint64                       // GUARDED_BY(mu): commits begun and ended
 	committing bool                         // GUARDED_BY(mu)
 }
 
@@ -99,6 +99,7 @@ func (m *memory) end(tx *Tx, committed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.committing = false
+	m.generation++
 	if !committed {
 		return
 	}

@@ -369,6 +369,8 @@ func TestModel(t *testing.T) {
 		h.t = rt
 		defer func() { h.t = t }()
 		h.wipe()
+		drawn := byte(0)
+		h.draw = func(b []byte) { drawn++; clear(b); b[0], b[1] = drawn, drawn/32 }
 		m := &cloudModel{h: h, nodes: map[megaclient.Handle]*megaclient.Node{}}
 		for _, n := range roots() {
 			m.nodes[n.Handle] = n

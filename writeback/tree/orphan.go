@@ -56,11 +56,6 @@ func (tx *Tx) parkKnown(ino Ino, c *Cloud) error {
 		return err
 	}
 	tx.keepKnown(e.Cloud, c)
-	if e.Cloud.Parent != c.Parent {
-		if err := tx.unpark(e.Cloud); err != nil {
-			return err
-		}
-	}
 	e.Epoch = tx.epoch
 	if err := tx.setOrphan(c.Parent, c.Handle, nil); err != nil {
 		return err

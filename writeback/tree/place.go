@@ -1,8 +1,9 @@
 package tree
 
 import (
-	"crypto/rand"
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -238,7 +239,7 @@ func (tx *Tx) ConflictName(parent Ino, name string) (string, error) {
 	day := tx.t.opts.Now().Format("2006-01-02")
 	for range 100 {
 		var draw [4]byte
-		rand.Read(draw[:])
+		tx.t.draw(draw[:])
 		for i := range draw {
 			draw[i] = conflictLetters[int(draw[i])%len(conflictLetters)]
 		}
@@ -255,7 +256,7 @@ func (tx *Tx) ConflictName(parent Ino, name string) (string, error) {
 func (tx *Tx) settleNames() error {
 	defer tx.consequence()()
 	for len(tx.contested) > 0 {
-		for id := range tx.contested {
+		for _, id := range slices.SortedFunc(maps.Keys(tx.contested), compareEntries) {
 			delete(tx.contested, id)
 			if err := tx.settleName(id); err != nil {
 				return fmt.Errorf("settling a name: %w", err)
@@ -263,6 +264,11 @@ func (tx *Tx) settleNames() error {
 		}
 	}
 	return nil
+}
+
+// compareEntries orders entries, so that the outcome doesn't hang on a map's order.
+func compareEntries(a, b entryID) int {
+	return cmp.Or(cmp.Compare(a.dir, b.dir), cmp.Compare(a.name, b.name))
 }
 
 func (tx *Tx) settleName(id entryID) error {

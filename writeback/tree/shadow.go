@@ -21,6 +21,11 @@ func (tx *Tx) setShadow(e *Inode, c *Cloud) error {
 	if !validHandle(c.Handle) {
 		return fmt.Errorf("inode %d: a shadow without a handle: %w", e.Ino, ErrInvalid)
 	}
+	if old != nil && (old.Handle != c.Handle || old.Parent != c.Parent) {
+		if err := tx.unpark(old); err != nil {
+			return err
+		}
+	}
 	if old != nil && old.Handle == c.Handle {
 		c.Versions = old.Versions
 		e.Cloud = c
@@ -67,6 +72,9 @@ func (tx *Tx) takeHandle(e *Inode, h megaclient.Handle) error {
 		if err != nil {
 			return err
 		}
+		if err := tx.unpark(x.Cloud); err != nil {
+			return err
+		}
 		x.Cloud = nil
 		from, inLimbo = r.Ino, true
 	}
@@ -87,6 +95,9 @@ func (tx *Tx) loseShadow(e *Inode) error {
 	}
 	if e.Kind == File && e.Cloud.Versions > 0 {
 		tx.limbo[e.Cloud.Handle] = e.Ino
+	}
+	if err := tx.unpark(e.Cloud); err != nil {
+		return err
 	}
 	h := e.Cloud.Handle
 	e.Cloud = nil

@@ -208,7 +208,10 @@ func (tx *Tx) sweepEntry(dir Ino, gone megaclient.Handle, ino Ino) error {
 	if err != nil {
 		return err
 	}
-	return tx.removeNode(e)
+	if err := tx.removeNode(e); err != nil || e.Removed {
+		return err
+	}
+	return tx.keepFolder(dir, maxDepth)
 }
 
 // sweepAway removes what the cloud had in a folder that is gone, and what was moved out or removed here;

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ type Tree struct {
 	log  logrus.FieldLogger
 	lock *os.File // nil in memory
 	db   *badger.DB
+	draw func([]byte) // fills with random bytes
 
 	// Parts with locks of their own.
 	memory   *memory
@@ -61,7 +63,7 @@ type state struct {
 // Open opens the tree in o.Dir, or makes an empty one. Errors: *LockedError, *NewerError, ErrWrongKey.
 func Open(o Options) (_ *Tree, err error) {
 	o = withDefaults(o)
-	t := &Tree{opts: o, log: o.Log, memory: newMemory(o.CacheInodes)}
+	t := &Tree{opts: o, log: o.Log, memory: newMemory(o.CacheInodes), draw: func(b []byte) { rand.Read(b) }}
 	if !o.InMemory {
 		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("making the folder of the state: %w", err)

@@ -69,7 +69,7 @@ func newTx(t *Tree, origin any) *Tx {
 }
 
 // Badger gives the database's own transaction, for rows under the prefix 'w', which belong to package
-// writeback. Other prefixes must not be touched.
+// writeback: values below 1 MiB. Other prefixes must not be touched.
 func (tx *Tx) Badger() *badger.Txn { return tx.txn }
 
 // Full says that a transaction with many parts should come to an end and go on in the next one. Rows
@@ -106,6 +106,9 @@ func (tx *Tx) set(k []byte, v any) error {
 }
 
 func (tx *Tx) setRaw(k, b []byte) error {
+	if len(b) >= valueInTree { // rows belong into the tree itself; in memory Badger has nothing else
+		return fmt.Errorf("a row of %d bytes: %w", len(b), ErrTooBig)
+	}
 	tx.rows++
 	tx.bytes += len(k) + len(b) + 16
 	if err := tx.txn.Set(k, b); err != nil {

@@ -217,11 +217,10 @@ func (tx *Tx) SetCloud(ino Ino, c *Cloud) error {
 func (tx *Tx) PendingInos() []Ino {
 	var list []Ino
 	tx.eachPending(func(in *Inode) error { list = append(list, in.Ino); return nil })
-	slices.Sort(list)
 	return list
 }
 
-// eachPending calls fn with the inodes that have a Pending bit now.
+// eachPending calls fn with the inodes that have a Pending bit now, in the order of their numbers.
 func (tx *Tx) eachPending(fn func(*Inode) error) error {
 	tx.t.stateMu.RLock()
 	inos := make([]Ino, 0, len(tx.t.state.pending))
@@ -234,6 +233,7 @@ func (tx *Tx) eachPending(fn func(*Inode) error) error {
 			inos = append(inos, ino)
 		}
 	}
+	slices.Sort(inos)
 	for _, ino := range inos {
 		in, err := tx.peek(ino)
 		if isStale(err) || err == nil && in.Pending == 0 {
