@@ -188,6 +188,9 @@ func (c *change) partOfTrash(f *flight, i int) bool {
 
 // settleCreation: the node exists. node is nil when only its traces were found.
 func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, tag string, st *fileState) error {
+	if it.Found != "" && in.Cloud == nil {
+		return c.settleOvertaken(in, it)
+	}
 	made := c.madeCloud(in, it, node)
 	if in.Cloud == nil || in.Cloud.Handle == it.Handle {
 		if it.Over != 0 {
@@ -257,6 +260,20 @@ func (c *change) catchUp(ino tree.Ino, ours, newer *tree.Cloud) error {
 	version := nodeOf(ours)
 	version.Parent, version.Version = newer.Handle, true
 	return c.ApplyNode(version, "")
+}
+
+// settleOvertaken: the events told of our node, and then that it is another
+// inode's older version, or gone. What still differs goes up as a new file.
+func (c *change) settleOvertaken(in tree.Inode, it item) error {
+	if it.Over != 0 {
+		if err := c.letGo(it); err != nil {
+			return err
+		}
+	}
+	if in.Removed {
+		return c.release(in)
+	}
+	return c.dropGeneration(it.Ino)
 }
 
 // madeCloud gives the shadow of a creation, from the answer or from what the

@@ -347,3 +347,22 @@ func TestVersionOnTopOfOursBeforeTheAnswer(t *testing.T) {
 		})
 	}
 }
+
+// The same, when the file was removed here meanwhile: theirs stays.
+func TestVersionOnTopOfOursThatWasRemoved(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("a", "ours")
+	r.server.Faults().DropAfter("p", megatest.Always)
+	go func() { _ = r.engine.Flush(r.ctx, 0) }()
+	r.eventually(func() bool { return r.account.Find("a") != "" })
+	r.unlink("a")
+	r.account.PutVersion(r.account.Find("a"), []byte("theirs"), time.Time{})
+	r.caughtUp()
+	r.server.Faults().Clear()
+	r.flush()
+	r.caughtUp()
+	require.Equal(t, map[string]string{"a": "theirs"}, r.cloud())
+	require.Equal(t, []string{"a"}, r.names(""), r.dump())
+	require.Equal(t, "theirs", r.read("a"))
+	require.Empty(t, r.engine.Status().Pending)
+}
