@@ -60,7 +60,7 @@ func TestKillMinus9(t *testing.T) {
 		for _, f := range crashFiles() {
 			files[f.Key.Nonce] = f
 		}
-		c, fetched := openMany(t, files, onDisk(dir), inMemory(minUnits))
+		c, _ := openMany(t, files, onDisk(dir), inMemory(minUnits))
 		for _, f := range crashFiles() {
 			kept += c.State(f.File).Cached
 			readAll(t, c, f)
@@ -68,7 +68,6 @@ func TestKillMinus9(t *testing.T) {
 		}
 		require.Zero(t, c.Stats().Mismatches)
 		require.Zero(t, c.Stats().Corrupt, "the index is written after the data")
-		_ = fetched
 		require.NoError(t, c.Close())
 	}
 	require.Positive(t, kept, "and what was there is used")

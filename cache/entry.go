@@ -2,7 +2,6 @@ package cache
 
 import (
 	"errors"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -268,73 +267,6 @@ func (e *entry) saveMAC(chunk int, mac megacrypto.ChunkMAC) {
 	}
 }
 
-// forget makes all units absent at once; the file follows with scrub, before it is used again.
-func (e *entry) forget() {
-	if e == nil {
-		return
-	}
-	e.s.mu.Lock()
-	defer e.s.mu.Unlock()
-	e.gen++
-	e.stale = true
-	e.s.dropSpansLocked(e)
-	clear(e.present)
-	e.count = 0
-}
-
-// scrub empties the file after forget.
-func (e *entry) scrub() {
-	if e == nil {
-		return
-	}
-	e.s.mu.Lock()
-	stale := e.stale
-	e.s.mu.Unlock()
-	if stale {
-		if err := e.empty(); err != nil {
-			e.s.failed(err)
-		}
-	}
-}
-
-func (e *entry) empty() error {
-	e.io.Lock()
-	defer e.io.Unlock()
-	e.s.mu.Lock()
-	stale := e.stale
-	e.stale = false
-	e.s.mu.Unlock()
-	if !stale || e.f == nil {
-		return nil
-	}
-	return e.emptyLocked()
-}
-
-// emptyLocked cuts the file down and up again, which frees all of it.
-func (e *entry) emptyLocked() error {
-	if err := e.f.Truncate(0); err != nil {
-		return err
-	}
-	if err := e.f.Truncate(e.l.fileSize()); err != nil {
-		return err
-	}
-	return e.writeHeaderLocked()
-}
-
-// punch frees the bytes of units [first, end), records first. The exclusive io is held.
-func (e *entry) punchLocked(first, end int64) error {
-	if e.f == nil {
-		return nil
-	}
-	zeros := make([]byte, (end-first)*unitRecord)
-	if _, err := e.f.WriteAt(zeros, e.l.unit(first)); err != nil {
-		return err
-	}
-	off := first * UnitSize
-	n := min(end*UnitSize, e.l.header()) - off
-	return unix.Fallocate(int(e.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-}
-
 // touchEvery is how often a file's access is written down; it is kept as the file's mtime.
 const touchEvery = time.Minute
 
@@ -357,71 +289,4 @@ func (e *entry) touch(u int64) {
 		tv := unix.NsecToTimeval(now.UnixNano())
 		_ = unix.Futimes(int(e.f.Fd()), []unix.Timeval{tv, tv}) // only the order of eviction depends on it
 	}
-}
-
-// saved is what a file knew when it was opened.
-type saved struct {
-	flags uint32
-	macs  []megacrypto.ChunkMAC // zero: not known
-}
-
-// load reads the index of an entry whose file nobody else has yet.
-func (e *entry) load(h header) (saved, error) {
-	e.l = layoutOf(h.size)
-	e.present, e.flags, e.tag = newBitmap(e.l.units), h.flags, h.tag
-	if err := e.loadUnits(); err != nil {
-		return saved{}, err
-	}
-	macs, err := e.loadMACs()
-	return saved{h.flags, macs}, err
-}
-
-// loadUnits finds the units that are present, passing over the holes of the index.
-func (e *entry) loadUnits() error {
-	const step = 64 << 10
-	buf := make([]byte, min(step, e.l.units*unitRecord))
-	end := e.l.unit(e.l.units)
-	for pos := e.l.index(); pos < end; {
-		data, err := unix.Seek(int(e.f.Fd()), pos, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) {
-			return nil
-		}
-		if err == nil && data > pos {
-			pos += (data - pos) / unitRecord * unitRecord
-		}
-		if pos >= end {
-			return nil
-		}
-		b := buf[:min(int64(len(buf)), end-pos)]
-		if _, err := e.f.ReadAt(b, pos); err != nil {
-			return err
-		}
-		e.noteUnits((pos-e.l.index())/unitRecord, b)
-		pos += int64(len(b))
-	}
-	return nil
-}
-
-func (e *entry) noteUnits(first int64, b []byte) {
-	for i := 0; i+unitRecord <= len(b); i += unitRecord {
-		if [unitRecord]byte(b[i:]) != ([unitRecord]byte{}) {
-			e.present.set(first + int64(i/unitRecord))
-			e.count++
-		}
-	}
-}
-
-func (e *entry) loadMACs() ([]megacrypto.ChunkMAC, error) {
-	b := make([]byte, e.l.chunks*chunkRecord)
-	if _, err := e.f.ReadAt(b, e.l.chunk(0)); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	macs := make([]megacrypto.ChunkMAC, e.l.chunks)
-	for i := range macs {
-		rec := b[i*chunkRecord : (i+1)*chunkRecord]
-		if [chunkRecord]byte(rec) != ([chunkRecord]byte{}) {
-			macs[i] = e.s.sums.decodeMAC(e.name, int64(i), rec)
-		}
-	}
-	return macs, nil
 }

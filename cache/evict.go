@@ -1,14 +1,7 @@
 package cache
 
 import (
-	"encoding/hex"
 	"os"
-	"path/filepath"
-	"slices"
-	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // spanUnits is what is evicted at once: 8 MiB.
@@ -85,62 +78,6 @@ func (s *store) settle(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used -= n
-}
-
-// Free space is looked at this often, in time and in bytes written.
-const (
-	lookEvery = time.Second
-	lookBytes = 16 << 20
-)
-
-// spacious tells whether the disk has n bytes above the floor, after eviction if need be.
-func (s *store) spacious(n int64) bool {
-	now := time.Now()
-	s.mu.Lock()
-	s.since += n
-	due := now.Sub(s.looked) >= lookEvery || s.since >= lookBytes
-	if due {
-		s.looked, s.since = now, 0
-	}
-	paused := s.paused
-	s.mu.Unlock()
-	if !due {
-		return !paused
-	}
-	free, ok := s.free()
-	if !ok {
-		return false
-	}
-	if want := s.floor + s.margin - free; want > 0 {
-		s.freeBytes(want)
-		if free, ok = s.free(); !ok {
-			return false
-		}
-	}
-	s.setPaused(free < s.floor+n)
-	return free >= s.floor+n
-}
-
-// free asks the disk. A folder that is gone ends the disk level.
-func (s *store) free() (int64, bool) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.dir, &fs); err != nil {
-		s.failed(err)
-		return 0, false
-	}
-	return int64(fs.Bavail) * fs.Bsize, true
-}
-
-// setPaused stops or resumes storing. It is said once, however often a disk fills up.
-func (s *store) setPaused(now bool) {
-	s.mu.Lock()
-	tell := now && !s.told
-	s.told = s.told || now
-	s.paused = now
-	s.mu.Unlock()
-	if tell {
-		s.log.Warn("the disk of the cache folder is full: nothing more is kept on it until there is room")
-	}
 }
 
 // freeBytes evicts at least n bytes, if there are as many.
@@ -238,102 +175,4 @@ func (s *store) removeStray(at span) {
 			s.evicted += s.dropSpanLocked(k)
 		}
 	}
-}
-
-// list finds out what earlier runs left, oldest first. What is used meanwhile stays the youngest.
-func (s *store) list() {
-	defer close(s.listed)
-	files, err := os.ReadDir(s.dir)
-	if err != nil {
-		s.failed(err)
-		return
-	}
-	found := make([]leftover, 0, len(files))
-	for _, f := range files {
-		select {
-		case <-s.stop:
-			return
-		default:
-		}
-		if l, ok := s.look(f.Name()); ok {
-			found = append(found, l)
-		}
-	}
-	slices.SortFunc(found, func(a, b leftover) int { return a.used.Compare(b.used) })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	young := s.lru.Keys()
-	for _, l := range found {
-		s.addLeftoverLocked(l)
-	}
-	for _, k := range young {
-		s.lru.Get(k)
-	}
-}
-
-// leftover is a content file that an earlier run left.
-type leftover struct {
-	name  id
-	used  time.Time
-	bytes []int64 // of each span
-}
-
-// addLeftoverLocked counts a file, unless somebody opened it meanwhile.
-func (s *store) addLeftoverLocked(l leftover) {
-	if s.entries[l.name] != nil {
-		return
-	}
-	for i, n := range l.bytes {
-		at := span{l.name, int64(i)}
-		if n > 0 && !s.lru.Contains(at) {
-			s.lru.Add(at, n)
-			s.used += n
-		}
-	}
-}
-
-// look examines one file of the folder. What was never a content file of ours goes.
-func (s *store) look(name string) (leftover, bool) {
-	path := filepath.Join(s.dir, name)
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() {
-		return leftover{}, false
-	}
-	l := leftover{used: st.ModTime()}
-	b, err := hex.DecodeString(name)
-	if err != nil || len(b) != len(l.name) {
-		return leftover{}, false // not ours to touch
-	}
-	copy(l.name[:], b)
-	if st.Size() <= spanUnits*UnitSize {
-		l.bytes = []int64{st.Sys().(*syscall.Stat_t).Blocks * 512}
-		return l, true
-	}
-	l.bytes = s.readSpans(l.name)
-	return l, len(l.bytes) > 0
-}
-
-// readSpans tells what each span of a large file takes, which only its index knows.
-func (s *store) readSpans(name id) []int64 {
-	s.names.Lock()
-	defer s.names.Unlock()
-	s.mu.Lock()
-	known := s.entries[name] != nil
-	s.mu.Unlock()
-	if known {
-		return nil
-	}
-	e, _ := s.openFile(name)
-	if e == nil {
-		return nil
-	}
-	defer e.f.Close()
-	n := make([]int64, spanCount(e.l))
-	n[0] = pageSize
-	for u := range e.l.units {
-		if e.present.has(u) {
-			n[u/spanUnits] += s.diskLen(e.l, u)
-		}
-	}
-	return n
 }

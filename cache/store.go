@@ -194,49 +194,6 @@ func (s *store) reuse(name id) *entry {
 	return e
 }
 
-// openFile opens and loads a content's file, if there is one that can be believed.
-func (s *store) openFile(name id) (*entry, saved) {
-	f, err := os.OpenFile(s.path(name), os.O_RDWR, 0)
-	if err != nil {
-		if !errors.Is(err, os.ErrNotExist) {
-			s.failed(err)
-		}
-		return nil, saved{}
-	}
-	e := &entry{s: s, name: name, f: f}
-	h, err := s.readHeader(name, f)
-	var known saved
-	if err == nil {
-		known, err = e.load(h)
-	}
-	if err != nil {
-		_ = f.Close()
-		_ = os.Remove(s.path(name))
-		return nil, saved{}
-	}
-	return e, known
-}
-
-// readHeader finds the header in a file's last bytes.
-func (s *store) readHeader(name id, f *os.File) (header, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return header{}, err
-	}
-	var b [headerSize]byte
-	if st.Size() < headerSize {
-		return header{}, errHeader
-	}
-	if _, err := f.ReadAt(b[:], st.Size()-headerSize); err != nil {
-		return header{}, err
-	}
-	h, err := s.sums.decodeHeader(name, b[:])
-	if err == nil && (h.size < 0 || layoutOf(h.size).fileSize() != st.Size()) {
-		err = errHeader
-	}
-	return h, err
-}
-
 // register makes an entry known, with one reference, and its spans' sizes exact.
 func (s *store) register(e *entry) {
 	s.mu.Lock()

@@ -156,7 +156,6 @@ func TestWindowProperties(t *testing.T) {
 		size := rapid.Int64Range(1, 1<<33).Draw(t, "size")
 		limit := rapid.Int64Range(0, 32*mib).Draw(t, "limit")
 		var s streams
-		asked, ahead := int64(0), int64(0)
 		off := int64(0)
 		for range rapid.IntRange(1, 200).Draw(t, "reads") {
 			if off >= size || rapid.IntRange(0, 9).Draw(t, "seek") == 0 {
@@ -172,7 +171,6 @@ func TestWindowProperties(t *testing.T) {
 				require.Positive(t, a.Part)
 			}
 			s.settle(a, a.To)
-			asked, ahead = asked+end-off, ahead+a.To-a.From
 			off = end
 		}
 	})
