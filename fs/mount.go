@@ -22,6 +22,7 @@ var (
 	ErrMounted      = errors.New("something is already mounted there")
 	ErrStale        = errors.New("a mount whose process died is still there")
 	ErrNoFuse       = errors.New("this system has no FUSE (/dev/fuse is missing)")
+	ErrFuseDenied   = errors.New("this user may not use FUSE (/dev/fuse can't be opened)")
 	ErrNoHelper     = errors.New("fusermount3 is missing")
 	ErrBusy         = errors.New("a program is using the mount")
 )

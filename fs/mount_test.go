@@ -23,13 +23,14 @@ import (
 // mountFake mounts a fake engine; the test's end unmounts it.
 func mountFake(t *testing.T, f *fake) (dir string, s *Server) {
 	t.Helper()
-	return mountFakeWith(t, f, Options{Umask: 0o022, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, os.Geteuid() == 0)
+	return mountFakeWith(t, f, Options{Umask: 0o022}, os.Geteuid() == 0)
 }
 
 func mountFakeWith(t *testing.T, f *fake, o Options, direct bool) (dir string, s *Server) {
 	t.Helper()
 	needs.FUSE(t)
 	dir = t.TempDir()
+	o.UID, o.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	s, err := mount(dir, f, f, o, direct)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Unmount()) })

@@ -65,13 +65,17 @@ func isOctal(s string) bool { return strings.Trim(s, "01234567") == "" }
 
 // checkFuse tells what is missing before anything is begun.
 func checkFuse(direct bool) error {
-	if _, err := os.Stat(devFuse); errors.Is(err, os.ErrNotExist) {
+	err := unix.Access(devFuse, unix.R_OK|unix.W_OK) // fusermount3 opens it as the user too
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV):
 		return ErrNoFuse
+	case err != nil:
+		return ErrFuseDenied
 	}
 	if direct {
 		return nil
 	}
-	_, err := fusermount()
+	_, err = fusermount()
 	return err
 }
 
