@@ -16,8 +16,8 @@ const (
 	numMemtables  = 2
 	valueLogSize  = 16 << 20
 	valueInTree   = 1 << 20 // values below this live in the tree itself: the value log stays empty
-	blockCache    = 24 << 20
-	indexCache    = 8 << 20
+	blockCache    = 32 << 20
+	indexCache    = 24 << 20 // filters and block indexes of a million nodes: 10 MiB; a miss is dear
 	baseTableSize = 4 << 20
 )
 

@@ -347,7 +347,7 @@ func TestJournalRows(t *testing.T) {
 		require.Error(t, err)
 		return nil
 	}))
-	big := bytes.Repeat([]byte("x"), 1<<20)
+	big := bytes.Repeat([]byte("x"), 1<<19)
 	err := h.Update(context.Background(), func(tx *Tx) error {
 		for i := range 10 {
 			if err := tx.SetMeta(strconv.Itoa(i), big); err != nil {
