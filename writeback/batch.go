@@ -16,10 +16,25 @@ type flight struct {
 	batchRow
 	inos map[tree.Ino]bool
 	tags map[string]int // tag: index of its item
+	seq  uint64         // commands of ours before it
 }
 
-func newFlight(row batchRow) *flight {
-	f := &flight{batchRow: row, inos: map[tree.Ino]bool{}, tags: map[string]int{}}
+// seqOf gives a command's place among ours, 0 if it isn't one of this batch.
+func (f *flight) seqOf(tag string) uint64 {
+	if f == nil {
+		return 0
+	}
+	i, ok := f.tags[tag]
+	if !ok {
+		return 0
+	}
+	return f.seq + uint64(i) + 1
+}
+
+// newFlight makes a flight of a row; sent counts commands and is moved on.
+func newFlight(row batchRow, sent *uint64) *flight {
+	f := &flight{batchRow: row, inos: map[tree.Ino]bool{}, tags: map[string]int{}, seq: *sent}
+	*sent += uint64(len(row.Items))
 	for i, it := range row.Items {
 		f.inos[it.Ino] = true
 		if it.Over != 0 {
@@ -97,7 +112,7 @@ func (b *batchBuilder) store() (*flight, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding commands: %w", err)
 	}
-	f := newFlight(batchRow{Batch: *batch, Items: b.items})
+	f := newFlight(batchRow{Batch: *batch, Items: b.items}, &e.sent)
 	if err := putRow(b.c.b, stringKey(rowBatch, batch.ID), f.batchRow); err != nil {
 		return nil, err
 	}
@@ -341,7 +356,7 @@ func (e *Engine) replayBatch(b *badger.Txn) error {
 		if err := decodeRow(raw, &row); err != nil {
 			return fmt.Errorf("row of a batch: %w", err)
 		}
-		e.flight = newFlight(row)
+		e.flight = newFlight(row, &e.sent)
 		e.setKeys(row.Items, true)
 		e.ownTags(1, row.Batch.Tags...)
 		return nil

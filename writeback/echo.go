@@ -25,20 +25,25 @@ type echoID struct {
 	tag    string
 }
 
-// echoRow is its row's value.
+// echoRow is its row's value. Commands are executed, and their packets come, in
+// the order of Seq.
 type echoRow struct {
-	Acked int64 `cbor:"1,keyasint"` // Unix ns, of the acknowledgement
+	Acked int64  `cbor:"1,keyasint"`           // Unix ns, of the acknowledgement
+	Seq   uint64 `cbor:"2,keyasint,omitempty"` // the command's place among ours
+	// Held: somebody's packet for the field was held off. That it was older than
+	// our change is proved by our packet only.
+	Held bool `cbor:"3,keyasint,omitempty"`
 }
 
 // echoIndex is the echo rows in memory: by node, then by field and tag. While
 // a field has any, packets for it are older than our change.
-type echoIndex map[megaclient.Handle]map[echoID]time.Time
+type echoIndex map[megaclient.Handle]map[echoID]echoRow
 
-func (x echoIndex) add(id echoID, at time.Time) {
+func (x echoIndex) put(id echoID, row echoRow) {
 	if x[id.handle] == nil {
-		x[id.handle] = map[echoID]time.Time{}
+		x[id.handle] = map[echoID]echoRow{}
 	}
-	x[id.handle][id] = at
+	x[id.handle][id] = row
 }
 
 func (x echoIndex) remove(id echoID) {
@@ -62,16 +67,17 @@ func parseEchoKey(k []byte) (echoID, bool) {
 	return echoID{megaclient.Handle(k[:handleLen]), field(k[handleLen]), string(k[handleLen+1:])}, true
 }
 
-// addEcho notes that packets of our own command are still to come.
+// addEcho notes that packets of a command of the batch in flight are still to
+// come.
 func (c *change) addEcho(h megaclient.Handle, tag string, fields ...field) error {
-	now := c.e.now()
+	row := echoRow{Acked: c.e.now().UnixNano(), Seq: c.e.flight.seqOf(tag)}
 	for _, f := range fields {
 		id := echoID{h, f, tag}
-		if err := putRow(c.b, id.key(), echoRow{Acked: now.UnixNano()}); err != nil {
+		if err := putRow(c.b, id.key(), row); err != nil {
 			return err
 		}
 		c.after = append(c.after, func() {
-			c.e.echoes.add(id, now)
+			c.e.echoes.put(id, row)
 			c.e.ownTags(1, tag)
 		})
 	}
@@ -95,6 +101,32 @@ func (c *change) awaited(h megaclient.Handle, f field) bool {
 	return false
 }
 
+// holdOff is awaited, for a packet with that tag. It remembers if somebody
+// else's is held off.
+func (c *change) holdOff(h megaclient.Handle, f field, tag string) (bool, error) {
+	if !c.awaited(h, f) {
+		return false, nil
+	}
+	if c.e.ownTag(tag) {
+		return true, nil
+	}
+	for id, row := range c.e.echoes[h] {
+		if id.field != f || c.ended[id] || row.Held {
+			continue
+		}
+		row.Held = true
+		if err := putRow(c.b, id.key(), row); err != nil {
+			return true, err
+		}
+		c.after = append(c.after, func() {
+			if c.e.echoes[id.handle][id] != (echoRow{}) {
+				c.e.echoes.put(id, row)
+			}
+		})
+	}
+	return true, nil
+}
+
 // endEcho removes a row, if there is one.
 func (c *change) endEcho(id echoID) error {
 	if !c.expects(id) {
@@ -108,18 +140,38 @@ func (c *change) endEcho(id echoID) error {
 	return c.b.Delete(id.key())
 }
 
-func (e *Engine) replayEchoes(b *badger.Txn) error {
-	return scanRows(b, []byte{rowPrefix, rowEcho}, func(key, raw []byte) error {
-		var row echoRow
-		if err := decodeRow(raw, &row); err != nil {
-			return fmt.Errorf("echo row: %w", err)
-		}
-		if id, ok := parseEchoKey(key); ok {
-			e.echoes.add(id, time.Unix(0, row.Acked))
-			e.ownTags(1, id.tag)
-		}
+// giveUpEcho removes a row whose packet won't come: the command changed
+// nothing. What was held off for it may have been newer, so all is fetched.
+func (c *change) giveUpEcho(id echoID, row echoRow) error {
+	if row.Held {
+		c.e.stream.wantFetch()
+	}
+	return c.endEcho(id)
+}
+
+// passed: a packet of ours has come, so those of earlier commands have.
+func (c *change) passed(tag string) error {
+	if !c.e.ownTag(tag) {
 		return nil
-	})
+	}
+	seq := c.e.flight.seqOf(tag)
+	for _, ids := range c.e.echoes {
+		for id, row := range ids {
+			if id.tag == tag {
+				seq = row.Seq
+			}
+		}
+	}
+	for _, ids := range c.e.echoes {
+		for id, row := range ids {
+			if row.Seq < seq && !c.ended[id] {
+				if err := c.giveUpEcho(id, row); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // expireEchoes ends the rows of commands acknowledged before a time: the
@@ -127,11 +179,11 @@ func (e *Engine) replayEchoes(b *badger.Txn) error {
 func (c *change) expireEchoes(before time.Time) error {
 	n := 0
 	for _, ids := range c.e.echoes {
-		for id, acked := range ids {
-			if !acked.Before(before) {
+		for id, row := range ids {
+			if !time.Unix(0, row.Acked).Before(before) {
 				continue
 			}
-			if err := c.endEcho(id); err != nil {
+			if err := c.giveUpEcho(id, row); err != nil {
 				return err
 			}
 			if n++; n >= rowsAtOnce {
@@ -140,6 +192,21 @@ func (c *change) expireEchoes(before time.Time) error {
 		}
 	}
 	return nil
+}
+
+func (e *Engine) replayEchoes(b *badger.Txn) error {
+	return scanRows(b, []byte{rowPrefix, rowEcho}, func(key, raw []byte) error {
+		var row echoRow
+		if err := decodeRow(raw, &row); err != nil {
+			return fmt.Errorf("echo row: %w", err)
+		}
+		if id, ok := parseEchoKey(key); ok {
+			e.echoes.put(id, row)
+			e.ownTags(1, id.tag)
+			e.sent = max(e.sent, row.Seq)
+		}
+		return nil
+	})
 }
 
 // ownTag is the tree's question whether a packet is ours.

@@ -41,6 +41,7 @@ type Engine struct {
 	seq     uint64    // GUARDED_BY(writeMu): last entry.Seq
 	flight  *flight   // GUARDED_BY(writeMu): the batch without an answer
 	echoes  echoIndex // GUARDED_BY(writeMu): our packets still to come
+	sent    uint64    // GUARDED_BY(writeMu): commands sent, to order them
 
 	filesMu sync.Mutex
 	files   map[tree.Ino]*fileState   // GUARDED_BY(filesMu): open or pinned

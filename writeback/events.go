@@ -73,6 +73,11 @@ func (at *cursor) nextPacket() { at.i, at.node = at.i+1, 0 }
 // applyNext applies the next packet, or the next node of a large one.
 func (c *change) applyNext(at *cursor) error {
 	p := at.packets[at.i]
+	if at.node == 0 {
+		if err := c.passed(p.PacketTag()); err != nil {
+			return err
+		}
+	}
 	var err error
 	if nodes, ok := p.(*megaclient.NodesPacket); ok {
 		if at.node < len(nodes.Nodes) {
@@ -121,12 +126,18 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 // applyNode applies a node, but for the fields that we have changed since.
 func (c *change) applyNode(n *megaclient.Node, tag string) error {
 	ours := c.markFound(n)
-	if c.awaited(n.Handle, fieldGone) {
-		return nil
+	if held, err := c.holdOff(n.Handle, fieldGone, tag); held || err != nil {
+		return err
 	}
-	// That a node became an older version is never ours to hold off.
-	place := !n.Version && c.awaited(n.Handle, fieldPlace)
-	attrs := !n.Version && c.awaited(n.Handle, fieldAttrs)
+	place, attrs := false, false
+	if !n.Version { // that a node became an older version is never ours to hold off
+		var err, err2 error
+		place, err = c.holdOff(n.Handle, fieldPlace, tag)
+		attrs, err2 = c.holdOff(n.Handle, fieldAttrs, tag)
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+	}
 	for _, f := range []field{fieldPlace, fieldAttrs} {
 		if err := c.endEcho(echoID{n.Handle, f, tag}); err != nil {
 			return err
@@ -203,7 +214,13 @@ func withShadow(n megaclient.Node, shadow *tree.Cloud, place, attrs bool) *megac
 }
 
 func (c *change) applyAttrs(p *megaclient.AttrsPacket) error {
-	held := c.awaited(p.Node, fieldAttrs) || c.awaited(p.Node, fieldGone)
+	held, err := c.holdOff(p.Node, fieldAttrs, p.PacketTag())
+	if err == nil && !held {
+		held, err = c.holdOff(p.Node, fieldGone, p.PacketTag())
+	}
+	if err != nil {
+		return err
+	}
 	if err := c.endEcho(echoID{p.Node, fieldAttrs, p.PacketTag()}); err != nil || held {
 		return err
 	}
@@ -212,8 +229,8 @@ func (c *change) applyAttrs(p *megaclient.AttrsPacket) error {
 
 func (c *change) applyRemove(p *megaclient.RemovePacket) error {
 	if p.Move {
-		if c.awaited(p.Node, fieldPlace) {
-			return nil // ours, or older than ours: the place is the shadow's
+		if held, err := c.holdOff(p.Node, fieldPlace, p.PacketTag()); held || err != nil {
+			return err // ours, or older than ours: the place is the shadow's
 		}
 		return c.ApplyRemove(p.Node, true)
 	}
@@ -311,6 +328,9 @@ func (e *Engine) applyIdle(ctx context.Context, a *megaclient.Answer) error {
 	})
 	if err != nil {
 		return fmt.Errorf("ending echo rows: %w", err)
+	}
+	if e.stream.fetchWanted() {
+		return errRefetch
 	}
 	e.stream.sawIdle(a.Asked)
 	return nil

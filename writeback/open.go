@@ -82,10 +82,10 @@ func (e *Engine) replay(ctx context.Context) error {
 		if err := e.replayGenerations(b); err != nil {
 			return err
 		}
-		if err := e.replayBatch(b); err != nil {
+		if err := e.replayEchoes(b); err != nil {
 			return err
 		}
-		return e.replayEchoes(b)
+		return e.replayBatch(b)
 	})
 	if err != nil {
 		return fmt.Errorf("reading the journal: %w", err)
