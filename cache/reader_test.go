@@ -298,25 +298,31 @@ func TestReadAheadEndsAfterSeekingAway(t *testing.T) {
 }
 
 func TestReadAheadUsesParallelParts(t *testing.T) {
-	f := makeFile(t, 64<<20)
+	f := makeFile(t, 32<<20)
 	cl := newCloud(f)
-	most := 0
-	cl.fault = func(*fetched) error {
-		cl.mu.Lock()
-		defer cl.mu.Unlock()
-		most = max(most, cl.running)
-		return nil
-	}
+	cl.fault = stuckBeyond(12 << 20)
 	c := cl.open(t)
-	readAll(t, c, f)
-	require.EqualValues(t, len(f.plain), cl.moved(t), "nothing twice")
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	require.Greater(t, most, 2)
-	require.LessOrEqual(t, most, partsMax+1)
-	for _, n := range cl.fetches {
+	r := c.NewReader(f.File)
+	defer r.Close()
+	for off := int64(0); off < 12<<20; off += UnitSize {
+		require.NoError(t, readWith(t, r, f, off, UnitSize))
+	}
+	cl.await(t, func() bool { return cl.running >= 4 })
+	for _, n := range cl.calls() {
 		require.LessOrEqual(t, n.n, int64(partMax))
 	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	require.LessOrEqual(t, cl.running, partsMax)
+}
+
+func TestSequentialReadFetchesNothingTwice(t *testing.T) {
+	f := makeFile(t, 24<<20)
+	cl := newCloud(f)
+	c := cl.open(t)
+	readAll(t, c, f)
+	require.EqualValues(t, f.Size, cl.moved(t))
+	require.Zero(t, c.Stats().Wasted)
 }
 
 func TestMemoryIsBounded(t *testing.T) {
