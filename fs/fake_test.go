@@ -43,14 +43,14 @@ func newFake(t *testing.T) *fake {
 	go func() {
 		defer close(done)
 		for changes := range f.told {
-			f.deliver.Lock()
-			f.deliver.Unlock() //nolint:staticcheck // a gate
 			f.mu.Lock()
 			subs := slices.Clone(f.subs)
 			f.mu.Unlock()
+			f.deliver.Lock()
 			for _, s := range subs {
 				s(changes)
 			}
+			f.deliver.Unlock()
 		}
 	}()
 	t.Cleanup(func() { close(f.told); <-done })

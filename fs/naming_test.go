@@ -173,3 +173,18 @@ func TestRemovingALargeTree(t *testing.T) {
 	h.Drain()
 	require.Empty(t, h.Account.Tree())
 }
+
+// The row of a removed file that never was in the cloud goes once it is closed and this kernel has forgotten it.
+func TestRowsOfRemovedFilesGo(t *testing.T) {
+	h := harness.New(t)
+	write(t, h.Path("a"), nil)
+	ino := h.Await("a").Ino
+	f, err := os.Open(h.Path("a"))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(h.Path("a")))
+	h.Settled(h.Context())
+	_, err = h.Engine.Stat(ino)
+	require.NoError(t, err, "it is open")
+	require.NoError(t, f.Close())
+	h.AwaitRow(ino, false)
+}

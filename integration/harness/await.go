@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,6 +34,16 @@ func (h *Harness) AwaitInode(path string, cond func(tree.Inode) bool) (in tree.I
 		return err == nil && cond(in)
 	})
 	return in
+}
+
+// AwaitRow waits until the tree has, or hasn't, a row for an inode. A row that goes makes no event, so that this looks
+// again and again.
+func (h *Harness) AwaitRow(ino tree.Ino, want bool) {
+	h.T.Helper()
+	require.Eventually(h.T, func() bool {
+		_, err := h.Engine.Tree().Get(ino)
+		return (err == nil) == want
+	}, Deadline, 10*time.Millisecond, "row of inode %d", ino)
 }
 
 // await looks again whenever the tree has changed.
