@@ -153,6 +153,20 @@ func (c *change) bury(ino tree.Ino) error {
 	return nil
 }
 
+// dropExtents removes the staged bytes of a file, unless it is open: then they
+// go when that ends.
+func (c *change) dropExtents(ino tree.Ino) error {
+	if c.e.isOpen(ino) {
+		return nil
+	}
+	es, err := loadExtents(c.b, ino)
+	if err != nil || len(es) == 0 {
+		return err
+	}
+	c.after = append(c.after, func() { c.e.staging.Release(es...) })
+	return deleteRows(c.b, inoKey(rowExtents, ino))
+}
+
 // loadExtents reads the stored extent map of an inode.
 func loadExtents(b *badger.Txn, ino tree.Ino) ([]staging.Extent, error) {
 	var all []staging.Extent

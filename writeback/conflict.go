@@ -62,6 +62,12 @@ func (c *change) dropSettled(t task) error {
 	if err := c.Put(&in); err != nil || in.Pending != 0 {
 		return err
 	}
+	if err := c.dropGeneration(t.ino); err != nil {
+		return err
+	}
+	if err := c.dropExtents(t.ino); err != nil {
+		return err
+	}
 	return c.settle(t.ino)
 }
 

@@ -273,3 +273,37 @@ func ExampleOpenStateKey() {
 	fmt.Println(first == again)
 	// Output: true
 }
+
+// An edit that was unlinked isn't what comes back when somebody takes the file
+// out of the bin.
+func TestRestoredElsewhereAfterAnUnlinkedEdit(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprint("open ", open), func(t *testing.T) {
+			r := newRig(t, settleNever)
+			h := r.account.PutFile(r.account.Root(), "a", []byte("in the cloud"), time.Time{})
+			r.caughtUp()
+			f, err := r.engine.Open(r.ctx, r.ino("a"), true, false)
+			require.NoError(t, err)
+			_, err = f.WriteAt(r.ctx, []byte("EDIT"), 0)
+			require.NoError(t, err)
+			require.NoError(t, f.Flush(r.ctx))
+			if !open {
+				f.Release()
+			}
+			r.unlink("a")
+			r.account.Trash(h) // somebody does the same, so that the row stays
+			r.caughtUp()
+			r.account.Move(h, r.account.Root())
+			r.caughtUp()
+			r.flush()
+			r.caughtUp()
+			if open {
+				f.Release()
+			}
+			require.Equal(t, map[string]string{"a": "in the cloud"}, r.cloud())
+			require.Equal(t, "in the cloud", r.read("a"))
+			require.Zero(t, r.engine.staging.Usage().Live)
+			require.Empty(t, r.engine.Status().Pending)
+		})
+	}
+}

@@ -165,7 +165,10 @@ func (e *Engine) loadFile(ino tree.Ino) (*fileState, error) {
 		if in, err = tx.Get(ino); err != nil {
 			return err
 		}
-		return loadMap(tx.Badger(), rowExtents, ino, st.m)
+		if in.Removed || in.Pending.Has(tree.PendingContent|tree.PendingCreate) {
+			return loadMap(tx.Badger(), rowExtents, ino, st.m)
+		}
+		return st.leaveBehind(tx.Badger())
 	})
 	if err != nil {
 		return nil, err
@@ -184,6 +187,21 @@ func (e *Engine) loadFile(ino tree.Ino) (*fileState, error) {
 		st.owner.Path = in.Name
 	}
 	return st, nil
+}
+
+// leaveBehind takes note of rows with staged bytes that aren't the file's
+// content any more: the next commit removes them. What an edit left whose file
+// was removed here, and came back by a change elsewhere, is such.
+func (st *fileState) leaveBehind(b *badger.Txn) error {
+	old := &staging.Map{}
+	if err := loadMap(b, rowExtents, st.ino, old); err != nil {
+		return err
+	}
+	if st.garbage = old.Extents(); len(st.garbage) > 0 {
+		st.m.MarkRegions(old.Regions())
+		st.dirty = true
+	}
+	return nil
 }
 
 // loadMap fills m from the rows of one kind.

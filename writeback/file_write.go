@@ -209,6 +209,9 @@ func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
 
 // commitInode writes size, mtime and base of the state into its row.
 func (c *change) commitInode(st *fileState, in *tree.Inode) error {
+	if in.Removed && in.Cloud != nil {
+		return nil // its content goes with its handles; the row is the cloud's version
+	}
 	in.Size, in.Base = st.size, st.base
 	in.Mtime, in.Ctime = st.mtime, max(in.Ctime, st.mtime)
 	if st.gen != nil && st.cut {

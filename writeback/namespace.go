@@ -121,6 +121,15 @@ func (c *change) removePending(in tree.Inode, parent tree.Ino) error {
 		}
 	}
 	in.Pending |= tree.PendingRemove
+	if in.Cloud != nil && in.Pending.Has(tree.PendingContent) {
+		// What was written goes with the last handle. Should somebody bring the
+		// file back, it is the cloud's version that comes.
+		in.Pending &^= tree.PendingContent
+		in.Size, in.Base = in.Cloud.Size, baseOf(in.Cloud)
+		if err := c.dropExtents(in.Ino); err != nil {
+			return err
+		}
+	}
 	if err := c.Put(&in); err != nil {
 		return err
 	}

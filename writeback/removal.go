@@ -91,6 +91,11 @@ func cloudOf(n *megaclient.Node) *tree.Cloud {
 	return c
 }
 
+// baseOf says that a file's bytes are those of a node.
+func baseOf(c *tree.Cloud) tree.Base {
+	return tree.Base{Handle: c.Handle, Key: c.Key, Size: c.Size, Limit: c.Size}
+}
+
 // nodeOf makes a node of a shadow, to apply it like one that was heard.
 func nodeOf(c *tree.Cloud) *megaclient.Node {
 	return &megaclient.Node{
