@@ -129,6 +129,9 @@ func (tx *Tx) removeNode(e *Inode) error {
 	if err := tx.loseShadow(e); err != nil {
 		return err
 	}
+	if err := tx.clearLimbo(e.Ino); err != nil { // its versions go with it: at once, so that Full counts them
+		return err
+	}
 	if pending != e.Pending {
 		tx.Note(Change{Ino: e.Ino, Pending: true, Removed: e.Removed})
 	}

@@ -73,25 +73,33 @@ func (t *Tree) removeStale(ctx context.Context, epoch uint32, prefix byte,
 			return err
 		}
 		start = next
-		if len(keys) == 0 {
-			continue
-		}
-		err = t.Update(ctx, func(tx *Tx) error {
-			if tx.epoch != epoch {
-				return fmt.Errorf("ending fetch %d during fetch %d: %w", epoch, tx.epoch, ErrInvalid)
+		for done := 0; done < len(keys); {
+			n := 0
+			err = t.Update(ctx, func(tx *Tx) error {
+				n, err = tx.removeSome(keys[done:], epoch, remove)
+				return err
+			})
+			if err != nil {
+				return err
 			}
-			for _, k := range keys {
-				if err := remove(tx, k, epoch); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
+			done += n
 		}
 	}
 	return ctx.Err()
+}
+
+// removeSome removes what one transaction takes; it returns how many that were.
+func (tx *Tx) removeSome(keys [][]byte, epoch uint32, remove func(*Tx, []byte, uint32) error) (n int, err error) {
+	if tx.epoch != epoch {
+		return 0, fmt.Errorf("ending fetch %d during fetch %d: %w", epoch, tx.epoch, ErrInvalid)
+	}
+	for n < len(keys) && !tx.Full() {
+		if err := remove(tx, keys[n], epoch); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // findStale collects some keys of stale rows, and where to go on (nil: nowhere).

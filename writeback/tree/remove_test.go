@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"megadisk/megaclient"
@@ -193,4 +195,55 @@ func TestRemovedHereFilledThere(t *testing.T) {
 	h.check()
 	require.Equal(t, []string{"new"}, h.names(h.at("/d/e").Ino))
 	require.Zero(t, h.at("/d").Pending)
+}
+
+// Files with many versions, which go too, don't make a step too big.
+func TestSweepOfManyVersions(t *testing.T) {
+	h := newHouse(t)
+	const files, versions = 60, 150
+	nodes := []*megaclient.Node{folder("AAAAAAAA", rootH, "d")}
+	for i := range files {
+		top := handle(i * 1000)
+		nodes = append(nodes, file(top, "AAAAAAAA", "f"+string(top)))
+		for j := 1; j <= versions; j++ {
+			nodes = append(nodes, file(handle(i*1000+j), top, ""))
+		}
+	}
+	fill := func() {
+		for chunk := range slices.Chunk(nodes, 1000) {
+			h.apply(chunk...)
+		}
+		require.Equal(t, versions, h.at("/d/f"+string(handle(1000))).Cloud.Versions)
+	}
+	fill()
+	h.removeNode("AAAAAAAA")
+	h.absent("/d")
+	fill()
+	h.fetch()
+	h.absent("/d")
+}
+
+// A chain of folders deeper than any path is refused at some point, and costs no more than time.
+func TestDeepChain(t *testing.T) {
+	h := newHouse(t)
+	parent, refused := rootH, 0
+	for start := 0; start < maxDepth+200; start += 1000 {
+		h.update(func(tx *Tx) error {
+			for i := start; i < start+1000; i++ {
+				err := tx.ApplyNode(folder(handle(i), parent, "d"), "")
+				if errors.Is(err, ErrInvalid) {
+					refused++
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				parent = handle(i)
+			}
+			return nil
+		})
+	}
+	require.Positive(t, refused)
+	h.removeNode(handle(0))
+	require.Empty(t, h.names(DriveIno))
 }

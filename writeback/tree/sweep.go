@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,31 +160,42 @@ func (tx *Tx) sweepDir(dir Ino) error {
 			return err
 		}
 	}
-	inos, err := tx.nameless(dir, sweepAtOnce)
+	list, err := tx.sweepList(dir, r.After)
 	if err != nil {
 		return err
 	}
-	full := len(inos) == sweepAtOnce
-	if !full {
-		err = tx.eachEntry(dir, r.After, func(name string, ino Ino) (bool, error) {
-			inos = append(inos, ino)
-			r.After = name
-			full = len(inos) >= sweepAtOnce
-			return !full, nil
-		})
-	}
-	if err != nil {
-		return err
-	}
-	for _, ino := range inos {
-		if err := tx.sweepEntry(dir, r.Handle, ino); err != nil {
+	for i, one := range list {
+		if i == sweepAtOnce || tx.Full() {
+			return tx.set(k, r)
+		}
+		if err := tx.sweepEntry(dir, r.Handle, one.ino); err != nil {
 			return err
 		}
-	}
-	if full {
-		return tx.set(k, r)
+		r.After = cmp.Or(one.name, r.After)
 	}
 	return tx.del(k)
+}
+
+type namedIno struct {
+	name string
+	ino  Ino
+}
+
+// sweepList gives one inode more than a step takes of those in a folder: the nameless ones, which all
+// go, and then those whose entries come after a name.
+func (tx *Tx) sweepList(dir Ino, after string) (list []namedIno, err error) {
+	nameless, err := tx.nameless(dir, sweepAtOnce+1)
+	if err != nil {
+		return nil, err
+	}
+	for _, ino := range nameless {
+		list = append(list, namedIno{ino: ino})
+	}
+	err = tx.eachEntry(dir, after, func(name string, ino Ino) (bool, error) {
+		list = append(list, namedIno{name, ino})
+		return len(list) <= sweepAtOnce, nil
+	})
+	return list, err
 }
 
 // sweepEntry removes one inode that was in a folder whose node is gone.
@@ -225,7 +237,7 @@ func (tx *Tx) sweepAway(gone megaclient.Handle, dir Ino) (done bool, err error) 
 		return nil
 	})
 	for i := 0; i < len(list) && err == nil; i++ {
-		if i == sweepAtOnce {
+		if i == sweepAtOnce || tx.Full() {
 			return false, nil
 		}
 		var e *Inode
