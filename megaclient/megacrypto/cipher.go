@@ -4,6 +4,8 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
+
+	"megadisk/megaclient/megacrypto/internal/macasm"
 )
 
 // Cipher encrypts, decrypts and authenticates the content of one file. It holds the expanded key, is
@@ -11,10 +13,19 @@ import (
 type Cipher struct {
 	block cipher.Block
 	nonce [8]byte
+
+	fast bool        // chunk MACs go through package macasm
+	keys macasm.Keys // for it; filled in if fast
 }
 
 // NewCipher expands the key of a file; k.MAC plays no part.
-func NewCipher(k FileKey) *Cipher { return &Cipher{block: k.Key.block(), nonce: k.Nonce} }
+func NewCipher(k FileKey) *Cipher {
+	c := &Cipher{block: k.Key.block(), nonce: k.Nonce, fast: macasm.Available()}
+	if c.fast {
+		c.keys.Expand((*[16]byte)(&k.Key))
+	}
+	return c
+}
 
 // String hides the key from logs.
 func (*Cipher) String() string { return redacted }

@@ -1,6 +1,7 @@
 // Package megacrypto is MEGA's cryptography and formats as pure functions: no network, no files, no
-// state, the standard library only. It can be used by any Go program that has to read or write what a
-// MEGA account holds. Numbers in brackets are sections of the protocol reference.
+// state, nothing but the standard library and, for chunk MACs, generated assembly. It can be used by any
+// Go program that has to read or write what a MEGA account holds. Numbers in brackets are sections of
+// the protocol reference.
 //
 // # Who holds which key
 //
@@ -34,7 +35,8 @@
 // Cipher.XORKeyStreamAt. Integrity goes by chunks of 128 KiB growing to 1 MiB (ChunkBounds) [4.3]: each
 // has a CBC-MAC over its plaintext (Cipher.ChunkMAC, or Cipher.NewMAC for bytes that arrive in
 // pieces), and all of them fold into the eight bytes M (Cipher.MetaMAC) [4.4]. Only M is stored, so a
-// range can be decrypted but not verified before the whole file was seen.
+// range can be decrypted but not verified before the whole file was seen. MACs of several chunks cost
+// little more than that of one when they are computed together: Cipher.ChunkMACs, AdvanceMACs.
 //
 // The one rule that has no exception: A and N never encrypt two different contents. CTR would give
 // away their difference. NewFileKey draws new ones for every content.

@@ -2,10 +2,8 @@ package megacrypto
 
 import (
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 )
 
 // ErrMAC means that a file's content isn't what its key says, in none of the known variants.
@@ -15,9 +13,6 @@ var ErrMAC = errors.New("content does not match the file's MAC")
 // (PROTOCOL 4.4).
 type ChunkMAC [16]byte
 
-// scratch lends the 16 bytes that cipher.Block, an interface, would push to the heap.
-var scratch = sync.Pool{New: func() any { return new([16]byte) }}
-
 // ChunkMAC computes the MAC of one whole chunk.
 func (c *Cipher) ChunkMAC(plain []byte) ChunkMAC {
 	x := scratch.Get().(*[16]byte)
@@ -25,69 +20,6 @@ func (c *Cipher) ChunkMAC(plain []byte) ChunkMAC {
 	*x = c.start()
 	c.fold(x, plain)
 	return *x
-}
-
-func (c *Cipher) start() (x [16]byte) {
-	copy(x[:8], c.nonce[:])
-	copy(x[8:], c.nonce[:])
-	return x
-}
-
-// fold chains plain into x; a last block that is short is padded with zeros.
-func (c *Cipher) fold(x *[16]byte, plain []byte) {
-	for len(plain) >= 16 {
-		lo := binary.NativeEndian.Uint64(x[:8]) ^ binary.NativeEndian.Uint64(plain[:8])
-		hi := binary.NativeEndian.Uint64(x[8:]) ^ binary.NativeEndian.Uint64(plain[8:16])
-		binary.NativeEndian.PutUint64(x[:8], lo)
-		binary.NativeEndian.PutUint64(x[8:], hi)
-		c.block.Encrypt(x[:], x[:])
-		plain = plain[16:]
-	}
-	if len(plain) > 0 {
-		subtle.XORBytes(x[:], x[:], plain)
-		c.block.Encrypt(x[:], x[:])
-	}
-}
-
-// MACWriter computes a chunk's MAC while its plaintext arrives in any pieces, in order. It is for one
-// goroutine.
-type MACWriter struct {
-	c       *Cipher
-	x       [16]byte
-	partial int // bytes of the next block already in x
-}
-
-// NewMAC begins a chunk.
-func (c *Cipher) NewMAC() *MACWriter { return &MACWriter{c: c, x: c.start()} }
-
-// Reset begins another chunk of the same file.
-func (m *MACWriter) Reset() { m.x, m.partial = m.c.start(), 0 }
-
-// Write takes the next bytes of the chunk. It never fails.
-func (m *MACWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	if m.partial > 0 {
-		used := subtle.XORBytes(m.x[m.partial:], m.x[m.partial:], p)
-		m.partial, p = m.partial+used, p[used:]
-		if m.partial < 16 {
-			return n, nil
-		}
-		m.c.block.Encrypt(m.x[:], m.x[:])
-		m.partial = 0
-	}
-	whole := len(p) &^ 15
-	m.c.fold(&m.x, p[:whole])
-	m.partial = subtle.XORBytes(m.x[:], m.x[:], p[whole:])
-	return n, nil
-}
-
-// Sum gives the MAC of what was written. More may be written after it.
-func (m *MACWriter) Sum() ChunkMAC {
-	x := m.x
-	if m.partial > 0 {
-		m.c.block.Encrypt(x[:], x[:])
-	}
-	return x
 }
 
 // MetaMAC folds the MACs of a file's chunks, in order, into the 8 bytes that its key carries. Without

@@ -1,0 +1,32 @@
+// Package macasm advances the CBC-MACs of several chunks at once, with the processor's AES instructions.
+//
+// CBC-MAC is a chain: a block can't be encrypted before the one in front of it, so with a single chunk a
+// processor that could begin one or two rounds of AES in each cycle waits three or four cycles for
+// each. The chains of other chunks have nothing to do with it, and fill that time:
+//
+//	chunk 0   round   round   round   …
+//	chunk 1    round   round   round   …
+//	   ⋮         ⋮
+//	chunk 7        round   round   round   …
+//
+// The assembly is generated (gen, a module of its own), and takes the same time for every key and content.
+// Where Available is false there is only the caller's portable way.
+package macasm
+
+//go:generate sh -c "cd gen && go run . -pkg macasm -out ../macasm_amd64.s -stubs ../stubs_amd64.go"
+
+const (
+	// Lanes is how many chains can advance at once.
+	Lanes = 8
+	// BlockSize is that of AES.
+	BlockSize = 16
+)
+
+// Keys is an expanded key: the eleven round keys of AES-128.
+type Keys [11 * BlockSize]byte
+
+// Batch is a number of chains under one key, in lanes from 0 on.
+type Batch struct {
+	X    [Lanes][BlockSize]byte // where each chain stands
+	Data [Lanes][]byte          // what comes next in it
+}
