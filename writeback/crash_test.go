@@ -221,7 +221,7 @@ func testCrash(t *testing.T, seed uint64, failpoint string, killAfter time.Durat
 	r := newRig(t, settleNever)
 	r.stop()
 	m := model{}
-	for round := range 3 {
+	for round := range 2 {
 		if failpoint == "fetched" {
 			// So that the child has to fetch.
 			r.account.Trash(r.account.Mkdir(r.account.Root(), "other"))
@@ -253,7 +253,7 @@ func TestKilledAtFailpoints(t *testing.T) {
 
 // Killed at any moment.
 func TestKilledAtRandom(t *testing.T) {
-	for i := range 3 {
+	for i := range 2 {
 		after := time.Duration(50+rand.IntN(200)) * time.Millisecond
 		t.Run(after.String(), func(t *testing.T) { testCrash(t, rand.Uint64()>>1+uint64(i), "", after) })
 	}

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		os.Exit(crashChild())
 	}
 	// Few random runs by default; -rapid.checks=N makes it N.
-	if err := flag.Set("rapid.checks", "12"); err != nil {
+	if err := flag.Set("rapid.checks", "8"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
