@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // climb lets a link whose throughput grows by perConnection up to best run for some windows.
@@ -126,6 +127,23 @@ func TestCutPieces(t *testing.T) {
 		at = p.end
 	}
 	require.Equal(t, st.Size, at)
+}
+
+// What Get fetches at once are whole chunks, together the file, each piece no longer than it may be.
+func TestGetPieces(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.Int64Range(1, 1<<28).Draw(t, "size")
+		most := rapid.Int64Range(1, maxPiece).Draw(t, "most")
+		g := &getting{node: &Node{Size: size}, most: most}
+		p := g.pieceFrom(0)
+		for at := int64(0); at < size; p = g.pieceFrom(p.last + 1) {
+			require.Equal(t, at, p.start)
+			require.Greater(t, p.end, p.start)
+			require.True(t, p.end-p.start <= most || p.first == p.last, "%+v", p)
+			at = p.end
+		}
+		require.Equal(t, size, p.start, "an empty piece behind the end")
+	})
 }
 
 func TestPieceAnswers(t *testing.T) {

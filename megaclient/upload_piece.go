@@ -50,14 +50,11 @@ func (u *uploading) encrypt(p piece, data []byte) ([]megacrypto.ChunkMAC, error)
 	if err := readFullAt(u.src, data, p.start); err != nil {
 		return nil, fmt.Errorf("reading the content to upload: %w", err)
 	}
-	var macs []megacrypto.ChunkMAC
-	for i := p.first; i <= p.last; i++ {
-		start, end := megacrypto.ChunkBounds(i, u.st.Size)
-		mac := u.cipher.ChunkMAC(data[start-p.start : end-p.start])
-		if !u.known.add(i, mac) {
+	macs := u.cipher.ChunkMACs(nil, p.chunks(data, u.st.Size))
+	for i, mac := range macs {
+		if !u.known.add(p.first+i, mac) {
 			return nil, ErrContentChanged
 		}
-		macs = append(macs, mac)
 	}
 	u.cipher.XORKeyStreamAt(data, data, p.start)
 	return macs, nil

@@ -79,10 +79,20 @@ func (st *UploadState) aged(life time.Duration) bool {
 	return age < -time.Hour || age >= life // a clock that went back says nothing good either
 }
 
-// piece is a run of chunks that is sent in one request.
+// piece is a run of chunks that is sent, or fetched, in one request.
 type piece struct {
 	first, last int // chunks, last included
 	start, end  int64
+}
+
+// chunks cuts a piece's bytes into its chunks; size is that of the whole file.
+func (p piece) chunks(data []byte, size int64) [][]byte {
+	chunks := make([][]byte, 0, p.last-p.first+1)
+	for i := p.first; i <= p.last; i++ {
+		start, end := megacrypto.ChunkBounds(i, size)
+		chunks = append(chunks, data[start-p.start:end-p.start])
+	}
+	return chunks
 }
 
 // Pieces are as large as they may without holding much memory, and small enough to keep all
