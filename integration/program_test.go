@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"megadisk/integration/needs"
 	"megadisk/megaclient/megatest"
@@ -182,13 +182,25 @@ func (p *program) kill() {
 	p.run("unmount", p.Point)
 }
 
-// awaitGone returns when the process has ended. It is not our child, so the kernel's word is /proc.
+// awaitGone returns when the process, with all of its threads, has ended. It is not our child, so the kernel's
+// word is a pidfd; /proc would call it a zombie while threads still hold its files.
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(stat), ") Z ")
-	}, 20*time.Second, 10*time.Millisecond, "process %d does not end", pid)
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20_000)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, 1, n, "process %d does not end", pid)
+		return
+	}
 }
 
 // shell runs a command line with the mount point as working directory.

@@ -33,6 +33,9 @@ func status(ctx context.Context, c *common, args []string, asJSON bool) error {
 	all := []control.Status{}
 	for _, process := range c.processes() {
 		st, err := process.Status(ctx)
+		if err != nil && !control.Alive(process.Path) {
+			continue // it died meanwhile
+		}
 		if err != nil {
 			return fmt.Errorf("asking for the status: %w", err)
 		}

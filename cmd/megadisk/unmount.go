@@ -62,6 +62,9 @@ func (c *common) holder(ctx context.Context, path string) (*control.Client, cont
 			continue
 		}
 		st, err := process.Status(ctx)
+		if err != nil && !control.Alive(socket) {
+			continue // it died meanwhile
+		}
 		if err != nil {
 			return nil, st, fmt.Errorf("asking for the status: %w", err)
 		}
