@@ -52,13 +52,15 @@
 //
 // # Lock order
 //
-//	lane  >  file.mu (several only by the sender, in inode order)  >
-//	applyMu  >  the tree's writer  >  {filesMu, queueMu, keysMu, statusMu}
+//	lane  >  fileState.mu (several only by the sender, in inode order)  >
+//	writeMu  >  the tree's writer  >  {filesMu, queue.mu, keysMu, status.mu, stream.mu}
 //
 // In other words: the lane (held by whoever talks commands to the cloud, or
 // fetches the whole tree) may be held over the network; no other lock is ever
-// held across the network, a callback, or a read that may fetch. Those in
-// braces are leaves: nothing is taken and nothing is called while one is held.
-// The tree calls IsOpen and PendingKey from inside a transaction; they take
-// leaves only.
+// held across the network, a callback, or a read that may fetch. writeMu makes
+// a transaction and what it changes in memory one step, and the first opening
+// of a file too, so that the event loop can't change its row in between. Those
+// in braces are leaves: nothing is taken and nothing is called while one is
+// held. The tree calls IsOpen, PendingKey and OwnTag from inside a transaction;
+// they take leaves only.
 package writeback

@@ -129,34 +129,45 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 	if held, err := c.holdOff(n.Handle, fieldGone, tag); held || err != nil {
 		return err
 	}
-	place, attrs := false, false
-	if !n.Version { // that a node became an older version is never ours to hold off
-		var err, err2 error
-		place, err = c.holdOff(n.Handle, fieldPlace, tag)
-		attrs, err2 = c.holdOff(n.Handle, fieldAttrs, tag)
-		if err := errors.Join(err, err2); err != nil {
+	for _, f := range []field{fieldPlace, fieldAttrs} {
+		if _, err := c.holdOff(n.Handle, f, tag); err != nil {
 			return err
 		}
-	}
-	for _, f := range []field{fieldPlace, fieldAttrs} {
 		if err := c.endEcho(echoID{n.Handle, f, tag}); err != nil {
 			return err
 		}
 	}
-	if ino, known := c.ByHandle(n.Handle); known && (place || attrs) {
-		in, err := c.Get(ino)
-		if err != nil {
-			return err
-		}
-		if in.Cloud != nil && in.Cloud.Handle == n.Handle {
-			n = withShadow(*n, in.Cloud, place, attrs)
-		}
+	n, wanted, err := c.upToDate(n)
+	if err != nil || !wanted {
+		return err
 	}
-	err := c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
+	err = c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
 	if err == nil && ours != 0 {
 		err = c.created(ours, n.Handle)
 	}
 	return err
+}
+
+// upToDate replaces the fields of a node that are older than our changes by
+// what the shadow says. A node whose place is older and that has no inode any
+// more isn't wanted: we moved it to the bin since.
+func (c *change) upToDate(n *megaclient.Node) (_ *megaclient.Node, wanted bool, err error) {
+	place, attrs := c.awaited(n.Handle, fieldPlace), c.awaited(n.Handle, fieldAttrs)
+	if n.Version || (!place && !attrs) {
+		return n, true, nil // that it became an older version is never ours to hold off
+	}
+	ino, known := c.ByHandle(n.Handle)
+	if !known {
+		return n, !place, nil
+	}
+	in, err := c.Get(ino)
+	if err != nil {
+		return n, false, err
+	}
+	if in.Cloud == nil || in.Cloud.Handle != n.Handle {
+		return n, !place, nil
+	}
+	return withShadow(*n, in.Cloud, place, attrs), true, nil
 }
 
 // created notes that a creation in flight has its node: it isn't new any more,

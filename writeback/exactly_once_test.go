@@ -366,3 +366,21 @@ func TestVersionOnTopOfOursThatWasRemoved(t *testing.T) {
 	require.Equal(t, "theirs", r.read("a"))
 	require.Empty(t, r.engine.Status().Pending)
 }
+
+// Packets that are older than our move to the bin don't bring the node back.
+func TestOldPacketsAfterARemoval(t *testing.T) {
+	r := newRig(t, settleNever)
+	h := r.account.PutFile(r.account.Root(), "a", []byte("A"), time.Time{})
+	d := r.account.Mkdir(r.account.Root(), "d")
+	r.caughtUp()
+	r.server.Faults().FailHTTP(megatest.Events, 503, megatest.Always)
+	r.account.Move(h, d)
+	r.account.Rename(h, "b")
+	r.unlink("a")
+	r.flush() // it was in d, which we don't know yet
+	r.server.Faults().Clear()
+	r.caughtUp()
+	require.True(t, r.account.InRubbish(h))
+	require.Equal(t, []string{"d"}, r.names(""))
+	require.Empty(t, r.names("d"))
+}
