@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 
@@ -129,6 +130,14 @@ func (c *Cache) goLocked(fn func()) bool {
 // freshURL marks the context of a fetch that is made because the bytes of another were wrong.
 type freshURL struct{}
 
-// WantsFreshURL tells a [FetchFunc] that what came last time failed its MAC: it should draw a new
-// download URL, so that another server may answer.
-func WantsFreshURL(ctx context.Context) bool { return ctx.Value(freshURL{}) != nil }
+// withFreshURL marks a fetch of what turned out at that moment to be wrong.
+func withFreshURL(ctx context.Context, wrong time.Time) context.Context {
+	return context.WithValue(ctx, freshURL{}, wrong)
+}
+
+// WantsFreshURL tells a [FetchFunc] that what came last time failed its MAC: it should not use a
+// download URL that was drawn before wrong, so that another server may answer.
+func WantsFreshURL(ctx context.Context) (wrong time.Time, wants bool) {
+	wrong, wants = ctx.Value(freshURL{}).(time.Time)
+	return wrong, wants
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"sync"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 
@@ -44,6 +45,7 @@ type content struct {
 	verified    bool            // all MACs together fitted the key's
 	checking    bool            // that is being found out
 	suspect     bool            // they did not fit once: everything is fetched a second time
+	wrongAt     time.Time       // when that was found out; zero: in an earlier run
 	quarantined bool            // they did not fit twice
 }
 

@@ -56,7 +56,7 @@ func (c *Cache) launchLocked(co *content, f File, units []*unit, asked int64) *f
 	}
 	ctx := c.ctx
 	if co.suspect {
-		ctx = context.WithValue(ctx, freshURL{}, true)
+		ctx = withFreshURL(ctx, co.wrongAt)
 	}
 	fl.ctx, fl.cancel = context.WithCancel(ctx)
 	for _, u := range units {

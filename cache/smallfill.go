@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -25,9 +26,9 @@ func (b *smallBuffers) fill() error {
 	for {
 		b.got, b.stored = newBitmap(smallUnits), newBitmap(smallUnits)
 		b.load()
-		trusted, mac, suspect := co.trust()
+		trusted, mac, wrong := co.trust()
 		if int(b.got.count()) < len(b.units) || !trusted {
-			if err := b.fetchMissing(suspect); err != nil {
+			if err := b.fetchMissing(wrong); err != nil {
 				return err
 			}
 			ok, err := b.verify(mac)
@@ -47,11 +48,15 @@ func (b *smallBuffers) fill() error {
 }
 
 // trust tells whether bytes from disk were verified when they came, the MAC to verify against, and
-// whether an earlier fetch failed.
-func (co *content) trust() (verified bool, mac [8]byte, suspect bool) {
+// when an earlier fetch turned out to be wrong, if one did.
+func (co *content) trust() (verified bool, mac [8]byte, wrong *time.Time) {
 	co.c.mu.Lock()
 	defer co.c.mu.Unlock()
-	return co.verified, co.mac, co.suspect
+	if co.suspect {
+		wrong = new(time.Time)
+		*wrong = co.wrongAt
+	}
+	return co.verified, co.mac, wrong
 }
 
 // load takes in what the disk has.
@@ -80,10 +85,10 @@ func (b *smallBuffers) load() {
 }
 
 // fetchMissing brings in the rest from the network, one fetch a gap.
-func (b *smallBuffers) fetchMissing(suspect bool) error {
+func (b *smallBuffers) fetchMissing(wrong *time.Time) error {
 	ctx := b.s.ctx
-	if suspect {
-		ctx = context.WithValue(ctx, freshURL{}, true)
+	if wrong != nil {
+		ctx = withFreshURL(ctx, *wrong)
 	}
 	for i := 0; i < len(b.units); i++ {
 		if b.got.has(int64(i)) {

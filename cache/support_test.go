@@ -87,7 +87,8 @@ func (c *cloud) tell() {
 
 // fetch is the FetchFunc.
 func (c *cloud) fetch(ctx context.Context, f File, off, n int64, w io.Writer) error {
-	call := &fetched{ctx: ctx, off: off, n: n, fresh: WantsFreshURL(ctx)}
+	_, fresh := WantsFreshURL(ctx)
+	call := &fetched{ctx: ctx, off: off, n: n, fresh: fresh}
 	c.mu.Lock()
 	c.fetches = append(c.fetches, *call)
 	c.handle = append(c.handle, f.Handle)

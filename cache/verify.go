@@ -2,6 +2,7 @@ package cache
 
 import (
 	"slices"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -80,6 +81,7 @@ func (c *Cache) mismatch(co *content) bool {
 	again := co.suspect
 	c.forgetLocked(co)
 	co.suspect, co.quarantined = true, again
+	co.wrongAt = time.Now()
 	c.stats.Mismatches++
 	flags, tag := co.flagsLocked()
 	c.mu.Unlock()

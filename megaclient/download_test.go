@@ -297,3 +297,19 @@ func TestConnectionsAreLimited(t *testing.T) {
 	group.Wait()
 	require.EqualValues(t, 3, most.Load())
 }
+
+// Content that came over a URL and is wrong is asked for over another one, once for all who found that out.
+func TestURLsAreRenewedForWrongContent(t *testing.T) {
+	r, n, want := newDownload(t)
+	r.equal(want[:10], r.plainRange(n, 0, 10))
+	r.client.RenewURL(t.Context(), n.Handle, time.Now().Add(-time.Hour))
+	r.equal(want[:10], r.plainRange(n, 0, 10))
+	require.Equal(t, 1, r.commands("g"), "the URL is newer than what was wrong")
+	wrong := time.Now()
+	for range 3 {
+		r.client.RenewURL(t.Context(), n.Handle, wrong)
+		r.equal(want[:10], r.plainRange(n, 0, 10))
+	}
+	require.Equal(t, 2, r.commands("g"))
+	r.client.RenewURL(t.Context(), handleOf(77), wrong)
+}

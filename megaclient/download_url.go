@@ -75,6 +75,29 @@ func (u *urlCache) get(ctx context.Context, h Handle, refused string, ask func(c
 	return fresh, nil
 }
 
+// forget drops the URL of h if it was asked for before a moment. Whoever is asking now gets a newer one.
+func (u *urlCache) forget(ctx context.Context, h Handle, before time.Time) {
+	e, known := u.entries.Get(h)
+	if !known {
+		return
+	}
+	select {
+	case e.slot <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-e.slot }()
+	if e.url != nil && e.url.asked.Before(before) {
+		e.url = nil
+	}
+}
+
+// RenewURL lets the next ReadContent of h ask for another download URL than one that was asked for before
+// a moment: for content that came from there and turned out to be wrong. Another server may then answer.
+func (c *Client) RenewURL(ctx context.Context, h Handle, before time.Time) {
+	c.transfers.urls.forget(ctx, h, before)
+}
+
 // contentURL gives a URL of the content of h, another one than refused.
 func (c *Client) contentURL(ctx context.Context, h Handle, refused string) (*downloadURL, error) {
 	return c.transfers.urls.get(ctx, h, refused, func(ctx context.Context) (*downloadURL, error) {

@@ -102,7 +102,11 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 // fetcher is where cache and protocol meet; neither knows of the other.
 func fetcher(c *megaclient.Client) cache.FetchFunc {
 	return func(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
-		return c.ReadContent(ctx, megaclient.Handle(f.Handle), off, n, w)
+		h := megaclient.Handle(f.Handle)
+		if wrong, wants := cache.WantsFreshURL(ctx); wants {
+			c.RenewURL(ctx, h, wrong)
+		}
+		return c.ReadContent(ctx, h, off, n, w)
 	}
 }
 
