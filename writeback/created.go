@@ -1,0 +1,202 @@
+package writeback
+
+import (
+	"bytes"
+	"errors"
+
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// settleCreation: the node exists. node is nil when only its traces were found.
+func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, tag string, st *fileState) error {
+	if it.Found != "" && in.Cloud == nil {
+		return c.settleOvertaken(in, it)
+	}
+	made := c.madeCloud(in, it, node)
+	if in.Cloud == nil || in.Cloud.Handle == it.Handle {
+		if it.Over != 0 {
+			if err := c.letGo(it); err != nil {
+				return err
+			}
+		}
+		if err := c.SetCloud(it.Ino, made); err != nil {
+			return err
+		}
+	} else if it.Over != 0 {
+		if err := c.letGo(it); err != nil {
+			return err
+		}
+	}
+	if !it.Echoed {
+		if err := c.addEcho(made.Handle, tag, fieldPlace, fieldAttrs); err != nil {
+			return err
+		}
+	}
+	in, err := c.Get(it.Ino)
+	if err != nil {
+		return err
+	}
+	in.Pending &^= tree.PendingCreate
+	if it.Kind == itemFile {
+		if err := c.settleContent(&in, it, made, st); err != nil {
+			return err
+		}
+	}
+	if in.Parent != it.LocalParent || in.Name != it.LocalName || c.inBin(in.Cloud) {
+		in.Pending |= tree.PendingPlace
+	}
+	if it.Kind == itemFile && unixSeconds(in.Mtime) != unixSeconds(it.Mtime) {
+		in.Pending |= tree.PendingAttrs
+	}
+	if err := c.finish(in, it); err != nil {
+		return err
+	}
+	if in.Cloud.Handle == made.Handle || in.Pending.Has(tree.PendingContent) || in.Removed {
+		return nil
+	}
+	if it.Kind == itemFolder {
+		// Somebody's folder of that name was taken for ours meanwhile; ours is a
+		// second one.
+		if _, known := c.ByHandle(made.Handle); known {
+			return nil
+		}
+		return c.ApplyNode(nodeOf(made), "")
+	}
+	return c.catchUp(it.Ino, made, in.Cloud)
+}
+
+// catchUp lets the inode follow a version that somebody put on top of ours
+// before our answer came: it is applied once more, now that nothing here
+// stands against it.
+func (c *change) catchUp(ino tree.Ino, ours, newer *tree.Cloud) error {
+	if err := c.SetCloud(ino, nil); err != nil {
+		return err
+	}
+	if err := c.SetCloud(ino, ours); err != nil {
+		return err
+	}
+	if err := c.ApplyNode(nodeOf(newer), ""); err != nil {
+		return err
+	}
+	version := nodeOf(ours)
+	version.Parent, version.Version = newer.Handle, true
+	return c.ApplyNode(version, "")
+}
+
+// settleOvertaken: the events told of our node, and then that it is another
+// inode's older version, or gone. What still differs goes up as a new file.
+func (c *change) settleOvertaken(in tree.Inode, it item) error {
+	if it.Over != 0 {
+		if err := c.letGo(it); err != nil {
+			return err
+		}
+	}
+	if in.Removed {
+		return c.release(in)
+	}
+	return c.dropGeneration(it.Ino)
+}
+
+// madeCloud gives the shadow of a creation, from the answer or from what the
+// events left.
+func (c *change) madeCloud(in tree.Inode, it item, node *megaclient.Node) *tree.Cloud {
+	if node != nil {
+		return cloudOf(node)
+	}
+	if in.Cloud != nil && bytes.Equal(in.Cloud.Key, it.Key) {
+		return in.Cloud.Clone()
+	}
+	made := &tree.Cloud{Handle: it.Found, Parent: it.Parent, Name: it.Name, Key: it.Key, Attrs: it.Attrs,
+		Type: megaclient.FolderNode, Access: megaclient.AccessOwner}
+	if it.Kind == itemFile {
+		made.Type = megaclient.FileNode
+		if g := c.e.queue.generation(it.Ino); g != nil {
+			made.Size = g.State.Size
+		}
+	}
+	return made
+}
+
+// letGo ends the inode whose node became an older version of the new file's.
+func (c *change) letGo(it item) error {
+	over, err := c.Get(it.Over)
+	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+		return c.settle(it.Over)
+	}
+	if err != nil {
+		return err
+	}
+	if over.Cloud != nil && over.Cloud.Handle != it.Handle {
+		return nil // somebody else's version came: the removal is undone by the planner
+	}
+	return c.release(over)
+}
+
+// release ends a removed inode that has nothing to do with the cloud any more.
+func (c *change) release(in tree.Inode) error {
+	if in.Cloud != nil {
+		if err := c.SetCloud(in.Ino, nil); err != nil {
+			return err
+		}
+	}
+	in, err := c.Get(in.Ino)
+	if err != nil {
+		return err
+	}
+	in.Pending = 0
+	if err := c.Put(&in); err != nil {
+		return err
+	}
+	return c.retire(in.Ino)
+}
+
+// settleContent: the generation is the file's base now.
+func (c *change) settleContent(in *tree.Inode, it item, made *tree.Cloud, st *fileState) error {
+	g := c.e.queue.generation(it.Ino)
+	if g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
+		return nil
+	}
+	in.Base = tree.Base{Handle: made.Handle, Key: it.Key, Size: g.State.Size, Limit: min(g.limit, g.State.Size)}
+	ent, _, err := c.entry(it.Ino)
+	if err != nil {
+		return err
+	}
+	in.Pending &^= tree.PendingContent
+	if ent.Content != it.Content && !in.Removed {
+		in.Pending |= tree.PendingContent
+	}
+	if st != nil {
+		if err := c.uncover(st, g, in); err != nil {
+			return err
+		}
+	}
+	return c.dropGeneration(it.Ino)
+}
+
+// uncover takes the uploaded extents out of the file's map.
+func (c *change) uncover(st *fileState, g *generation, in *tree.Inode) error {
+	dropped := st.m.Remove(g.m.Extents())
+	c.undo = append(c.undo, func() { st.m.Insert(dropped...) })
+	regions := st.m.DirtyRegions()
+	regions = regions[:min(len(regions), rowsAtOnce)]
+	for _, id := range regions {
+		if err := c.putRegion(rowExtents, st.ino, id, st.m.Region(id)); err != nil {
+			return err
+		}
+	}
+	base, pending := in.Base, in.Pending
+	c.after = append(c.after, func() {
+		st.m.ClearRegions(regions)
+		if len(st.m.DirtyRegions()) > 0 || st.dirty {
+			st.garbage = append(st.garbage, dropped...)
+			st.dirty = true
+		} else {
+			c.e.staging.Release(dropped...)
+		}
+		st.base, st.gen = base, nil
+		st.marked = pending.Has(tree.PendingContent)
+		st.owner.Base = string(base.Handle)
+	})
+	return nil
+}
