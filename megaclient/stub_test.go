@@ -2,7 +2,6 @@ package megaclient_test
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -122,14 +121,6 @@ func wireFolder(h, parent megaclient.Handle, name, more string) string {
 // tree makes the answer of a full fetch.
 func tree(nodes []string, more string) string {
 	return `[{"f":[` + strings.Join(nodes, ",") + `]` + more + `,"sn":"AAAAAAAAAAA"}]`
-}
-
-func mustJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
 }
 
 // asError is errors.As for conditions.

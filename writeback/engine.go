@@ -8,7 +8,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"megadisk/cache"
-	"megadisk/megaclient"
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
@@ -94,16 +93,4 @@ func (e *Engine) setKeys(items []item, present bool) {
 			delete(e.keys, string(it.Key))
 		}
 	}
-}
-
-// driveHandle is the handle of the cloud drive, "" before the first fetch.
-func (e *Engine) driveHandle() megaclient.Handle { return e.handleOf(tree.DriveIno) }
-
-// handleOf gives the handle of an inode, "" if it isn't in the cloud.
-func (e *Engine) handleOf(ino tree.Ino) megaclient.Handle {
-	in, err := e.tree.Get(ino)
-	if err != nil || in.Cloud == nil {
-		return ""
-	}
-	return in.Cloud.Handle
 }

@@ -14,8 +14,6 @@ import (
 // model is what a drive ought to be: contents by path, "/" for folders.
 type model map[string]string
 
-func (m model) isDir(p string) bool { return p == "" || m[p] == "/" }
-
 func (m model) parentOf(p string) string {
 	if dir := path.Dir(p); dir != "." {
 		return dir

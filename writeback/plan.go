@@ -34,7 +34,6 @@ func do(steps ...step) verdict         { return verdict{steps: steps} }
 func waitUntil(t time.Time) verdict    { return verdict{until: t} }
 func blocked() verdict                 { return verdict{} }
 func (v verdict) waits() bool          { return len(v.steps) == 0 && !v.until.IsZero() }
-func (v verdict) isBlocked() bool      { return len(v.steps) == 0 && v.until.IsZero() }
 func (v verdict) has(s step) (ok bool) { return len(v.steps) > 0 && v.steps[0] == s }
 
 // facts is all that a decision about one inode depends on.
