@@ -54,7 +54,7 @@ A second mount of the same account is handed to the process that holds the first
 	f.BoolVar(&m.readOnly, "read-only", false, "refuse all changes")
 	f.BoolVar(&m.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")
 	f.StringVar(&m.umask, "umask", "", "octal; taken from the modes 0666 and 0777 (default: this shell's)")
-	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, names included")
+	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, without names and content")
 	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
 	return cmd
 }
