@@ -101,6 +101,7 @@ func (c *Client) persist(ctx context.Context, p persistence, once func(ctx conte
 		if err := c.mayTry(ctx, p); err != nil {
 			return try{err: err}
 		}
+		begun := time.Now()
 		t := once(ctx, proof)
 		proof = ""
 		if ctx.Err() == nil {
@@ -128,6 +129,9 @@ func (c *Client) persist(ctx context.Context, p persistence, once func(ctx conte
 			if proof != "" {
 				continue
 			}
+		}
+		if silent.IsZero() {
+			silent = begun // a server that takes a request and says nothing is as silent as none
 		}
 		if err := c.pace(ctx, t, waits, &silent, p.unreachable); err != nil {
 			return try{err: err}
@@ -165,13 +169,8 @@ func (c *Client) pace(ctx context.Context, t try, waits *backoff.ExponentialBack
 		if errors.Is(t.err, ERATELIMIT) {
 			c.rate.slow()
 		}
-	} else {
-		if silent.IsZero() {
-			*silent = time.Now()
-		}
-		if limit > 0 && time.Since(*silent) >= limit {
-			return fmt.Errorf("%w: %w", ErrUnreachable, t.err)
-		}
+	} else if limit > 0 && time.Since(*silent) >= limit {
+		return fmt.Errorf("%w: %w", ErrUnreachable, t.err)
 	}
 	wait := waits.NextBackOff()
 	if lost {

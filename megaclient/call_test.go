@@ -158,6 +158,12 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	c := s.resume(t)
 	megaclient.SetIdle(c, 20*time.Millisecond)
 	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrUnreachable)
+
+	patient := s.resume(t)
+	megaclient.SetIdle(patient, 400*time.Millisecond) // longer than "unreachable"
+	before := len(s.seen())
+	require.ErrorIs(t, patient.Ask(t.Context(), question, nil), megaclient.ErrUnreachable)
+	require.Len(t, s.seen(), before+1, "the silence counts from the first request on")
 }
 
 func TestEndedSession(t *testing.T) {

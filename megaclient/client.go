@@ -114,14 +114,14 @@ func newClient(cfg Config, s Session) (*Client, error) {
 }
 
 // Resume goes on with a stored session. It asks nobody: whether the session is still alive shows
-// with the first command (ESID if not).
+// with the first command (ESID if not). What is no session of ours is ErrBadSession.
 func Resume(cfg Config, s Session) (*Client, error) {
 	sid, err := megacrypto.DecodeBase64(s.SID)
 	if err != nil || len(sid) != sidLength {
-		return nil, errors.New("the stored session is damaged: log in again")
+		return nil, ErrBadSession
 	}
 	if !validUser(s.User) {
-		return nil, errors.New("the stored session names no account: log in again")
+		return nil, fmt.Errorf("%w: it names no account", ErrBadSession)
 	}
 	return newClient(cfg, s)
 }

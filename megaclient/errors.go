@@ -114,6 +114,8 @@ var (
 	ErrTooOld = errors.New("too far behind: the whole tree must be fetched again")
 	// ErrBadLogin says that e-mail or password is wrong.
 	ErrBadLogin = errors.New("wrong e-mail or password")
+	// ErrBadSession says that what was stored of a session is damaged.
+	ErrBadSession = errors.New("the stored session is damaged: log in again")
 	// ErrMFARequired says that the account wants a two-factor code.
 	ErrMFARequired = errors.New("the account wants a two-factor code")
 	// ErrMFAWrong says that the two-factor code given was not accepted.
