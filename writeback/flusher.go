@@ -180,6 +180,11 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 		sleep(ctx, idlePause)
 		return
 	}
+	// A power cut after the first byte must find the batch, or it would be done twice.
+	if err := e.tree.Sync(); err != nil {
+		e.batchFailed(ctx, fmt.Errorf("syncing the journal: %w", err))
+		return
+	}
 	failpoint("before-send")
 	sent := batch.Batch // Execute notes in it when it was sent; the row stays as it is
 	results, err := e.client.Execute(ctx, &sent)
