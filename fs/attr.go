@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	linkMode  = 0o777 // of a symbolic link: nobody looks at it
 	fileMode  = 0o644 // of a file whose mode nobody set, less the umask
 	dirMode   = 0o755 // of a folder whose mode nobody set, less the umask
 	modeBits  = 0o777 // what is honoured of a mode from the cloud: never set-id bits
@@ -41,8 +42,11 @@ func (b *bridge) fill(out *fuse.Attr, in *tree.Inode) {
 
 // mode is the type of an inode with the permissions that a program has set, or the usual ones less the umask.
 func (b *bridge) mode(in *tree.Inode) uint32 {
-	kind, usual := typeOf(in.Kind), uint32(fileMode)
-	if in.Kind == tree.Dir {
+	kind, usual := typeOf(in), uint32(fileMode)
+	switch kind {
+	case syscall.S_IFLNK:
+		return kind | linkMode
+	case syscall.S_IFDIR:
 		usual = dirMode
 	}
 	if in.HasMode {
@@ -51,10 +55,13 @@ func (b *bridge) mode(in *tree.Inode) uint32 {
 	return kind | usual&^b.umask
 }
 
-// typeOf is a kind in the bits that stat(2) and readdir(3) use.
-func typeOf(k tree.Kind) uint32 {
-	if k == tree.Dir {
+// typeOf is what an inode is, in the bits that stat(2) and readdir(3) use.
+func typeOf(in *tree.Inode) uint32 {
+	switch {
+	case in.Kind == tree.Dir:
 		return syscall.S_IFDIR
+	case in.IsLink():
+		return syscall.S_IFLNK
 	}
 	return syscall.S_IFREG
 }

@@ -14,6 +14,10 @@ type engine interface {
 	Ready(ctx context.Context) error
 	Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
 	Mkdir(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error)
+	Symlink(ctx context.Context, parent tree.Ino, name, target string) (tree.Inode, error)
+	Readlink(ctx context.Context, ino tree.Ino) (string, error)
+	SetXattr(ctx context.Context, ino tree.Ino, name, value string, mode writeback.XattrMode) error
+	RemoveXattr(ctx context.Context, ino tree.Ino, name string) error
 	Unlink(ctx context.Context, parent tree.Ino, name string) error
 	Rmdir(ctx context.Context, parent tree.Ino, name string) error
 	Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string, noReplace bool) error

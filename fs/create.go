@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
 
@@ -16,14 +17,23 @@ func (b *bridge) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, ou
 		return fuse.EPERM
 	}
 	return b.make(cancel, in.NodeId, name, out, "mknod", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
-		return b.engine.Create(ctx, parent, name, in.Mode&modeBits)
+		return b.engine.Create(ctx, parent, name, wish(in.Mode, in.Umask, 0o666))
 	})
+}
+
+// wish is the mode of a creation, told apart by whether the program wanted just that one, or whatever is left of the
+// usual bits. The kernel has taken the umask off already.
+func wish(mode, umask, usual uint32) uint32 {
+	if mode &= modeBits; mode != usual&^umask {
+		return mode
+	}
+	return mode | writeback.ModeUsual
 }
 
 // Mkdir makes a folder.
 func (b *bridge) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
 	return b.make(cancel, in.NodeId, name, out, "mkdir", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
-		return b.engine.Mkdir(ctx, parent, name, in.Mode&modeBits)
+		return b.engine.Mkdir(ctx, parent, name, wish(in.Mode, in.Umask, 0o777))
 	})
 }
 
@@ -51,7 +61,7 @@ func (b *bridge) make(cancel <-chan struct{}, parent uint64, name string, out *f
 func (b *bridge) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	var opened *fileHandle
 	status := b.make(cancel, in.NodeId, name, &out.EntryOut, "create", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
-		row, err := b.engine.Create(ctx, parent, name, in.Mode&modeBits)
+		row, err := b.engine.Create(ctx, parent, name, wish(in.Mode, in.Umask, 0o666))
 		if errors.Is(err, tree.ErrExist) && in.Flags&syscall.O_EXCL == 0 {
 			return b.openExisting(ctx, parent, name, in.Flags, &opened)
 		}
@@ -88,14 +98,4 @@ func (b *bridge) openExisting(ctx context.Context, parent tree.Ino, name string,
 // Link is refused: a MEGA node has one parent.
 func (b *bridge) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut) fuse.Status {
 	return fuse.EPERM
-}
-
-// Symlink is refused, as on a filesystem without symbolic links.
-func (b *bridge) Symlink(<-chan struct{}, *fuse.InHeader, string, string, *fuse.EntryOut) fuse.Status {
-	return fuse.EPERM
-}
-
-// Readlink is never asked of what isn't a symbolic link.
-func (b *bridge) Readlink(<-chan struct{}, *fuse.InHeader) ([]byte, fuse.Status) {
-	return nil, fuse.EINVAL
 }

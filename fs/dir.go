@@ -108,7 +108,7 @@ func (b *bridge) listAfter(h *dirHandle, after string, emit func(fuse.DirEntry, 
 		for i := range rows {
 			row := &rows[i]
 			cookie := uint64(row.Ino)
-			e := fuse.DirEntry{Name: row.Name, Ino: b.nodeID(row.Ino), Mode: typeOf(row.Kind), Off: cookie}
+			e := fuse.DirEntry{Name: row.Name, Ino: b.nodeID(row.Ino), Mode: typeOf(row), Off: cookie}
 			if !emit(e, row) {
 				return fuse.OK
 			}

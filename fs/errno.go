@@ -38,6 +38,10 @@ var errnos = []struct {
 	{tree.ErrCrossShare, unix.EXDEV},
 
 	{writeback.ErrNoSpace, unix.ENOSPC},
+	{writeback.ErrXattrRoom, unix.ENOSPC},
+	{writeback.ErrNoXattr, unix.ENODATA},
+	{writeback.ErrXattrExists, unix.EEXIST},
+	{writeback.ErrNotLink, unix.EINVAL},
 	{writeback.ErrTooBig, unix.EFBIG},
 	{writeback.ErrNotWritable, unix.EBADF},
 	{unix.ENOSPC, unix.ENOSPC}, // the disk of the state, cache or staging

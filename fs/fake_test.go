@@ -240,6 +240,15 @@ func (f *fake) SetAttr(_ context.Context, ino tree.Ino, a writeback.Attr) (tree.
 	return *r, nil
 }
 
+func (f *fake) Symlink(context.Context, tree.Ino, string, string) (tree.Inode, error) {
+	return tree.Inode{}, tree.ErrReadOnly
+}
+func (f *fake) Readlink(context.Context, tree.Ino) (string, error) { return "", writeback.ErrNotLink }
+func (f *fake) SetXattr(context.Context, tree.Ino, string, string, writeback.XattrMode) error {
+	return tree.ErrReadOnly
+}
+func (f *fake) RemoveXattr(context.Context, tree.Ino, string) error { return tree.ErrReadOnly }
+
 func (f *fake) SyncDir(context.Context) error { return nil }
 func (f *fake) Attach(origin any)             { f.mu.Lock(); f.self = origin; f.mu.Unlock() }
 func (f *fake) Detach(any)                    { f.mu.Lock(); f.self = nil; f.mu.Unlock() }

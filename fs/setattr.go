@@ -49,7 +49,7 @@ func attrOf(in *fuse.SetAttrIn) (writeback.Attr, error) {
 		a.Size = &n
 	}
 	if t, ok := in.GetMTime(); ok {
-		a.Mtime = &t
+		a.Mtime, a.Now = &t, in.Valid&fuse.FATTR_MTIME_NOW != 0
 	}
 	if t, ok := in.GetATime(); ok {
 		a.Atime = &t

@@ -1,15 +1,18 @@
 package fs
 
 import (
-	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"megadisk/cache"
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
+	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
 
@@ -23,53 +26,103 @@ import (
 //
 // They are not listed: cp -a, tar and rsync copy what is listed, and would fail to set it where they copy to. One that
 // doesn't apply (a file that isn't in the cloud has no handle) is absent.
-const xattrPrefix = "user.mega."
-
-// noXattr is the errno for an attribute that isn't there.
-const noXattr = fuse.ENODATA
-
-var errNoXattr = errors.New("no such attribute")
+//
+// Any other user.* is the programs' own: kept with the node, and listed. trusted.*, security.* and system.* aren't
+// stored.
+const (
+	userPrefix  = "user."
+	xattrPrefix = userPrefix + "mega."
+)
 
 // GetXAttr reads one attribute. Those that the kernel and ls ask of each file, at each write, are answered without
 // looking at anything: there are none.
 func (b *bridge) GetXAttr(_ <-chan struct{}, header *fuse.InHeader, attr string, dest []byte) (uint32, fuse.Status) {
-	name, ours := strings.CutPrefix(attr, xattrPrefix)
-	if !ours {
-		return 0, noXattr
-	}
-	value, err := b.megaAttr(b.ino(header.NodeId), name)
-	if errors.Is(err, errNoXattr) {
-		return 0, noXattr
-	}
+	value, err := b.xattr(b.ino(header.NodeId), attr)
 	if err != nil {
 		return 0, b.status("getxattr", err)
 	}
+	return answerXattr(dest, value)
+}
+
+func answerXattr(dest []byte, value string) (uint32, fuse.Status) {
 	if len(value) > len(dest) {
-		return uint32(len(value)), fuse.ERANGE
+		return uint32(len(value)), fuse.ERANGE // go-fuse answers a question for the size with it
 	}
 	return uint32(copy(dest, value)), fuse.OK
 }
 
-// ListXAttr lists nothing; see above.
-func (b *bridge) ListXAttr(<-chan struct{}, *fuse.InHeader, []byte) (uint32, fuse.Status) {
-	return 0, fuse.OK
-}
-
-// SetXAttr is refused: attributes can't be stored yet, and user.mega.* are facts.
-func (b *bridge) SetXAttr(_ <-chan struct{}, _ *fuse.SetXAttrIn, attr string, _ []byte) fuse.Status {
-	return refuseXattr(attr)
-}
-
-// RemoveXAttr is refused likewise.
-func (b *bridge) RemoveXAttr(_ <-chan struct{}, _ *fuse.InHeader, attr string) fuse.Status {
-	return refuseXattr(attr)
-}
-
-func refuseXattr(attr string) fuse.Status {
-	if strings.HasPrefix(attr, xattrPrefix) {
-		return fuse.EPERM
+// xattr gives the value of an attribute by its whole name.
+func (b *bridge) xattr(ino tree.Ino, attr string) (string, error) {
+	if name, ours := strings.CutPrefix(attr, xattrPrefix); ours {
+		return b.megaAttr(ino, name)
 	}
-	return fuse.ENOTSUP
+	name, users := strings.CutPrefix(attr, userPrefix)
+	if !users {
+		return "", writeback.ErrNoXattr
+	}
+	row, err := b.engine.Stat(ino)
+	if err != nil {
+		return "", err
+	}
+	value, ok := row.Xattrs[name]
+	if !ok {
+		return "", writeback.ErrNoXattr
+	}
+	return value, nil
+}
+
+// ListXAttr lists the programs' attributes, each name ended by NUL.
+func (b *bridge) ListXAttr(_ <-chan struct{}, header *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
+	row, err := b.engine.Stat(b.ino(header.NodeId))
+	if err != nil {
+		return 0, b.status("listxattr", err)
+	}
+	var list strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(row.Xattrs)) {
+		list.WriteString(userPrefix + name + "\x00")
+	}
+	return answerXattr(dest, list.String())
+}
+
+// SetXAttr sets a program's attribute; user.mega.* are facts.
+func (b *bridge) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, attr string, data []byte) fuse.Status {
+	name, status := settable(attr)
+	if !status.Ok() {
+		return status
+	}
+	mode := writeback.XattrAny
+	switch in.Flags & (unix.XATTR_CREATE | unix.XATTR_REPLACE) {
+	case unix.XATTR_CREATE:
+		mode = writeback.XattrCreate
+	case unix.XATTR_REPLACE:
+		mode = writeback.XattrReplace
+	}
+	ctx := b.request(cancel)
+	defer ctx.end()
+	return b.status("setxattr", b.engine.SetXattr(ctx, b.ino(in.NodeId), name, string(data), mode))
+}
+
+// RemoveXAttr removes a program's attribute.
+func (b *bridge) RemoveXAttr(cancel <-chan struct{}, header *fuse.InHeader, attr string) fuse.Status {
+	name, status := settable(attr)
+	if !status.Ok() {
+		return status
+	}
+	ctx := b.request(cancel)
+	defer ctx.end()
+	return b.status("removexattr", b.engine.RemoveXattr(ctx, b.ino(header.NodeId), name))
+}
+
+// settable gives the name, without "user.", of an attribute that programs may set.
+func settable(attr string) (string, fuse.Status) {
+	name, users := strings.CutPrefix(attr, userPrefix)
+	switch {
+	case !users:
+		return "", fuse.ENOTSUP
+	case strings.HasPrefix(attr, xattrPrefix):
+		return "", fuse.EPERM
+	}
+	return name, fuse.OK
 }
 
 // megaAttr gives the value of user.mega.NAME.
@@ -79,14 +132,14 @@ func (b *bridge) megaAttr(ino tree.Ino, name string) (string, error) {
 		return b.engine.FileState(ino)
 	case "handle", "link", "versions", "verified":
 	default:
-		return "", errNoXattr
+		return "", writeback.ErrNoXattr
 	}
 	row, err := b.engine.Stat(ino)
 	if err != nil {
 		return "", err
 	}
 	if row.Cloud == nil {
-		return "", errNoXattr
+		return "", writeback.ErrNoXattr
 	}
 	switch name {
 	case "handle":
@@ -103,7 +156,7 @@ func (b *bridge) megaAttr(ino tree.Ino, name string) (string, error) {
 // publicLink makes the link of an exported file. A folder's needs the folder's share key, which isn't in its row.
 func publicLink(c *tree.Cloud) (string, error) {
 	if c.Link == "" || c.Type != megaclient.FileNode || len(c.Key) == 0 {
-		return "", errNoXattr
+		return "", writeback.ErrNoXattr
 	}
 	return megacrypto.Link{Kind: megacrypto.FileLink, Handle: string(c.Link), Key: c.Key}.String(), nil
 }
@@ -111,11 +164,11 @@ func publicLink(c *tree.Cloud) (string, error) {
 // verifiedAttr tells how far the version in the cloud has been checked, as far as it is here: yes, no, or quarantined.
 func (b *bridge) verifiedAttr(row *tree.Inode) (string, error) {
 	if b.cache == nil || row.Base.Handle == "" {
-		return "", errNoXattr
+		return "", writeback.ErrNoXattr
 	}
 	key, err := megacrypto.UnpackFileKey(row.Base.Key)
 	if err != nil {
-		return "", errNoXattr
+		return "", writeback.ErrNoXattr
 	}
 	state := b.cache.State(cache.File{Handle: string(row.Base.Handle), Key: key, Size: row.Base.Size})
 	if state.Quarantined {

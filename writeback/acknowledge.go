@@ -245,8 +245,8 @@ func (c *change) settlePlace(it item) error {
 			in.Pending &^= tree.PendingPlace
 		}
 	}
-	if in.Pending.Has(tree.PendingAttrs) && unixSeconds(in.Mtime) == unixSeconds(it.Mtime) {
-		in.Pending &^= tree.PendingAttrs
+	if in.Pending.Has(tree.PendingAttrs) {
+		reviewAttrs(&in)
 	}
 	if err := c.finish(in, it); err != nil || !follow {
 		return err

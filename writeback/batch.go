@@ -207,6 +207,7 @@ func (b *batchBuilder) addFolder(in *tree.Inode, ent entry, it item) error {
 	}
 	it.Kind, it.Key, it.Attrs = itemFolder, ent.Key, megacrypto.Attributes{}
 	it.Attrs.SetString("n", it.Name)
+	in.StoreExtra(it.Attrs)
 	b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{{
 		Type: megaclient.FolderNode, Key: it.Key, Attrs: it.Attrs,
 	}}}, it)
@@ -236,7 +237,7 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 	if err != nil {
 		return err
 	}
-	it.Kind, it.Key, it.Content, it.Attrs = itemFile, g.State.Key.Pack(), g.Content, fileAttrs(old, it, g)
+	it.Kind, it.Key, it.Content, it.Attrs = itemFile, g.State.Key.Pack(), g.Content, fileAttrs(in, old, it, g)
 	node := megaclient.NewNode{Token: g.State.Token, Type: megaclient.FileNode, Key: it.Key, Attrs: it.Attrs}
 	if old != nil {
 		it.Handle, node.Replaces = old.Handle, old.Handle
@@ -247,16 +248,21 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 	return nil
 }
 
-// fileAttrs makes the attributes of a new version: name and fingerprint are
-// ours, everything that we don't know is kept from the version replaced.
-func fileAttrs(old *tree.Cloud, it item, g *generation) megacrypto.Attributes {
+// fileAttrs makes the attributes of a new version: name, fingerprint and what
+// programs set are the inode's, everything that we don't know is kept from the
+// version replaced.
+func fileAttrs(in *tree.Inode, old *tree.Cloud, it item, g *generation) megacrypto.Attributes {
 	attrs := megacrypto.Attributes{}
 	if old != nil && old.Attrs != nil {
 		attrs = old.Attrs.Clone()
 		delete(attrs, "c0") // the fingerprint of what was there before
+		if it.Over != 0 {
+			delete(attrs, tree.ExtraName) // another inode's
+		}
 	}
 	attrs.SetString("n", it.Name)
 	attrs.SetString("c", megacrypto.Fingerprint{CRC: g.CRC, Mtime: unixSeconds(it.Mtime)}.String())
+	in.StoreExtra(attrs)
 	return attrs
 }
 
@@ -269,12 +275,13 @@ func (b *batchBuilder) addAttrs(in *tree.Inode, it item) error {
 	}
 	it.Kind, it.Handle, it.Attrs = itemAttrs, in.Cloud.Handle, in.Cloud.Attrs.Clone()
 	it.Attrs.SetString("n", it.Name)
-	if text, ok := it.Attrs.String("c"); ok && mtimeDiffers(in) {
-		if f, err := megacrypto.ParseFingerprint(text); err == nil {
+	if text, ok := it.Attrs.String("c"); ok && in.Kind == tree.File && !in.Pending.Has(tree.PendingContent) {
+		if f, err := megacrypto.ParseFingerprint(text); err == nil && f.Mtime != unixSeconds(in.Mtime) {
 			f.Mtime = unixSeconds(in.Mtime)
 			it.Attrs.SetString("c", f.String())
 		}
 	}
+	in.StoreExtra(it.Attrs)
 	b.push(megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: it.Attrs}, it)
 	return nil
 }

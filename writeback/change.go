@@ -111,7 +111,7 @@ func (c *change) bumpDir(ino tree.Ino) error {
 	if err != nil {
 		return err
 	}
-	in.Mtime = c.e.now().UnixNano()
+	in.Mtime, in.Exact = c.e.now().UnixNano(), false
 	in.Ctime = in.Mtime
 	return c.Put(&in)
 }

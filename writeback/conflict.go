@@ -56,7 +56,7 @@ func (c *change) dropSettled(t task) error {
 			in.Pending &^= tree.PendingPlace
 		}
 	}
-	if in.Cloud != nil && !mtimeDiffers(&in) {
+	if in.Cloud != nil && attrsDiffer(&in) == 0 {
 		in.Pending &^= tree.PendingAttrs
 	}
 	if err := c.Put(&in); err != nil || in.Pending != 0 {

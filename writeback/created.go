@@ -46,8 +46,8 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 	if in.Parent != it.LocalParent || in.Name != it.LocalName || c.inBin(in.Cloud) {
 		in.Pending |= tree.PendingPlace
 	}
-	if it.Kind == itemFile && unixSeconds(in.Mtime) != unixSeconds(it.Mtime) {
-		in.Pending |= tree.PendingAttrs
+	if in.Cloud.Handle == made.Handle {
+		reviewAttrs(&in)
 	}
 	if err := c.finish(in, it); err != nil {
 		return err

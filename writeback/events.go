@@ -206,7 +206,7 @@ func (c *change) keepNanos(h megaclient.Handle, apply func() error) error {
 		return err
 	}
 	in, err := c.Get(ino)
-	if err != nil || in.Mtime == before.Mtime || unixSeconds(in.Mtime) != unixSeconds(before.Mtime) {
+	if err != nil || in.Exact || in.Mtime == before.Mtime || unixSeconds(in.Mtime) != unixSeconds(before.Mtime) {
 		return nil
 	}
 	in.Mtime = before.Mtime

@@ -26,6 +26,7 @@ type fileState struct {
 	m       *staging.Map // GUARDED_BY(mu): what is staged
 	base    tree.Base    // GUARDED_BY(mu): where the rest comes from
 	size    int64        // GUARDED_BY(mu): bytes
+	exact   bool         // GUARDED_BY(mu): a program set mtime (tree.Inode.Exact)
 	mtime   int64        // GUARDED_BY(mu): Unix ns
 	owner   staging.Owner
 	writers int // GUARDED_BY(mu): handles open for writing
@@ -176,7 +177,7 @@ func (e *Engine) loadFile(ino tree.Ino) (*fileState, error) {
 	if in.Kind != tree.File {
 		return nil, tree.ErrIsDir
 	}
-	st.base, st.size, st.mtime = in.Base, in.Size, in.Mtime
+	st.base, st.size, st.mtime, st.exact = in.Base, in.Size, in.Mtime, in.Exact
 	st.marked = in.Pending&(tree.PendingContent|tree.PendingCreate) != 0
 	st.gen = e.queue.generation(ino)
 	st.lastWrite = e.now()

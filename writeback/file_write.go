@@ -104,7 +104,7 @@ func (e *Engine) appendLocked(st *fileState, p []byte, off int64) error {
 	st.garbage = append(st.garbage, st.m.Insert(es...)...)
 	now := e.now()
 	st.size = max(st.size, off+int64(len(p)))
-	st.mtime, st.lastWrite, st.emptied = now.UnixNano(), now, time.Time{}
+	st.mtime, st.exact, st.lastWrite, st.emptied = now.UnixNano(), false, now, time.Time{}
 	st.dirty, st.content = true, true
 	st.unsaved += int64(len(p))
 	return nil
@@ -116,7 +116,7 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 		return err
 	}
 	if size == st.size {
-		st.mtime, st.dirty = e.now().UnixNano(), true
+		st.mtime, st.exact, st.dirty = e.now().UnixNano(), false, true
 		return e.commitLocked(ctx, st)
 	}
 	if err := e.markContentLocked(ctx, st); err != nil {
@@ -131,7 +131,7 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 		st.cut = true
 	}
 	now := e.now()
-	st.size, st.mtime, st.lastWrite = size, now.UnixNano(), now
+	st.size, st.mtime, st.exact, st.lastWrite = size, now.UnixNano(), false, now
 	if size == 0 {
 		st.emptied = now
 	}
@@ -213,14 +213,14 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 		return nil // its content goes with its handles; the row is the cloud's version
 	}
 	in.Size, in.Base = st.size, st.base
-	in.Mtime, in.Ctime = st.mtime, max(in.Ctime, st.mtime)
+	in.Mtime, in.Exact, in.Ctime = st.mtime, st.exact, max(in.Ctime, st.mtime)
 	if st.gen != nil && st.cut {
 		if err := c.putLimit(st.gen); err != nil {
 			return err
 		}
 	}
 	if !st.content {
-		return c.commitMtime(in)
+		return c.commitAttrs(in, tree.OwnMtime)
 	}
 	if err := c.markContent(in); err != nil {
 		return err

@@ -11,18 +11,27 @@ import (
 	"megadisk/writeback/tree"
 )
 
+// ModeUsual in a creation's mode says that no program chose it: it is what is
+// left of 0666 or 0777. It is kept here and doesn't go to the cloud.
+const ModeUsual = 1 << 31
+
 // Create makes an empty file. It goes up once it has settled and every handle
 // that wrote is closed. Errors: ErrNoSpace and the tree's.
 func (e *Engine) Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error) {
-	return e.make(ctx, tree.Inode{Kind: tree.File, Parent: parent, Name: name, Mode: mode, HasMode: true})
+	in := tree.Inode{Kind: tree.File, Parent: parent, Name: name}
+	in.Mode, in.HasMode, in.ModeLocal = mode&0o777, true, mode&ModeUsual != 0 || mode == 0o644
+	return e.make(ctx, in, nil)
 }
 
 // Mkdir makes a folder.
 func (e *Engine) Mkdir(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error) {
-	return e.make(ctx, tree.Inode{Kind: tree.Dir, Parent: parent, Name: name, Mode: mode, HasMode: true})
+	in := tree.Inode{Kind: tree.Dir, Parent: parent, Name: name}
+	in.Mode, in.HasMode, in.ModeLocal = mode&0o777, true, mode&ModeUsual != 0 || mode == 0o755
+	return e.make(ctx, in, nil)
 }
 
-func (e *Engine) make(ctx context.Context, in tree.Inode) (tree.Inode, error) {
+// make makes an inode; fill, if not nil, adds to it in the same transaction.
+func (e *Engine) make(ctx context.Context, in tree.Inode, fill func(*change, *tree.Inode) error) (tree.Inode, error) {
 	if err := e.room(); err != nil {
 		return tree.Inode{}, err
 	}
@@ -35,6 +44,11 @@ func (e *Engine) make(ctx context.Context, in tree.Inode) (tree.Inode, error) {
 		made = in
 		if err := c.Create(&made); err != nil {
 			return err
+		}
+		if fill != nil {
+			if err := fill(c, &made); err != nil {
+				return err
+			}
 		}
 		if err := c.bumpDir(in.Parent); err != nil {
 			return err

@@ -97,7 +97,7 @@ func plan(f facts) verdict {
 	if row.Pending.Has(tree.PendingContent) {
 		return planContent(f)
 	}
-	if row.Pending.Has(tree.PendingAttrs) && mtimeDiffers(row) {
+	if row.Pending.Has(tree.PendingAttrs) && attrsDiffer(row) != 0 {
 		return do(stepAttrs)
 	}
 	return do(stepSettle)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback/tree"
 )
 
@@ -13,13 +12,14 @@ type Attr struct {
 	Mode  *uint32
 	Size  *int64
 	Mtime *time.Time
+	Now   bool // Mtime is just the clock's: its fraction isn't kept in the cloud
 	Atime *time.Time
 }
 
 // SetAttr changes attributes and gives the inode as it is then. Errors:
 // ErrTooBig, tree.ErrIsDir (a folder has no size), tree.ErrStale.
 func (e *Engine) SetAttr(ctx context.Context, ino tree.Ino, a Attr) (tree.Inode, error) {
-	if a.Size != nil || a.Mtime != nil {
+	if a.Size != nil || a.Mtime != nil || a.Mode != nil {
 		if err := e.tree.View(func(tx *tree.Tx) error { return tx.MayWrite(ino) }); err != nil {
 			return tree.Inode{}, err
 		}
@@ -30,7 +30,7 @@ func (e *Engine) SetAttr(ctx context.Context, ino tree.Ino, a Attr) (tree.Inode,
 		}
 	}
 	if a.Mtime != nil {
-		if err := e.setMtime(ctx, ino, a.Mtime.UnixNano()); err != nil {
+		if err := e.setMtime(ctx, ino, a.Mtime.UnixNano(), !a.Now); err != nil {
 			return tree.Inode{}, err
 		}
 	}
@@ -55,7 +55,7 @@ func (e *Engine) resize(ctx context.Context, ino tree.Ino, size int64) error {
 
 // setMtime goes through the state of an open file, whose later commit would
 // undo it otherwise.
-func (e *Engine) setMtime(ctx context.Context, ino tree.Ino, mtime int64) error {
+func (e *Engine) setMtime(ctx context.Context, ino tree.Ino, mtime int64, exact bool) error {
 	e.filesMu.Lock()
 	open := e.files[ino] != nil
 	e.filesMu.Unlock()
@@ -67,7 +67,7 @@ func (e *Engine) setMtime(ctx context.Context, ino tree.Ino, mtime int64) error 
 		defer e.unpin(st)
 		st.mu.Lock()
 		defer st.mu.Unlock()
-		st.mtime, st.dirty = mtime, true
+		st.mtime, st.exact, st.dirty = mtime, exact, true
 		return e.commitLocked(ctx, st)
 	}
 	return e.update(ctx, func(c *change) error {
@@ -75,51 +75,76 @@ func (e *Engine) setMtime(ctx context.Context, ino tree.Ino, mtime int64) error 
 		if err != nil {
 			return err
 		}
-		in.Mtime, in.Ctime = mtime, e.now().UnixNano()
-		return c.commitMtime(&in)
+		in.Mtime, in.Exact, in.Ctime = mtime, exact, e.now().UnixNano()
+		return c.commitAttrs(&in, tree.OwnMtime)
 	})
 }
 
-// commitMtime stores the row; a file in the cloud also differs from it then,
-// if it has a fingerprint to hold the time (PROTOCOL 3.5).
-func (c *change) commitMtime(in *tree.Inode) error {
-	if in.Removed || in.Kind != tree.File || in.Pending&(tree.PendingCreate|tree.PendingContent) != 0 {
+// commitAttrs stores a row of which attributes were changed. They go to the
+// cloud if its node says something else. Of what isn't there yet, and of
+// content on its way, they are a part.
+func (c *change) commitAttrs(in *tree.Inode, own tree.Own) error {
+	if in.Removed || in.Parent == 0 || in.Pending.Has(tree.PendingCreate) && !c.inFlight(in.Ino) {
 		return c.Put(in)
 	}
-	if (in.Cloud == nil && !c.inFlight(in.Ino)) || (in.Cloud != nil && !mtimeDiffers(in)) {
+	if in.Pending.Has(tree.PendingCreate | tree.PendingContent) {
+		own &^= tree.OwnMtime // settleCreation compares it
+	}
+	if in.Cloud != nil && !c.inFlight(in.Ino) {
+		same := own &^ in.Differs(in.Cloud.Attrs)
+		own &^= same
+		if in.Pending.Has(tree.PendingAttrs) && in.Own != 0 {
+			in.Own &^= same
+		}
+	}
+	if own == 0 {
 		return c.Put(in)
 	}
-	in.Pending |= tree.PendingAttrs
+	in.Claim(own)
 	if err := c.Put(in); err != nil {
 		return err
 	}
 	return c.touch(in.Ino, nil)
 }
 
-// mtimeDiffers tells whether the cloud's fingerprint says another second.
-func mtimeDiffers(in *tree.Inode) bool {
+// attrsDiffer tells which attributes of an inode aren't in the cloud's node.
+// While content is to be sent, the time goes with that.
+func attrsDiffer(in *tree.Inode) tree.Own {
 	if in.Cloud == nil {
-		return false
+		return 0
 	}
-	text, ok := in.Cloud.Attrs.String("c")
-	if !ok {
-		return false
+	own := in.Differs(in.Cloud.Attrs)
+	if in.Pending.Has(tree.PendingContent) {
+		own &^= tree.OwnMtime
 	}
-	f, err := megacrypto.ParseFingerprint(text)
-	return err == nil && f.Mtime != unixSeconds(in.Mtime)
+	return own
+}
+
+// reviewAttrs compares the attributes with the shadow once more, after
+// something was sent: what still differs is pending.
+func reviewAttrs(in *tree.Inode) {
+	in.Pending &^= tree.PendingAttrs
+	if own := attrsDiffer(in); own != 0 {
+		in.Claim(own)
+	}
 }
 
 // unixSeconds rounds towards the past, as time.Unix does.
 func unixSeconds(ns int64) int64 { return time.Unix(0, ns).Unix() }
 
-// setMode keeps mode bits in the tree; they don't go to the cloud.
+// setMode changes the permission bits. A mode that says what is shown already
+// is no use of modes: nothing is sent for it.
 func (e *Engine) setMode(ctx context.Context, ino tree.Ino, mode uint32) error {
 	return e.update(ctx, func(c *change) error {
 		in, err := c.Get(ino)
 		if err != nil {
 			return err
 		}
-		in.Mode, in.HasMode, in.Ctime = mode&0o7777, true, e.now().UnixNano()
-		return c.Put(&in)
+		in.Ctime = e.now().UnixNano()
+		if in.HasMode && in.Mode == mode&0o777 {
+			return c.Put(&in)
+		}
+		in.Mode, in.HasMode, in.ModeLocal = mode&0o777, true, false
+		return c.commitAttrs(&in, tree.OwnMode)
 	})
 }

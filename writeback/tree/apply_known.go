@@ -3,6 +3,7 @@ package tree
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
@@ -97,7 +98,9 @@ func (tx *Tx) applyShown(e *Inode, c *Cloud, parent Ino, moved bool) error {
 		return err
 	}
 	tx.followContent(e)
-	if before.Size != e.Size || before.Mtime != e.Mtime {
+	tx.followAttrs(e, before.Cloud)
+	if before.Size != e.Size || before.Mtime != e.Mtime || before.Mode != e.Mode || before.HasMode != e.HasMode ||
+		!maps.Equal(before.Xattrs, e.Xattrs) {
 		e.Ctime = tx.t.opts.Now().UnixNano()
 		tx.Note(Change{Ino: e.Ino, Attr: true, Content: before.Size != e.Size})
 	}
@@ -122,16 +125,13 @@ func (tx *Tx) applyShown(e *Inode, c *Cloud, parent Ino, moved bool) error {
 	return tx.touchDir(parent)
 }
 
-// followContent brings size, base and mtime in line with the shadow, where nothing is pending.
+// followContent brings size and base in line with the shadow, where nothing is pending.
 func (tx *Tx) followContent(e *Inode) {
 	if e.Kind != File {
 		return
 	}
 	if !e.Pending.Has(PendingContent|PendingCreate) && e.Base.Handle == e.Cloud.Handle {
 		e.Base, e.Size = e.Cloud.base(), e.Cloud.Size
-	}
-	if !e.Pending.Has(PendingAttrs|PendingContent|PendingCreate) && e.Cloud.Attrs != nil {
-		e.Mtime = e.Cloud.mtime()
 	}
 }
 

@@ -20,6 +20,7 @@ func (tx *Tx) applyNew(c *Cloud, parent Ino) error {
 	}
 	in.Parent = parent
 	in.Removed = true // not placed yet
+	tx.followAttrs(in, nil)
 	if err := tx.placeAt(in, parent); err != nil {
 		return err
 	}
@@ -66,7 +67,14 @@ func (tx *Tx) merge(c *Cloud, parent Ino) (done bool, err error) {
 	e.Epoch = tx.epoch
 	tx.contested[entryID{parent, e.Name}] = struct{}{}
 	tx.Note(Change{Ino: ino, Attr: true, Pending: true})
-	return true, tx.setShadow(e, c)
+	if err := tx.setShadow(e, c); err != nil {
+		return true, err
+	}
+	if own := e.Differs(c.Attrs) & e.given(); own != 0 {
+		e.Claim(own)
+	}
+	tx.followAttrs(e, nil)
+	return true, nil
 }
 
 // touchDir gives a folder a new mtime, unless the tree is being fetched for the first time.
@@ -78,7 +86,7 @@ func (tx *Tx) touchDir(ino Ino) error {
 	if err != nil {
 		return err
 	}
-	e.Mtime = tx.t.opts.Now().UnixNano()
+	e.Mtime, e.Exact = tx.t.opts.Now().UnixNano(), false
 	e.Ctime = e.Mtime
 	return nil
 }

@@ -75,7 +75,7 @@ func (tx *Tx) supersede(old, fresh Ino) (Ino, error) {
 
 // replaceNode gives the new node to the old inode.
 func (tx *Tx) replaceNode(o, f *Inode) error {
-	c := *f.Cloud
+	c, old := *f.Cloud, o.Cloud
 	quiet := tx.consequence()
 	if err := tx.remove(f); err != nil {
 		return err
@@ -92,10 +92,8 @@ func (tx *Tx) replaceNode(o, f *Inode) error {
 	if !o.Pending.Has(PendingContent) {
 		o.Base, o.Size = o.Cloud.base(), o.Cloud.Size
 		o.Ctime = tx.t.opts.Now().UnixNano()
-		if !o.Pending.Has(PendingAttrs) {
-			o.Mtime = o.Cloud.mtime()
-		}
 	}
+	tx.followAttrs(o, old)
 	if placedHere(o) {
 		return nil
 	}
@@ -132,10 +130,9 @@ func (tx *Tx) replaceInode(o, f *Inode, inherit bool) error {
 		return nil
 	}
 	if pending.Has(PendingAttrs) {
-		f.Mode, f.HasMode, f.Mtime = o.Mode, o.HasMode, o.Mtime
-		f.Pending |= PendingAttrs
-	} else {
-		f.Mode, f.HasMode = o.Mode, o.HasMode
+		f.inherit(o)
+	} else if o.ModeLocal && !f.HasMode {
+		f.Mode, f.HasMode, f.ModeLocal = o.Mode, true, true
 	}
 	f.Btime = o.Btime
 	tx.Note(Change{Ino: f.Ino, Attr: true, Pending: f.Pending != 0})
@@ -147,6 +144,24 @@ func (tx *Tx) replaceInode(o, f *Inode, inherit bool) error {
 	}
 	f.Pending |= PendingPlace
 	return tx.setPlace(f, parent, name)
+}
+
+// inherit takes over the attributes of another inode that the cloud hasn't got yet.
+func (in *Inode) inherit(o *Inode) {
+	own := o.Own
+	if own == 0 {
+		own = OwnMtime | OwnMode
+	}
+	if own&OwnMtime != 0 {
+		in.Mtime, in.Exact = o.Mtime, o.Exact
+	}
+	if own&OwnMode != 0 {
+		in.Mode, in.HasMode, in.ModeLocal = o.Mode, o.HasMode, o.ModeLocal
+	}
+	if own&OwnXattrs != 0 {
+		in.Xattrs = o.Xattrs
+	}
+	in.Claim(own &^ OwnLink)
 }
 
 // orphanContent takes a file with pending content out of the cloud: it goes up as a new one.

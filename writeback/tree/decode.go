@@ -194,6 +194,16 @@ func (r *reader) inodeField(key int64, in *Inode) {
 		r.fields(func(key int64) { r.baseField(key, &in.Base) })
 	case 15:
 		in.Epoch = uint32(r.uint())
+	case 16:
+		in.ModeLocal = r.bool()
+	case 17:
+		in.Exact = r.bool()
+	case 18:
+		in.Link = r.bool()
+	case 19:
+		in.Xattrs = r.texts()
+	case 20:
+		in.Own = Own(r.uint())
 	default:
 		r.skip(0)
 	}
@@ -255,6 +265,21 @@ func (r *reader) cloudField(key int64, c *Cloud) {
 	default:
 		r.skip(0)
 	}
+}
+
+// texts reads a map of strings.
+func (r *reader) texts() map[string]string {
+	major, n := r.head()
+	if r.bad || major != majorMap || n > uint64(len(r.s)-r.pos) {
+		r.bad = true
+		return nil
+	}
+	all := make(map[string]string, n)
+	for ; n > 0 && !r.bad; n-- {
+		name := r.string()
+		all[name] = r.string()
+	}
+	return all
 }
 
 // attrs reads attributes; their values share one allocation.

@@ -14,6 +14,7 @@ func fullInode() *Inode {
 	return &Inode{
 		Ino: 1 << 40, Kind: File, Parent: 77, Name: "na\xffme", Mode: 0o755, HasMode: true, Size: 1 << 41, Mtime: -5, Ctime: 6, Btime: 7,
 		Removed: true, Pending: PendingAttrs | PendingPlace, Epoch: 9,
+		ModeLocal: true, Exact: true, Link: true, Xattrs: map[string]string{"a\xff": "", "b": "\x00"}, Own: OwnMode | OwnLink,
 		Base: Base{Handle: "BASEAAAA", Key: nodeKey("K", 32), Size: 3, Limit: 2},
 		Cloud: &Cloud{
 			Handle: "HANDLEAA", Parent: "PARENTAA", Owner: "OWNERAAAAAA", Type: megaclient.FileNode, Name: "raw/\x00", Size: 12, Created: -13,
@@ -64,6 +65,9 @@ func FuzzDecodeInode(f *testing.F) {
 func normal(in Inode) Inode {
 	if len(in.Base.Key) == 0 {
 		in.Base.Key = nil
+	}
+	if len(in.Xattrs) == 0 {
+		in.Xattrs = nil
 	}
 	if in.Cloud != nil {
 		if len(in.Cloud.Key) == 0 {

@@ -95,6 +95,9 @@ func (tx *Tx) Put(in *Inode) error {
 	if err != nil {
 		return err
 	}
+	if !e.Pending.Has(PendingAttrs) {
+		e.Own = 0
+	}
 	if old.Mode != e.Mode || old.HasMode != e.HasMode || old.Size != e.Size || old.Mtime != e.Mtime || old.Ctime != e.Ctime {
 		tx.Note(Change{Ino: e.Ino, Attr: true})
 	}

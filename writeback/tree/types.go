@@ -47,7 +47,7 @@ const (
 	PendingCreate  Pending = 1 << iota // not in the cloud yet, as far as is known
 	PendingPlace                       // parent or name
 	PendingContent                     // bytes and size (files)
-	PendingAttrs                       // mtime, mode
+	PendingAttrs                       // mtime, mode, xattrs: those in Own
 	PendingRemove                      // removed here: Removed is set, Cloud tells what must go
 )
 
@@ -75,6 +75,12 @@ type Inode struct {
 	Cloud   *Cloud  `cbor:"13,keyasint,omitempty"` // the shadow; nil: not in the cloud
 	Base    Base    `cbor:"14,keyasint,omitzero"`
 	Epoch   uint32  `cbor:"15,keyasint,omitempty"` // of the fetch or packet that last named it
+
+	ModeLocal bool              `cbor:"16,keyasint,omitempty"` // the mode is only what creation gave: not for the cloud
+	Exact     bool              `cbor:"17,keyasint,omitempty"` // a program set Mtime, so that its fraction counts
+	Link      bool              `cbor:"18,keyasint,omitempty"` // a symbolic link, whose content is the target; see IsLink
+	Xattrs    map[string]string `cbor:"19,keyasint,omitempty"` // a program's, without "user."; never changed in place
+	Own       Own               `cbor:"20,keyasint,omitempty"` // what PendingAttrs is about; 0 then: all
 }
 
 // Base is where bytes of a file that aren't staged come from: a version that the cloud has.
