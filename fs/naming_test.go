@@ -188,3 +188,18 @@ func TestRowsOfRemovedFilesGo(t *testing.T) {
 	require.NoError(t, f.Close())
 	h.AwaitRow(ino, false)
 }
+
+// TestRowsOfRemovedCloudFilesGo: the kernel forgets an inode at unlink, long before the cloud has answered; its row
+// goes all the same, and without a new start.
+func TestRowsOfRemovedCloudFilesGo(t *testing.T) {
+	h := harness.New(t)
+	write(t, h.Path("file"), []byte("x"))
+	require.NoError(t, os.Mkdir(h.Path("folder"), 0o755))
+	h.Drain()
+	file, folder := h.Await("file").Ino, h.Await("folder").Ino
+	require.NoError(t, os.Remove(h.Path("file")))
+	require.NoError(t, os.Remove(h.Path("folder")))
+	h.Drain()
+	h.AwaitRow(file, false)
+	h.AwaitRow(folder, false)
+}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
-	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
 
@@ -126,6 +125,9 @@ func (c *change) retire(ino tree.Ino) error {
 		return err
 	}
 	if c.e.stillKnown(ino) {
+		// A kernel that has forgotten the inode already doesn't say so once more:
+		// it is asked.
+		c.Note(tree.Change{Ino: ino, Removed: true})
 		return c.b.Set(inoKey(rowZombie, ino), []byte{rowVersion})
 	}
 	return c.bury(ino)
@@ -137,7 +139,7 @@ func (c *change) bury(ino tree.Ino) error {
 	if err != nil {
 		return err
 	}
-	if err := deleteRows(c.b, inoKey(rowExtents, ino)); err != nil {
+	if err := deleteRegions(c.b, rowExtents, ino); err != nil {
 		return err
 	}
 	if err := c.b.Delete(inoKey(rowZombie, ino)); err != nil {
@@ -164,19 +166,5 @@ func (c *change) dropExtents(ino tree.Ino) error {
 		return err
 	}
 	c.after = append(c.after, func() { c.e.staging.Release(es...) })
-	return deleteRows(c.b, inoKey(rowExtents, ino))
-}
-
-// loadExtents reads the stored extent map of an inode.
-func loadExtents(b *badger.Txn, ino tree.Ino) ([]staging.Extent, error) {
-	var all []staging.Extent
-	err := scanRows(b, inoKey(rowExtents, ino), func(_, raw []byte) error {
-		var es []staging.Extent
-		if err := decodeRow(raw, &es); err != nil {
-			return fmt.Errorf("extents of inode %d: %w", ino, err)
-		}
-		all = append(all, es...)
-		return nil
-	})
-	return all, err
+	return deleteRegions(c.b, rowExtents, ino)
 }

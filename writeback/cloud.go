@@ -19,6 +19,7 @@ type Cloud interface {
 	Prepare(ops ...megaclient.Op) (*megaclient.Batch, error)
 	Execute(ctx context.Context, b *megaclient.Batch) ([]megaclient.Result, error)
 	Busy(ctx context.Context) (bool, error)
+	Connection() megaclient.Connection
 	Quota(ctx context.Context) (megaclient.Quota, error)
 	Upload(ctx context.Context, target megaclient.Handle, st *megaclient.UploadState, src io.ReaderAt, hooks megaclient.UploadHooks) error
 }

@@ -178,12 +178,17 @@ func (c *change) settleContent(in *tree.Inode, it item, made *tree.Cloud, st *fi
 func (c *change) uncover(st *fileState, g *generation, in *tree.Inode) error {
 	dropped := st.m.Remove(g.m.Extents())
 	c.undo = append(c.undo, func() { st.m.Insert(dropped...) })
-	regions := st.m.DirtyRegions()
-	regions = regions[:min(len(regions), rowsAtOnce)]
-	for _, id := range regions {
-		if err := c.putRegion(rowExtents, st.ino, id, st.m.Region(id)); err != nil {
+	var regions []uint64
+	room := regionBytes / 8 // other files of the batch need theirs
+	for _, id := range st.m.DirtyRegions() {
+		r, fits := inlineRow(rowExtents, st.ino, id, st.m.Region(id))
+		if room -= len(r.value) + 32; !fits || room < 0 {
+			break // the rest is left to the next commit
+		}
+		if err := c.storeRegion(r); err != nil {
 			return err
 		}
+		regions = append(regions, id)
 	}
 	base, pending := in.Base, in.Pending
 	c.after = append(c.after, func() {

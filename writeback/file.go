@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -203,17 +202,6 @@ func (st *fileState) leaveBehind(b *badger.Txn) error {
 		st.dirty = true
 	}
 	return nil
-}
-
-// loadMap fills m from the rows of one kind.
-func loadMap(b *badger.Txn, kind byte, ino tree.Ino, m *staging.Map) error {
-	return scanRows(b, inoKey(kind, ino), func(key, raw []byte) error {
-		var es []staging.Extent
-		if err := decodeRow(raw, &es); err != nil {
-			return fmt.Errorf("extents of inode %d: %w", ino, err)
-		}
-		return m.SetRegion(regionOfKey(key), es)
-	})
 }
 
 // unpin lets go of the state. The last one commits what is left and drops it.

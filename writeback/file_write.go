@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
 
@@ -102,6 +101,13 @@ func (e *Engine) appendLocked(st *fileState, p []byte, off int64) error {
 		return fmt.Errorf("staging a write: %w", err)
 	}
 	st.garbage = append(st.garbage, st.m.Insert(es...)...)
+	dropped, err := e.staging.Tidy(st.owner, st.m, off, int64(len(p)))
+	if err != nil {
+		// The map is right, only crumbled. Damage is found again, and said, by
+		// whoever reads it.
+		e.log.WithError(err).Debug("tidying staged bytes")
+	}
+	st.garbage = append(st.garbage, dropped...)
 	now := e.now()
 	st.size = max(st.size, off+int64(len(p)))
 	st.mtime, st.exact, st.lastWrite, st.emptied = now.UnixNano(), false, now, time.Time{}
@@ -184,13 +190,20 @@ func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
 		}
 	}
 	regions := st.m.DirtyRegions()
-	err := e.update(ctx, func(c *change) error {
+	rows, err := e.regionsOf(ctx, rowExtents, st.ino, st.m, regions)
+	if err != nil {
+		return fmt.Errorf("committing writes: %w", err)
+	}
+	if rows, err = e.putRegions(ctx, rows); err != nil {
+		return fmt.Errorf("committing writes: %w", err)
+	}
+	err = e.update(ctx, func(c *change) error {
 		in, err := c.Get(st.ino)
 		if err != nil {
 			return err
 		}
-		for _, id := range regions {
-			if err := c.putRegion(rowExtents, st.ino, id, st.m.Region(id)); err != nil {
+		for _, r := range rows {
+			if err := c.storeRegion(r); err != nil {
 				return err
 			}
 		}
@@ -229,13 +242,4 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 		return c.Put(in)
 	}
 	return c.touch(st.ino, func(ent *entry) { ent.Content++ })
-}
-
-// putRegion stores the extents of one region; none removes the row.
-func (c *change) putRegion(kind byte, ino tree.Ino, id uint64, es []staging.Extent) error {
-	key := regionKey(kind, ino, id)
-	if len(es) == 0 {
-		return c.b.Delete(key)
-	}
-	return putRow(c.b, key, es)
 }

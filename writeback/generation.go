@@ -118,21 +118,8 @@ func (c *change) putLimit(g *generation) error {
 // storeGeneration writes the row of a generation, after those of its extents.
 func (e *Engine) storeGeneration(ctx context.Context, g *generation) error {
 	if g.Spread {
-		ids := g.m.Regions()
-		for len(ids) > 0 {
-			n := min(len(ids), rowsAtOnce)
-			err := e.update(ctx, func(c *change) error {
-				for _, id := range ids[:n] {
-					if err := c.putRegion(rowFrozen, g.Ino, id, g.m.Region(id)); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return fmt.Errorf("storing a frozen file: %w", err)
-			}
-			ids = ids[n:]
+		if err := e.storeFrozen(ctx, g); err != nil {
+			return fmt.Errorf("storing a frozen file: %w", err)
 		}
 	}
 	err := e.update(ctx, func(c *change) error {
@@ -153,6 +140,33 @@ func (e *Engine) storeGeneration(ctx context.Context, g *generation) error {
 	return nil
 }
 
+// storeFrozen writes the extents of a large generation, in the place of what a
+// run that died may have left of another one's.
+func (e *Engine) storeFrozen(ctx context.Context, g *generation) error {
+	if g.stored.Load() {
+		return nil
+	}
+	err := e.update(ctx, func(c *change) error { return deleteRegions(c.b, rowFrozen, g.Ino) })
+	if err != nil {
+		return err
+	}
+	rows, err := e.regionsOf(ctx, rowFrozen, g.Ino, g.m, g.m.Regions())
+	if err != nil {
+		return err
+	}
+	if rows, err = e.putRegions(ctx, rows); err != nil {
+		return err
+	}
+	return e.update(ctx, func(c *change) error {
+		for _, r := range rows {
+			if err := c.storeRegion(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // dropGeneration forgets the frozen content of a file, if there is any.
 func (c *change) dropGeneration(ino tree.Ino) error {
 	if err := c.b.Delete(inoKey(rowGeneration, ino)); err != nil {
@@ -165,8 +179,8 @@ func (c *change) dropGeneration(ino tree.Ino) error {
 	if g == nil {
 		return nil
 	}
-	if g.Spread && g.stored.Load() {
-		if err := deleteRows(c.b, inoKey(rowFrozen, ino)); err != nil {
+	if g.Spread {
+		if err := deleteRegions(c.b, rowFrozen, ino); err != nil {
 			return err
 		}
 	}
@@ -194,9 +208,9 @@ func (e *Engine) replayGenerations(b *badger.Txn) error {
 				return err
 			}
 		} else {
-			e.staging.Retain(g.Extents...)
 			g.m.Insert(g.Extents...)
 		}
+		e.staging.Retain(g.m.Extents()...)
 		g.limit = g.State.Size
 		if _, err := getRow(b, inoKey(rowLimit, g.Ino), &g.limit); err != nil {
 			return fmt.Errorf("limit of a frozen file: %w", err)

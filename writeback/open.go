@@ -57,8 +57,11 @@ func (e *Engine) openStores() (err error) {
 	if err != nil {
 		return fmt.Errorf("opening the tree: %w", err)
 	}
+	if err := e.saveOrphaned(); err != nil {
+		return errors.Join(err, e.tree.Close())
+	}
 	e.staging, err = staging.Open(staging.Options{
-		Dir: filepath.Join(e.opts.Dir, "staging"), Key: subkey(e.opts.StateKey, labelStaging), Log: e.log,
+		Dir: filepath.Join(e.opts.Dir, stagingDir), Key: subkey(e.opts.StateKey, labelStaging), Log: e.log,
 		Barrier: e.tree.Sync,
 	})
 	if err != nil {
@@ -117,20 +120,10 @@ func (e *Engine) replayEntries(b *badger.Txn, entries map[tree.Ino]*entry) error
 
 // replayExtents tells the staging which of its records are alive.
 func (e *Engine) replayExtents(b *badger.Txn) error {
-	for _, kind := range []byte{rowExtents, rowFrozen} {
-		err := scanRows(b, []byte{rowPrefix, kind}, func(_, raw []byte) error {
-			var es []staging.Extent
-			if err := decodeRow(raw, &es); err != nil {
-				return fmt.Errorf("extents: %w", err)
-			}
-			e.staging.Retain(es...)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return scanRegions(b, []byte{rowPrefix, rowExtents}, func(_ tree.Ino, _ uint64, es []staging.Extent) error {
+		e.staging.Retain(es...)
+		return nil
+	})
 }
 
 // adoptRestored gives the generations of the last run to their inodes; one

@@ -27,6 +27,7 @@ const (
 	rowLimit      = 'l' // + ino: how much of a generation wasn't cut off since
 	rowBatch      = 'b' // + batch id: what was sent and not answered
 	rowEcho       = 'e' // + handle + field + tag: packets of ours still to come
+	rowPart       = 'p' // + kind + ino + region + stamp + part: extents of a region with very many
 	rowZombie     = 'z' // + ino: removed rows that nothing but a handle needs
 )
 
@@ -126,8 +127,17 @@ func decodeRow(raw []byte, v any) error {
 	if raw[0] > rowVersion {
 		return fmt.Errorf("row format %d is of a newer version", raw[0])
 	}
-	return cbor.Unmarshal(raw[1:], v)
+	return decoder.Unmarshal(raw[1:], v)
 }
+
+// decoder takes text as it was written: names are bytes, and need not be UTF-8.
+var decoder = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+	if err != nil {
+		panic("writeback: CBOR options: " + err.Error())
+	}
+	return mode
+}()
 
 // putRow writes a row; v is encoded.
 func putRow(b *badger.Txn, key []byte, v any) error {

@@ -141,8 +141,6 @@ func (e *Engine) trouble(err error) {
 		e.status.sessionEnded()
 	case errBlocked:
 		e.status.blocked(err)
-	case errNetwork:
-		e.status.offline()
 	}
 	e.log.WithField("error", classifyName(err)).Debug("trouble with the cloud")
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 
 	"github.com/fxamacker/cbor/v2"
-	"golang.org/x/sys/unix"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -135,12 +134,7 @@ func writeDurably(dir, path string, raw []byte) error {
 	if err := os.Link(tmp.Name(), path); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return unix.Fsync(int(d.Fd()))
+	return syncDir(dir)
 }
 
 // Labels of the keys that are derived from the state key, one for each store.

@@ -23,6 +23,7 @@ type Status struct {
 	QuotaKnown   bool
 	Staged       staging.Usage
 	Cache        cache.Stats
+	Orphaned     []Orphaned // staged bytes whose database was lost: they were moved there, untouched
 }
 
 // PendingChange is one inode that differs from the cloud.
@@ -51,17 +52,14 @@ type statusKeeper struct {
 	askQuota chan struct{}
 
 	mu         sync.Mutex
-	since      time.Time // GUARDED_BY(mu): offline since
-	contact    time.Time // GUARDED_BY(mu): last answer of the cloud
-	ended      bool      // GUARDED_BY(mu)
-	blockedWhy string    // GUARDED_BY(mu)
+	ended      bool   // GUARDED_BY(mu)
+	blockedWhy string // GUARDED_BY(mu)
 	quota      megaclient.Quota
 	quotaKnown bool
 }
 
 func (s *statusKeeper) init() {
 	s.askQuota = make(chan struct{}, 1)
-	s.contact = time.Now()
 }
 
 func (s *statusKeeper) wantQuota() { poke(s.askQuota) }
@@ -70,27 +68,7 @@ func (s *statusKeeper) wantQuota() { poke(s.askQuota) }
 func (s *statusKeeper) online() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.since, s.blockedWhy, s.contact = time.Time{}, "", time.Now()
-}
-
-func (s *statusKeeper) offline() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.since.IsZero() {
-		s.since = time.Now()
-	}
-}
-
-// silence is longer than the event stream is ever silent while there is a
-// network: it asks at least once a minute.
-const silence = 150 * time.Second
-
-// offlineLocked tells since when the cloud hasn't answered; zero: it does.
-func (s *statusKeeper) offlineLocked() time.Time {
-	if s.since.IsZero() && time.Since(s.contact) > silence {
-		return s.contact
-	}
-	return s.since
+	s.blockedWhy = ""
 }
 
 func (s *statusKeeper) sessionEnded() {
@@ -121,12 +99,15 @@ func (e *Engine) Statfs() (total, used int64) {
 
 // Status gives a snapshot.
 func (e *Engine) Status() Status {
-	s := Status{Fetched: e.tree.Fetched(), Staged: e.staging.Usage()}
+	s := Status{Fetched: e.tree.Fetched(), Staged: e.staging.Usage(), Orphaned: e.listOrphaned()}
 	if e.cache != nil {
 		s.Cache = e.cache.Stats()
 	}
+	if c := e.client.Connection(); c.Err != nil {
+		s.Offline = c.Since
+	}
 	e.status.mu.Lock()
-	s.Offline, s.SessionEnded, s.Blocked = e.status.offlineLocked(), e.status.ended, e.status.blockedWhy
+	s.SessionEnded, s.Blocked = e.status.ended, e.status.blockedWhy
 	s.Quota, s.QuotaKnown = e.status.quota, e.status.quotaKnown
 	e.status.mu.Unlock()
 	for _, d := range e.queue.snapshot() {
