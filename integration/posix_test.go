@@ -13,11 +13,7 @@ import (
 var notOurs = map[string]string{
 	"Link":             "MEGA's nodes have one parent: hard links are EPERM",
 	"LinkUnlinkRename": "hard links are EPERM",
-	"SymlinkReadlink":  "symbolic links aren't stored yet: EPERM",
-	"SetattrSymlink":   "symbolic links aren't stored yet: EPERM",
-	"OpenSymlinkRace":  "symbolic links aren't stored yet: EPERM",
-	"XAttr":            "a user's own attributes aren't stored yet: ENOTSUP",
-	"XAttrLarge":       "a user's own attributes aren't stored yet: ENOTSUP",
+	"XAttrLarge":       "all xattrs of a file are at most 4 KiB together, since they stand in the node's attributes: ENOSPC",
 	"Tmpfile":          "O_TMPFILE isn't supported: EOPNOTSUPP, and programs then name their file",
 	// It wants two locks of one process to conflict, and says itself that it is about filesystems that forward locks.
 	// fcntl(2): a process never conflicts with itself. The kernel keeps our locks; see TestLocks in package fs.
