@@ -28,8 +28,22 @@ type File struct {
 
 // FetchFunc brings the ciphertext of [off, off+n) of a file and writes it to w, in order, as it arrives.
 // It retries what is worth retrying and returns when ctx ends. w fails when the bytes are no longer
-// wanted, or too many. With [WantsFreshURL] the bytes should come another way than last time.
+// wanted, or too many. With [WantsFreshURL] the bytes should come another way than last time. w is also
+// a [Lender].
 type FetchFunc func(ctx context.Context, f File, off, n int64, w io.Writer) error
+
+// Lender is a writer that lends the memory where what it is given next will stand. Reading into that saves
+// a copy of everything.
+type Lender interface {
+	io.Writer
+	// Lend gives memory for the next bytes, as many as fit; none when no more may come. Nothing else may be
+	// called before Commit.
+	Lend() []byte
+	// Commit takes the first n bytes of it; an error is as one of Write.
+	Commit(n int) error
+}
+
+var _, _ Lender = (*flight)(nil), (*gather)(nil)
 
 // Options say where a cache lives and what it may use.
 type Options struct {
@@ -66,6 +80,9 @@ type Cache struct {
 	mem       *memory
 	ahead     int // fetches under way that no program has asked for
 	streaming int // readers that look ahead
+	link      link
+	metered   bool      // nothing is fetched ahead
+	aheadFrom time.Time // and not before this
 	macQueue  []*macJob
 	macers    int     // goroutines that compute MACs
 	parts     []*part // of uploads: units that are not whole yet, oldest first

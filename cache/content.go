@@ -31,11 +31,12 @@ type content struct {
 	load   sync.Once // fills in what the disk knows; done before anybody sees the content
 
 	// Mutable state, GUARDED_BY(Cache.mu).
-	mac   [8]byte // of the key; zero while an upload has not come to its end
-	file  File    // as it was asked for last
-	refs  int     // readers, fetches and MAC jobs
-	units map[int64]*unit
-	small *smallFetch // under way
+	mac     [8]byte // of the key; zero while an upload has not come to its end
+	file    File    // as it was asked for last
+	refs    int     // readers, fetches and MAC jobs
+	readers int     // of these, open readers
+	units   map[int64]*unit
+	small   *smallFetch // under way
 
 	// Verification: verify.go.
 	macs        []megacrypto.ChunkMAC

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // flight is one call of FetchFunc: units [first, end) of a content on their way. It is the io.Writer
@@ -34,6 +35,7 @@ type flight struct {
 	got     int    // bytes of it that have come; what readers see is unit.filled
 	scratch []byte // their ciphertext; nil without disk level
 	tooLong bool
+	begun   time.Time // when the fetch was asked for; zero once the first byte has come
 }
 
 // cost is the number of permits that a flight of n units needs.
@@ -83,6 +85,7 @@ func (fl *flight) bounds() (off, n int64) {
 
 func (fl *flight) run() {
 	off, n := fl.bounds()
+	fl.begun = time.Now()
 	err := fl.c.fetch(fl.ctx, fl.file, off, n, fl)
 	fl.mu.Lock()
 	fl.closed = true
@@ -193,24 +196,64 @@ func (fl *flight) Write(p []byte) (int, error) {
 			fl.tooLong = true
 			return n, ErrLongFetch
 		}
-		n += fl.take(p[n:])
+		k := min(len(p)-n, len(fl.units[fl.at].buf)-fl.got)
+		copy(fl.roomLocked(), p[n:n+k])
+		fl.take(k)
+		n += k
 	}
 	return n, nil
 }
 
+// Lend gives memory to read the next ciphertext into, so that it need not be copied; none when no more
+// may come. It is the caller's until Commit.
+func (fl *flight) Lend() []byte {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	if fl.closed || fl.at == len(fl.units) {
+		return nil
+	}
+	return fl.roomLocked()
+}
+
+// Commit takes the first n bytes of what was lent last.
+func (fl *flight) Commit(n int) error {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	if fl.closed {
+		return errAfterEnd
+	}
+	if err := fl.ctx.Err(); err != nil {
+		return err
+	}
+	fl.take(n)
+	return nil
+}
+
+// roomLocked is where the ciphertext goes that comes next: without disk level it is decrypted in its place.
+func (fl *flight) roomLocked() []byte {
+	buf := fl.units[fl.at].buf
+	if fl.scratch != nil {
+		return fl.scratch[fl.got:len(buf)]
+	}
+	return buf[fl.got:]
+}
+
 var errAfterEnd = errors.New("write after the fetch has ended")
 
-// take decrypts what of p belongs to the unit being filled.
-func (fl *flight) take(p []byte) int {
+// take decrypts the next k bytes of the unit being filled, which stand where roomLocked said. fl.mu is held.
+func (fl *flight) take(k int) {
+	room := fl.roomLocked()[:k]
 	u := fl.units[fl.at] // only this goroutine takes entries out
-	k := min(len(p), len(u.buf)-fl.got)
-	fl.co.cipher.XORKeyStreamAt(u.buf[fl.got:fl.got+k], p[:k], u.index*UnitSize+int64(fl.got))
-	if fl.scratch != nil {
-		copy(fl.scratch[fl.got:], p[:k])
-	}
+	fl.co.cipher.XORKeyStreamAt(u.buf[fl.got:fl.got+k], room, u.index*UnitSize+int64(fl.got))
 	fl.got += k
 	whole := fl.got == len(u.buf)
+	now := time.Now()
 	fl.c.mu.Lock()
+	if !fl.begun.IsZero() {
+		fl.c.link.first(now.Sub(fl.begun))
+		fl.begun = time.Time{}
+	}
+	fl.c.link.moved(int64(k), now)
 	fl.c.stats.Fetched += int64(k)
 	fl.c.advanceLocked(u, k)
 	keep := whole && fl.arrivedLocked(u)
@@ -218,7 +261,6 @@ func (fl *flight) take(p []byte) int {
 	if whole {
 		fl.finish(u, keep)
 	}
-	return k
 }
 
 // arrivedLocked makes a whole unit usable, and tells whether it is to be stored.

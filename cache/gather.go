@@ -39,6 +39,31 @@ func (w *gather) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// Lend gives memory to read the next ciphertext into; it is decrypted in its place.
+func (w *gather) Lend() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i, at := int(w.got/UnitSize), int(w.got%UnitSize)
+	if w.closed || i == len(w.units) || at == len(w.units[i].buf) {
+		return nil
+	}
+	return w.units[i].buf[at:]
+}
+
+// Commit takes the first n bytes of what was lent last.
+func (w *gather) Commit(n int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return errAfterEnd
+	}
+	u, at := w.units[w.got/UnitSize], int(w.got%UnitSize)
+	b := u.buf[at : at+n]
+	w.co.cipher.XORKeyStreamAt(b, b, u.index*UnitSize+int64(at))
+	w.got += int64(n)
+	return nil
+}
+
 // close refuses what comes later, and tells how much came and whether it was too much.
 func (w *gather) close() (got int64, tooLong bool) {
 	w.mu.Lock()

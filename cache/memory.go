@@ -102,10 +102,7 @@ func (m *memory) discard(u *unit) {
 	u.gone = true
 	delete(u.co.units, u.index)
 	m.lru.Remove(u)
-	if u.unread {
-		u.co.c.stats.Wasted += int64(u.filled)
-		u.markReadLocked()
-	}
+	u.co.c.wasteLocked(u)
 	if u.pins == 0 {
 		m.release(u)
 	}

@@ -21,6 +21,7 @@ func (r *Reader) disownLocked() {
 	}
 	clear(r.owned[len(kept):])
 	r.owned = kept
+	r.writeOffLocked()
 }
 
 // ownLocked keeps a fetch going until the reader closes or turns elsewhere. A fetch that was launched

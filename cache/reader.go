@@ -23,7 +23,15 @@ type Reader struct {
 
 // NewReader opens a file. Nothing is fetched before the first read.
 func (c *Cache) NewReader(f File) *Reader {
-	return &Reader{c: c, co: c.hold(f), file: f}
+	return c.readerOf(c.hold(f), f)
+}
+
+// readerOf makes a reader of a content that is held for it.
+func (c *Cache) readerOf(co *content, f File) *Reader {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	co.readers++
+	return &Reader{c: c, co: co, file: f}
 }
 
 // Close cancels what was being fetched for this reader alone. Reads under way end as they would have
@@ -43,6 +51,8 @@ func (r *Reader) Close() {
 	if r.active {
 		c.streaming--
 	}
+	r.writeOffLocked()
+	r.co.readers--
 	c.cancelSmallLocked(r.co)
 	retired := c.releaseLocked(r.co)
 	c.mu.Unlock()
@@ -95,6 +105,9 @@ func (r *Reader) read(ctx context.Context, p []byte, off int64) (n int, err erro
 		}
 		skip := int(at - u.index*UnitSize)
 		need := min(len(u.buf), skip+len(p)-n)
+		if u.filled < need {
+			r.streams.starve()
+		}
 		if err = c.awaitLocked(ctx, u, need); err == nil {
 			n += c.copyLocked(p[n:], u, skip, need)
 		}
@@ -132,9 +145,11 @@ func (r *Reader) adviseLocked(off, end int64) advice {
 	return a
 }
 
-// windowLocked is how wide a reader's window may be: half of the memory, shared.
+// windowLocked is how wide a reader's window may be: no wider than the link can fill, and a share of half
+// of the memory and of what may be wasted.
 func (c *Cache) windowLocked() int64 {
-	return int64(c.mem.limit) * UnitSize / 2 / int64(max(1, c.streaming))
+	shared := min(int64(c.mem.limit)*UnitSize/2, c.budgetLocked())
+	return min(shared/int64(max(1, c.streaming)), c.link.window())
 }
 
 func (r *Reader) readableLocked() error {

@@ -19,6 +19,7 @@ type unit struct {
 	pins   int     // readers, fetches and MAC jobs that use buf
 	flight *flight // what fills it; nil when that is the disk, or over
 	unread bool    // fetched ahead, and nobody has read it yet
+	wasted bool    // the same, and nobody is expected to: counted as waste
 
 	wake chan struct{} // closed when need bytes have come, or none will; nil: nobody waits
 	need int
@@ -97,12 +98,4 @@ func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
 		return nil
 	}
 	return u.err
-}
-
-// markReadLocked notes that a program has asked for a unit.
-func (u *unit) markReadLocked() {
-	if u.unread && u.ready {
-		u.co.c.mem.unread--
-	}
-	u.unread = false
 }

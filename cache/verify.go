@@ -134,8 +134,9 @@ func (co *content) flagsLocked() (flags uint32, tag [16]byte) {
 func (c *Cache) recheck(co *content) {
 	c.mu.Lock()
 	co.refs++
-	r := &Reader{c: c, co: co, file: co.file}
+	file := co.file
 	c.mu.Unlock()
+	r := c.readerOf(co, file)
 	defer r.Close()
 	for range recheckPasses {
 		for chunk := range co.chunks {

@@ -5,10 +5,12 @@ package cache
 
 const (
 	windowMin = 256 << 10 // the first window of a stream
-	windowMax = 16 << 20  // no stream looks further ahead
-	partMin   = 1 << 20   // windows are fetched in parallel parts of this length …
-	partMax   = 2 << 20   // … which grow to this one in the widest windows
-	partsMax  = 8         // parts that one reader has in flight ahead of what it reads
+	windowMax = 32 << 20  // no stream looks further ahead
+	// windowEager is how wide a window grows without anybody having had to wait.
+	windowEager = 1 << 20
+	partMin     = 1 << 20 // windows are fetched in parallel parts of this length …
+	partMax     = 2 << 20 // … which grow to this one in the widest windows
+	partsMax    = 16      // parts that one reader has in flight ahead of what it reads
 
 	// reorder is how far a read may be out of order and still belong to a stream: the kernel sends the
 	// requests of its own read-ahead at once, and they are taken up in any order.
@@ -29,6 +31,7 @@ type stream struct {
 	ahead      int64  // up to here everything is fetched or under way
 	mark       int64  // a read beyond here reached what was fetched ahead last: time for more
 	window     int64  // how far to look ahead; 0: not known to be sequential
+	starved    bool   // a read had to wait since the window was set: a wider one would have helped
 	age        uint64 // when it was used last
 }
 
@@ -107,24 +110,32 @@ func (t *streams) retire() (ended bool) {
 }
 
 // extend looks further ahead when it is time: while the window still grows, whenever the run comes to
-// what was fetched last, so that no more than about twice what was read is fetched; later whenever less
-// than half of the window is left, so that the fetches never run dry.
+// what was fetched last, so that no more than about twice what was read is fetched; later whenever there
+// is room for another part, so that the fetches never run dry.
 func (s *stream) extend(size, limit int64) advice {
-	widest := min(windowMax, max(windowMin, limit))
+	widest := min(windowMax, limit)
+	if widest < windowMin {
+		return advice{}
+	}
 	s.window = min(max(s.window, windowMin), widest)
+	part := min(max(s.window/partsMax, partMin), partMax)
 	due := s.pos > s.mark
 	if s.window == widest {
-		due = s.pos+s.window/2 >= s.ahead
+		due = s.ahead-s.pos <= max(s.window-part, s.window/2)
 	}
 	from := max(s.ahead, s.pos)
 	to := min(unitEnd(s.pos+s.window)*UnitSize, size)
 	if !due || from >= to {
 		return advice{}
 	}
-	return advice{From: from, To: to, Part: min(max(s.window/partsMax, partMin), partMax)}
+	return advice{From: from, To: to, Part: part}
 }
 
-// settle tells that everything up to done, of what the last advice named, is fetched or under way.
+// starve notes that the last read had to wait for bytes that were on their way.
+func (t *streams) starve() { t.s[t.last].starved = true }
+
+// settle tells that everything up to done, of what the last advice named, is fetched or under way. The
+// window grows only for a stream that has to wait: a film that is played needs none as wide as a copy.
 func (t *streams) settle(a advice, done int64) {
 	if a.From == a.To {
 		return
@@ -133,7 +144,10 @@ func (t *streams) settle(a advice, done int64) {
 	s.ahead = max(s.ahead, done)
 	if done >= a.To {
 		s.mark = a.From
-		s.window = min(2*s.window, windowMax)
+		if s.starved || s.window < windowEager {
+			s.window = min(2*s.window, windowMax)
+		}
+		s.starved = false
 	}
 }
 

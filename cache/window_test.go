@@ -73,6 +73,7 @@ func TestWindowTable(t *testing.T) {
 			var s streams
 			for i, step := range steps {
 				a := s.next(step.off, step.off+step.n, size, windowMax)
+				s.starve()
 				require.Equal(t, step.from, a.From, "step %d", i)
 				require.Equal(t, step.to, a.To, "step %d", i)
 				require.Equal(t, step.jumped, a.Jumped, "step %d", i)
@@ -86,6 +87,7 @@ func TestWindowTable(t *testing.T) {
 func run(s *streams, off, n, size, limit int64) (last advice) {
 	for end := off + n; off < end; off += 128 * kib {
 		a := s.next(off, off+128*kib, size, limit)
+		s.starve()
 		s.settle(a, a.To)
 		if a.From < a.To {
 			last = a
@@ -108,8 +110,18 @@ func TestWindowIsNarrowedByItsLimit(t *testing.T) {
 	var s streams
 	run(&s, 0, 32*mib, 1<<40, 1*mib)
 	require.LessOrEqual(t, s.s[s.last].ahead-s.s[s.last].pos, 1*mib+UnitSize)
-	run(&s, 32*mib, 1*mib, 1<<40, 0)
-	require.LessOrEqual(t, s.s[s.last].window, int64(2*windowMin))
+	last := run(&s, 32*mib, 4*mib, 1<<40, 0)
+	require.Zero(t, last, "nothing may be fetched ahead")
+}
+
+// A program that reads more slowly than the link never waits, and nothing is gained by looking far ahead.
+func TestWindowOfASlowReaderStaysNarrow(t *testing.T) {
+	var s streams
+	for off := int64(0); off < 64*mib; off += 128 * kib {
+		s.settle(s.next(off, off+128*kib, 1<<40, windowMax), 1<<40)
+	}
+	require.LessOrEqual(t, s.s[s.last].window, int64(windowEager))
+	run(&s, 64*mib, 64*mib, 1<<40, 1<<40)
 }
 
 func TestTwoStreamsAreToldApart(t *testing.T) {

@@ -192,19 +192,35 @@ func isHTML(h http.Header) bool {
 	return err == nil && t == "text/html"
 }
 
+// Lender is a writer that lends the memory in which it wants what it is given next, so that nothing is
+// copied. Lend gives none when it wants no more; Commit takes the first n bytes of what was lent last.
+type Lender interface {
+	io.Writer
+	Lend() []byte
+	Commit(n int) error
+}
+
 // copyBuffers lends what is passed on at a time.
 var copyBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // copy passes on what comes, up to what is missing.
 func (r *rangeRead) copy(body io.Reader) error {
-	lent := copyBuffers.Get().(*[128 << 10]byte)
-	defer copyBuffers.Put(lent)
-	buf := lent[:]
+	lender, lends := r.w.(Lender)
+	if !lends {
+		lent := copyBuffers.Get().(*[128 << 10]byte)
+		defer copyBuffers.Put(lent)
+		lender = &plainLender{w: r.w, buf: lent[:]}
+	}
 	for r.pos < r.end {
+		buf := lender.Lend()
+		if len(buf) == 0 {
+			_, err := lender.Write([]byte{0}) // it says why
+			return &writeError{errors.Join(err, io.ErrShortWrite)}
+		}
 		n, err := body.Read(buf[:min(int64(len(buf)), r.end-r.pos)])
 		if n > 0 {
 			r.c.transfers.down.moved(n)
-			if _, err := r.w.Write(buf[:n]); err != nil {
+			if err := lender.Commit(n); err != nil {
 				return &writeError{err}
 			}
 			r.pos += int64(n)
@@ -216,6 +232,21 @@ func (r *rangeRead) copy(body io.Reader) error {
 			return err
 		}
 	}
-	_, _ = body.Read(buf[:1]) // the end, so that the connection can be used again
+	var end [1]byte
+	_, _ = body.Read(end[:]) // the end, so that the connection can be used again
 	return nil
+}
+
+// plainLender makes a Lender of a writer.
+type plainLender struct {
+	w   io.Writer
+	buf []byte
+}
+
+func (l *plainLender) Write(p []byte) (int, error) { return l.w.Write(p) }
+func (l *plainLender) Lend() []byte                { return l.buf }
+
+func (l *plainLender) Commit(n int) error {
+	_, err := l.w.Write(l.buf[:n])
+	return err
 }
