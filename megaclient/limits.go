@@ -14,19 +14,22 @@ const (
 )
 
 // climber looks for the number of connections beyond which more don't help. It is told the
-// throughput of each window of time and knows no clock.
+// throughput of each window of time and knows no clock. It climbs in steps of several connections, and
+// goes back, to try half of it, when one has brought nothing.
 type climber struct {
 	limit, ceiling int
-	raised         bool    // the limit was raised for this window
+	step           int     // the next raise
+	raised         int     // by how much the limit was raised for this window
 	before         float64 // throughput before that
 	hold           int     // windows until the next attempt
 }
 
 const (
-	climbGain    = 1.05 // a connection more must bring so much
-	climbHold    = 30   // windows without an attempt after one that brought nothing
-	troubleHold  = 10   // and after trouble
-	climbWindow  = time.Second
+	climbStep    = 4    // the first raise
+	climbGain    = 1.05 // a raise must bring so much
+	climbHold    = 60   // windows without an attempt after a single connection more has brought nothing
+	troubleHold  = 20   // and after trouble
+	climbWindow  = 500 * time.Millisecond
 	troublePause = 2 * time.Second // failures of parallel connections within it count as one
 )
 
@@ -35,30 +38,35 @@ func newClimber(start int) climber {
 	if start >= defaultConnections {
 		ceiling = max(start, mostConnections)
 	}
-	return climber{limit: start, ceiling: ceiling}
+	return climber{limit: start, ceiling: ceiling, step: climbStep}
 }
 
 // window takes the throughput of a window, in bytes a second, and whether somebody waited for a
 // connection in it.
 func (k *climber) window(rate float64, wanted bool) {
-	if k.raised {
-		k.raised = false
+	if k.raised > 0 {
 		if rate < k.before*climbGain {
-			k.limit, k.hold = max(1, k.limit-1), climbHold
+			k.limit = max(1, k.limit-k.raised)
+			if k.step = max(1, k.raised/2); k.raised == 1 {
+				k.hold = climbHold
+			}
 		}
+		k.raised = 0
 	}
 	if k.hold > 0 {
 		k.hold--
 		return
 	}
 	if wanted && k.limit < k.ceiling {
-		k.before, k.raised = rate, true
-		k.limit++
+		k.before, k.raised = rate, min(k.step, k.ceiling-k.limit)
+		k.limit += k.raised
 	}
 }
 
 // trouble halves the limit: the server said that there is too much, or went silent.
-func (k *climber) trouble() { k.limit, k.raised, k.hold = max(1, k.limit/2), false, troubleHold }
+func (k *climber) trouble() {
+	k.limit, k.raised, k.step, k.hold = max(1, k.limit/2), 0, 1, troubleHold
+}
 
 // gate lets a limited number of connections of one direction through, in the order of asking, and
 // adapts the limit.
