@@ -35,7 +35,7 @@ func main() {
 	connMB := flag.Int64("conn", 0, "MB/s of each connection (0: unshaped)")
 	totalMB := flag.Int64("total", 0, "MB/s in all (0: unshaped)")
 	flag.StringVar(&c.bin, "bin", "bin/megadisk", "the program to measure")
-	flag.StringVar(&c.only, "only", "", "only figures whose name contains this")
+	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \" for those of reading)")
 	flag.Parse()
 	c.size, c.conn, c.total = *mib<<20, *connMB*1e6, *totalMB*1e6
 	if err := run(c); err != nil {
@@ -43,6 +43,7 @@ func main() {
 	}
 }
 
+// run prints everything. What -only leaves out isn't even prepared.
 func run(c config) error {
 	work, err := os.MkdirTemp("", "megadisk-bench-")
 	if err != nil {
@@ -72,7 +73,10 @@ func run(c config) error {
 		}
 		row(table, m, values)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return benchReading(c, places)
 }
 
 // measure runs m on every place it applies to, the places in turn, and returns the medians by place name.

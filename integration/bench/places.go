@@ -21,6 +21,13 @@ type place struct {
 	close func()
 	drain func() error // all is in the cloud; nil: nothing to drain
 	cold  func() error // forget all that is cached
+	drop  func() error // forget what is cached in the kernel only
+
+	// Of the megadisk mount only.
+	work    string // a folder of a local disk
+	server  *megatest.Server
+	account *megatest.Account
+	usage   func() (usage, error)
 }
 
 const (
@@ -33,7 +40,7 @@ func openPlaces(c config, work string) ([]*place, error) {
 	if err := os.Mkdir(plain, 0o755); err != nil {
 		return nil, err
 	}
-	places := []*place{{name: "plain", dir: plain, close: func() {}, cold: func() error { return dropCaches(plain) }}}
+	places := []*place{{name: "plain", dir: plain, close: func() {}, cold: func() error { return dropCaches(plain) }, drop: func() error { return dropCaches(plain) }}}
 	loop, err := openLoopback(work)
 	if err != nil {
 		fmt.Println("no loopback beside:", err)
@@ -68,7 +75,8 @@ func openLoopback(work string) (*place, error) {
 		_ = cmd.Process.Kill()
 		return nil, err
 	}
-	return &place{name: "loopback", dir: point, cold: func() error { return dropCaches(below) }, close: func() {
+	drop := func() error { return dropCaches(below) }
+	return &place{name: "loopback", dir: point, cold: drop, drop: drop, close: func() {
 		_ = unix.Unmount(point, unix.MNT_DETACH)
 		_ = cmd.Wait()
 	}}, nil
@@ -89,7 +97,7 @@ func awaitMount(point string) error {
 
 func openMegadisk(c config, work string) (*place, error) {
 	server := megatest.NewServer()
-	server.AddAccount(email, password, megatest.Quota(1<<40))
+	account := server.AddAccount(email, password, megatest.Quota(1<<40))
 	server.Faults().SetLatency(c.rtt)
 	server.Faults().SetBandwidth(c.conn, c.total)
 	bin, err := filepath.Abs(c.bin)
@@ -100,20 +108,34 @@ func openMegadisk(c config, work string) (*place, error) {
 	if err := os.Mkdir(point, 0o755); err != nil {
 		return nil, err
 	}
-	call := func(stdin string, args ...string) error {
+	output := func(stdin string, args ...string) ([]byte, error) {
 		cmd := exec.Command(bin, args...)
 		cmd.Stdin = strings.NewReader(stdin)
 		cmd.Env = append(os.Environ(), "MEGADISK_API_URL="+server.URL(), "MEGADISK_KEYRING=file", "XDG_RUNTIME_DIR="+filepath.Join(work, "run"),
 			"MEGADISK_STATE_DIR="+filepath.Join(work, "state"), "MEGADISK_CACHE_DIR="+cache)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("megadisk %s: %w: %s", strings.Join(args, " "), err, out)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return nil, fmt.Errorf("megadisk %s: %w: %s", strings.Join(args, " "), err, out)
 		}
-		return nil
+		return out, nil
 	}
+	call := func(stdin string, args ...string) error { _, err := output(stdin, args...); return err }
 	if err := errors.Join(call(password+"\n", "login", email, "--password-file", "-"), call("", "mount", point)); err != nil {
 		return nil, err
 	}
-	return &place{name: "megadisk", dir: point,
+	return &place{name: "megadisk", dir: point, work: work, server: server, account: account,
+		usage: func() (usage, error) {
+			out, err := output("", "status", "--json")
+			if err != nil {
+				return usage{}, err
+			}
+			pid, err := pidOf(out)
+			if err != nil {
+				return usage{}, err
+			}
+			return usageOf(pid)
+		},
+		drop:  func() error { return dropCaches(work) },
 		close: func() { _ = call("", "unmount", "--no-wait", point); server.Close() },
 		drain: func() error { return call("", "flush") },
 		cold: func() error {
