@@ -157,6 +157,10 @@ func (e *Engine) sweepRemoved(ctx context.Context) error {
 			if _, journaled, err := c.entry(dead[i]); err != nil || journaled {
 				return err
 			}
+			in, err := c.Get(dead[i])
+			if err == nil && (!in.Removed || in.Cloud != nil) {
+				return c.b.Delete(inoKey(rowZombie, dead[i])) // it came back, or its node did: nothing to bury
+			}
 			return c.bury(dead[i])
 		})
 	}
