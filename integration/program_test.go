@@ -110,10 +110,16 @@ func tail(b []byte, n int) string {
 	return string(b)
 }
 
-// try runs a command and returns its exit status.
-func (p *program) try(stdin string, args ...string) (stdout, stderr string, status int) {
+// command is one that is not started yet.
+func (p *program) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(p.bin, args...)
 	cmd.Env = p.env
+	return cmd
+}
+
+// try runs a command and returns its exit status.
+func (p *program) try(stdin string, args ...string) (stdout, stderr string, status int) {
+	cmd := p.command(args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

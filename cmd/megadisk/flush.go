@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/paths"
 )
 
 func newFlush(c *common) *cobra.Command {
@@ -29,7 +29,7 @@ func newFlush(c *common) *cobra.Command {
 }
 
 func flushPath(ctx context.Context, c *common, path string) error {
-	abs, err := filepath.Abs(path)
+	abs, err := paths.Real(path)
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"megadisk/megaclient"
 )
@@ -42,17 +39,17 @@ func login(ctx context.Context, c *common, email, passwordFile, mfa string) erro
 		return err
 	}
 	if email == "" {
-		if email, err = ask("E-mail: "); err != nil {
+		if email, err = ask(ctx, "E-mail: "); err != nil {
 			return err
 		}
 	}
-	password, err := readPassword(passwordFile)
+	password, err := readPassword(ctx, passwordFile)
 	if err != nil {
 		return err
 	}
 	client, err := megaclient.Login(ctx, c.client(log), email, password, mfa)
 	if errors.Is(err, megaclient.ErrMFARequired) && terminal() {
-		if mfa, err = ask("Two-factor code: "); err != nil {
+		if mfa, err = ask(ctx, "Two-factor code: "); err != nil {
 			return err
 		}
 		client, err = megaclient.Login(ctx, c.client(log), email, password, mfa)
@@ -72,50 +69,31 @@ func login(ctx context.Context, c *common, email, passwordFile, mfa string) erro
 	return nil
 }
 
-func readPassword(file string) (string, error) {
+func readPassword(ctx context.Context, file string) (string, error) {
 	switch {
 	case file == "-":
-		return firstLine(os.Stdin)
+		return firstLine(ctx, os.Stdin)
 	case file != "":
 		f, err := os.Open(file)
 		if err != nil {
 			return "", fmt.Errorf("reading the password: %w", err)
 		}
 		defer f.Close()
-		return firstLine(f)
+		return firstLine(ctx, f)
 	case !terminal():
 		return "", usage("no terminal to ask for the password: use --password-file FILE (-: standard input)")
 	}
-	fmt.Fprint(os.Stderr, "Password: ")
-	typed, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(os.Stderr)
+	return askSecretly(ctx, "Password: ")
+}
+
+// firstLine reads what a file, or whoever stands behind standard input, gives.
+func firstLine(ctx context.Context, r io.Reader) (string, error) {
+	line, err := abandon(ctx, func() (string, error) { return scanLine(r) })
 	if err != nil {
 		return "", fmt.Errorf("reading the password: %w", err)
 	}
-	return string(typed), nil
-}
-
-func firstLine(r io.Reader) (string, error) {
-	line, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return "", fmt.Errorf("reading the password: %w", err)
-	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
+	if line == "" {
 		return "", usage("the password is empty")
 	}
 	return line, nil
-}
-
-func terminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
-
-func ask(prompt string) (string, error) {
-	if !terminal() {
-		return "", usage("no terminal to ask on: give the e-mail address as an argument, the code with --mfa-code")
-	}
-	fmt.Fprint(os.Stderr, prompt)
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	if err != nil {
-		return "", fmt.Errorf("reading from the terminal: %w", err)
-	}
-	return strings.TrimSpace(line), nil
 }

@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/daemon"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
 	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 )
 
 // mountFlags are the options of mount; -o takes the same words.
@@ -45,7 +48,7 @@ A second mount of the same account is handed to the process that holds the first
 			if len(args) == 2 {
 				source = args[0]
 			}
-			return mount(cmd.Context(), c, m, source, args[len(args)-1])
+			return mount(cmd, c, m, source, args[len(args)-1])
 		},
 	}
 	f := cmd.Flags()
@@ -85,21 +88,40 @@ func (m *mountFlags) takeOptions(cmd *cobra.Command) error {
 }
 
 func (m *mountFlags) request(source, point string) (control.MountRequest, error) {
-	abs, err := filepath.Abs(point)
+	if point == "" {
+		return control.MountRequest{}, usage("the mount point is empty: see `megadisk mount --help`")
+	}
+	real, err := paths.Real(point)
 	if err != nil {
 		return control.MountRequest{}, err
 	}
-	if source != "" && !strings.HasPrefix(source, "/") {
-		return control.MountRequest{}, usage("the source is a folder of the drive and begins with a slash (/Photos), not %q", source)
+	if err := checkSource(source); err != nil {
+		return control.MountRequest{}, err
 	}
 	mask, err := parseUmask(m.umask)
 	if err != nil {
 		return control.MountRequest{}, err
 	}
-	return control.MountRequest{Source: source, Mountpoint: abs, ReadOnly: m.readOnly, AllowOther: m.allowOther, Umask: mask, Debug: m.debug}, nil
+	return control.MountRequest{Source: source, Mountpoint: real, ReadOnly: m.readOnly, AllowOther: m.allowOther, Umask: mask, Debug: m.debug}, nil
 }
 
-func mount(ctx context.Context, c *common, m *mountFlags, source, point string) error {
+// checkSource finds mistakes in what is to be mounted.
+func checkSource(source string) error {
+	if source == "" || strings.HasPrefix(source, "/") {
+		return nil
+	}
+	if !strings.Contains(source, "://") {
+		return usage("the source is a folder of the drive and begins with a slash (/Photos), not %q", source)
+	}
+	// The link holds its key, so it isn't repeated.
+	if _, err := megacrypto.ParseLink(source); err != nil {
+		return usage("the source is no MEGA link, or not all of it (its key follows the #): copy it again, in quotes")
+	}
+	return usage("this version mounts folders of an account (/Photos), not links yet")
+}
+
+func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) error {
+	ctx := cmd.Context()
 	req, err := m.request(source, point)
 	if err != nil {
 		return err
@@ -123,7 +145,12 @@ func mount(ctx context.Context, c *common, m *mountFlags, source, point string) 
 		}
 	}
 	if !m.foreground {
-		return inBackground(c, client)
+		return inBackground(ctx, c, client, backgroundArgs(cmd.Flags(), source, req.Mountpoint))
+	}
+	if daemon.Child() {
+		if err := os.Chdir("/"); err != nil { // else the folder where it was started could not be unmounted
+			return fmt.Errorf("leaving the working directory: %w", err)
+		}
 	}
 	return hold(ctx, c, client, socket, req, daemon.Ready)
 }
@@ -143,8 +170,24 @@ func handOver(ctx context.Context, process *control.Client, req control.MountReq
 	return true, err
 }
 
-// inBackground starts this very command line again with -f.
-func inBackground(c *common, client *megaclient.Client) error {
+// backgroundArgs is the command line of the process in the background: the flags that were given, wherever they
+// stood and also in -o, and --foreground.
+func backgroundArgs(flags *pflag.FlagSet, source, point string) []string {
+	args := []string{"mount"}
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Name != "options" && f.Name != "foreground" {
+			args = append(args, "--"+f.Name+"="+f.Value.String())
+		}
+	})
+	args = append(args, "--foreground", "--")
+	if source != "" {
+		args = append(args, source)
+	}
+	return append(args, point)
+}
+
+// inBackground starts this program again with args.
+func inBackground(ctx context.Context, c *common, client *megaclient.Client, args []string) error {
 	host, err := paths.Host(c.apiURL)
 	if err != nil {
 		return err
@@ -153,7 +196,7 @@ func inBackground(c *common, client *megaclient.Client) error {
 	if err != nil {
 		return err
 	}
-	return daemon.Start(append([]string{"mount", "-f"}, os.Args[2:]...), filepath.Join(state, "megadisk.log"))
+	return daemon.Start(ctx, args, filepath.Join(state, "megadisk.log"))
 }
 
 // hold is the process that holds the mounts of an account, until the last one is gone or a signal comes. It
@@ -199,9 +242,9 @@ func parseUmask(text string) (uint32, error) {
 	if text == "" {
 		return serve.Umask(), nil
 	}
-	var mask uint32
-	if _, err := fmt.Sscanf(text, "%o", &mask); err != nil || mask > 0o777 {
+	mask, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mask > 0o777 {
 		return 0, usage("--umask is octal, like 022, not %q", text)
 	}
-	return mask, nil
+	return uint32(mask), nil
 }

@@ -41,8 +41,14 @@ and everything works offline.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("there is no command %q: see `megadisk --help`", args[0])
+			}
+			return nil
+		},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return c.absolute() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v: see `%s --help`", err, cmd.CommandPath())
@@ -76,6 +82,19 @@ func between(low, high int) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// absolute makes the folders independent of the working directory, which the process in the background leaves.
+func (c *common) absolute() (err error) {
+	for _, dir := range []*string{&c.stateDir, &c.cacheDir} {
+		if *dir == "" {
+			continue
+		}
+		if *dir, err = filepath.Abs(*dir); err != nil {
+			return fmt.Errorf("finding the working directory: %w", err)
+		}
+	}
+	return nil
 }
 
 func (c *common) dirs() paths.Dirs { return paths.New(c.stateDir, c.cacheDir) }

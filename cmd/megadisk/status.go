@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/paths"
 )
 
 func newStatus(c *common) *cobra.Command {
@@ -40,7 +40,7 @@ func status(ctx context.Context, c *common, args []string, asJSON bool) error {
 			return fmt.Errorf("asking for the status: %w", err)
 		}
 		if len(args) == 1 {
-			abs, err := filepath.Abs(args[0])
+			abs, err := paths.Real(args[0])
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
 )
 
@@ -27,7 +28,10 @@ func newUnmount(c *common) *cobra.Command {
 }
 
 func unmount(ctx context.Context, c *common, point string, wait bool) error {
-	abs, err := filepath.Abs(point)
+	if point == "" {
+		return usage("the mount point is empty: see `megadisk unmount --help`")
+	}
+	abs, err := paths.Real(point)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,8 +40,8 @@ func (f *Failure) Error() string { return f.Message }
 func Child() bool { return os.Getenv(envChild) != "" }
 
 // Start runs this program again with args, detached from the terminal, its output going to logFile (created,
-// mode 0600). It returns when the child is ready, or *Failure.
-func Start(args []string, logFile string) error {
+// mode 0600). It returns when the child is ready, or *Failure. When ctx ends first, the child is told to end too.
+func Start(ctx context.Context, args []string, logFile string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
@@ -65,6 +66,8 @@ func Start(args []string, logFile string) error {
 	if err != nil {
 		return fmt.Errorf("starting in the background: %w", err)
 	}
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) }) // it may have ended
+	defer stop()
 	return wait(r, cmd)
 }
 

@@ -1,0 +1,128 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"megadisk/megaclient/megatest"
+)
+
+// terminal is a person at a terminal of their own, in which one command runs.
+type terminal struct {
+	t      *testing.T
+	master *os.File
+	cmd    *exec.Cmd
+
+	mu    sync.Mutex
+	shown strings.Builder // GUARDED_BY(mu)
+}
+
+func (p *program) terminal(args ...string) *terminal {
+	p.t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(p.t, err)
+	p.t.Cleanup(func() { master.Close() })
+	require.NoError(p.t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	require.NoError(p.t, err)
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(p.t, err)
+	p.t.Cleanup(func() { slave.Close() }) // held open, so that its settings outlive the command
+	tt := &terminal{t: p.t, master: master, cmd: p.command(args...)}
+	tt.cmd.Stdin, tt.cmd.Stdout, tt.cmd.Stderr = slave, slave, slave
+	tt.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(p.t, tt.cmd.Start())
+	go tt.watch() // ends when the terminal is closed
+	return tt
+}
+
+func (tt *terminal) watch() {
+	buf := make([]byte, 1024)
+	for {
+		n, err := tt.master.Read(buf)
+		tt.mu.Lock()
+		tt.shown.Write(buf[:n])
+		tt.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// types waits for a prompt and answers it.
+func (tt *terminal) types(prompt, keys string) {
+	tt.t.Helper()
+	require.Eventually(tt.t, func() bool { return strings.HasSuffix(tt.text(), prompt) }, 20*time.Second, 10*time.Millisecond,
+		"no prompt %q", prompt)
+	_, err := io.WriteString(tt.master, keys)
+	require.NoError(tt.t, err)
+}
+
+func (tt *terminal) text() string {
+	tt.mu.Lock()
+	defer tt.mu.Unlock()
+	return tt.shown.String()
+}
+
+// ends gives the exit status and demands that the terminal shows again what is typed.
+func (tt *terminal) ends() int {
+	tt.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- tt.cmd.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		_ = tt.cmd.Process.Kill()
+		tt.t.Fatalf("it does not end; the terminal shows %q", tt.text())
+	}
+	settings, err := unix.IoctlGetTermios(int(tt.master.Fd()), unix.TCGETS)
+	require.NoError(tt.t, err)
+	require.NotZero(tt.t, settings.Lflag&unix.ECHO, "the terminal shows what is typed")
+	return tt.cmd.ProcessState.ExitCode()
+}
+
+const ctrlC = "\x03"
+
+func TestLoginOnATerminal(t *testing.T) {
+	p, _ := newProgram(t, megatest.MFA("123456"))
+	tt := p.terminal("login")
+	tt.types("E-mail: ", email+"\n")
+	tt.types("Password: ", password+"\n")
+	tt.types("Two-factor code: ", "123456\n")
+	require.Zero(t, tt.ends(), tt.text())
+	require.NotContains(t, tt.text(), password)
+
+	tt = p.terminal("login", email)
+	tt.types("Password: ", password+"\n")
+	tt.types("Two-factor code: ", "654321\n")
+	require.Equal(t, 3, tt.ends(), tt.text())
+
+	tt = p.terminal("login", email)
+	tt.types("Password: ", "\n")
+	require.Equal(t, 2, tt.ends(), tt.text())
+}
+
+func TestCtrlCAtEachPrompt(t *testing.T) {
+	p, _ := newProgram(t, megatest.MFA("123456"))
+	answers := []struct{ prompt, keys string }{{"E-mail: ", email + "\n"}, {"Password: ", password + "\n"}, {"Two-factor code: ", ""}}
+	for stop := range answers {
+		tt := p.terminal("login")
+		for _, a := range answers[:stop] {
+			tt.types(a.prompt, a.keys)
+		}
+		tt.types(answers[stop].prompt, ctrlC)
+		require.Equal(t, 1, tt.ends(), tt.text())
+		require.Eventually(t, func() bool { return strings.Contains(tt.text(), "interrupted") }, 5*time.Second, 10*time.Millisecond)
+	}
+	require.Contains(t, refused(t, p, 3, "", "whoami"), "megadisk login", "nobody is logged in")
+}
