@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"megadisk/integration/needs"
 	"megadisk/megaclient/megatest"
@@ -61,6 +63,117 @@ func TestUnreachableServer(t *testing.T) {
 	require.Contains(t, refused(t, p, 4, "", "mount", p.Point), "can't be reached")
 	require.Contains(t, refused(t, p, 4, "", "whoami"), "can't be reached")
 	require.Contains(t, refused(t, p, 2, "", "whoami", "--api-url", "not a url"), "API address")
+	require.Contains(t, refused(t, p, 4, password+"\n", "login", email, "--password-file", "-"), "can't be reached")
+}
+
+func TestServerThatSpeaksNoTLS(t *testing.T) {
+	p, _ := newProgram(t)
+	url := strings.Replace(p.Server.URL(), "http:", "https:", 1)
+	require.Contains(t, refused(t, p, 4, password+"\n", "login", email, "--password-file", "-", "--api-url", url), "can't be reached")
+}
+
+func TestFoldersThatCannotBeUsed(t *testing.T) {
+	p, _ := newProgram(t)
+	p.login()
+	file := filepath.Join(p.Dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	require.Contains(t, refused(t, p, 7, password+"\n", "login", email, "--password-file", "-", "--state-dir", file), "--state-dir")
+	for _, runtime := range []string{file, filepath.Join(p.Dir, strings.Repeat("x", 120))} {
+		other := *p
+		other.env = append(append([]string{}, p.env...), "XDG_RUNTIME_DIR="+runtime)
+		require.Contains(t, refused(t, &other, 7, "", "mount", p.Point), "XDG_RUNTIME_DIR")
+	}
+}
+
+func TestStartOnAFullDisk(t *testing.T) {
+	needs.FUSE(t)
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED, NOT RUN: only root can make a small disk")
+	}
+	p, account := newProgram(t)
+	state := filepath.Join(p.Dir, "state")
+	require.NoError(t, os.Mkdir(state, 0o700))
+	require.NoError(t, unix.Mount("tmpfs", state, "tmpfs", 0, "size=400m"))
+	t.Cleanup(func() { _ = unix.Unmount(state, unix.MNT_DETACH) })
+	p.login()
+	p.mount()
+	p.Server.Faults().FailCommand("p", -17, megatest.Always)
+	p.shell("echo precious >f")
+	p.run("unmount", "--no-wait", p.Point)
+	junk := filepath.Join(state, "junk")
+	fill(t, junk)
+	require.Contains(t, refused(t, p, 7, "", "mount", p.Point), "free")
+	require.Contains(t, refused(t, p, 7, "", "mount", "-f", p.Point), "free")
+	require.Contains(t, refused(t, p, 7, "", "logout"), "free")
+	require.Contains(t, refused(t, p, 7, password+"\n", "login", email, "--password-file", "-"), "free")
+	require.NoError(t, os.Remove(junk))
+	p.Server.Faults().Clear()
+	p.mount()
+	p.run("flush")
+	require.Equal(t, "precious\n", string(account.ReadFile(handleOf(t, account, "f"))), "nothing is lost")
+	p.run("unmount", p.Point)
+}
+
+// fill leaves nothing free on a disk.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	defer f.Close()
+	block := make([]byte, 1<<20)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	require.ErrorIs(t, err, unix.ENOSPC)
+}
+
+func TestStateOfANewerVersion(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := newProgram(t)
+	p.login()
+	p.mount()
+	p.run("unmount", p.Point)
+	keys, err := filepath.Glob(filepath.Join(p.Dir, "state", "*", "*", "state.key"))
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+	key, err := os.ReadFile(keys[0])
+	require.NoError(t, err)
+	require.Equal(t, []byte{0xa3, 1, 1}, key[:3], "a CBOR map whose first value is the version")
+	other := bytes.Clone(key)
+	other[2] = 9
+	require.NoError(t, os.WriteFile(keys[0], other, 0o600))
+	require.Contains(t, refused(t, p, 7, "", "mount", p.Point), "newer megadisk")
+	other[2] = 1
+	other[len(other)-1]++
+	require.NoError(t, os.WriteFile(keys[0], other, 0o600))
+	require.Contains(t, refused(t, p, 7, "", "mount", p.Point), "key of this login")
+	require.NoError(t, os.WriteFile(keys[0], key, 0o600))
+	p.mount()
+}
+
+func TestDamagedSession(t *testing.T) {
+	p, _ := newProgram(t)
+	p.login()
+	sessions, err := filepath.Glob(filepath.Join(p.Dir, "state", "*", "*", "session.json"))
+	require.NoError(t, err)
+	require.Len(t, sessions, 1)
+	for _, text := range []string{"", "{", "{}", `{"sid":"x"}`} {
+		require.NoError(t, os.WriteFile(sessions[0], []byte(text), 0o600))
+		require.Contains(t, refused(t, p, 3, "", "mount", p.Point), "megadisk login")
+	}
+	p.login()
+	p.run("whoami")
+}
+
+func TestAllowOtherAsAUser(t *testing.T) {
+	needs.FUSE(t)
+	conf, _ := os.ReadFile("/etc/fuse.conf")
+	if os.Getuid() == 0 || regexp.MustCompile(`(?m)^user_allow_other`).Match(conf) {
+		t.Skip("SKIPPED, NOT RUN: this user may")
+	}
+	p, _ := newProgram(t)
+	p.login()
+	require.Contains(t, refused(t, p, 6, "", "mount", "-o", "allow_other", p.Point), "user_allow_other")
 }
 
 func TestNotLoggedIn(t *testing.T) {
@@ -91,7 +204,7 @@ func TestMountPoints(t *testing.T) {
 	busy.Dir = p.Point
 	require.NoError(t, busy.Start())
 	defer func() { _ = busy.Process.Kill(); _ = busy.Wait() }()
-	require.Contains(t, refused(t, p, 6, "", "unmount", p.Point), "while programs use it")
+	require.Contains(t, refused(t, p, 6, "", "unmount", p.Point), "programs use it")
 	require.Len(t, p.statuses()[0].Mounts, 1, "it stays mounted")
 }
 
@@ -165,5 +278,5 @@ func TestHTMLInsteadOfAnAPI(t *testing.T) {
 	p, _ := newProgram(t)
 	web := http.FileServer(http.Dir(p.Dir))
 	url := serveHTTP(t, web)
-	require.NotEmpty(t, refused(t, p, 1, password+"\n", "login", email, "--password-file", "-", "--api-url", url))
+	require.Contains(t, refused(t, p, 4, password+"\n", "login", email, "--password-file", "-", "--api-url", url), "--api-url")
 }

@@ -4,15 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"megadisk/cmd/megadisk/internal/account"
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/daemon"
+	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
 	"megadisk/megaclient"
 	"megadisk/writeback"
+	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
 
@@ -48,8 +53,6 @@ func exitStatus(err error) int {
 		held    *writeback.RefusedError
 		refusal *control.Error
 		blocked *megaclient.BlockedError
-		locked  *tree.LockedError
-		newer   *tree.NewerError
 		point   *serve.MountpointError
 	)
 	if failure, ok := daemon.AsFailure(err); ok {
@@ -62,9 +65,9 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &point):
 		return exitMountpoint
-	case errors.As(err, &locked), errors.As(err, &newer), errors.Is(err, tree.ErrWrongKey):
+	case stateProblem(err) != "":
 		return exitState
-	case errors.Is(err, account.ErrNone), errors.Is(err, megaclient.ErrBadLogin), errors.Is(err, megaclient.ErrMFARequired),
+	case errors.Is(err, account.ErrNone), errors.Is(err, account.ErrDamaged), errors.Is(err, megaclient.ErrBadSession), errors.Is(err, megaclient.ErrBadLogin), errors.Is(err, megaclient.ErrMFARequired),
 		errors.Is(err, megaclient.ErrMFAWrong), errors.Is(err, megaclient.ESID), errors.As(err, &blocked):
 		return exitLogin
 	case errors.As(err, &pending), errors.As(err, &held):
@@ -76,7 +79,7 @@ func exitStatus(err error) int {
 }
 
 // unreachable returns the part of err that says that the network failed, or nil. (Every errno is a net.Error,
-// also "no such file", so that interface tells nothing.)
+// also "no such file", so that interface tells nothing; and our control sockets are no network.)
 func unreachable(err error) error {
 	var (
 		op  *net.OpError
@@ -85,22 +88,81 @@ func unreachable(err error) error {
 	switch {
 	case errors.As(err, &dns):
 		return dns
-	case errors.As(err, &op):
+	case errors.As(err, &op) && op.Net != "unix":
 		return op
+	case errors.Is(err, megaclient.ErrUnreachable):
+		return innermost(err)
 	}
 	return nil
+}
+
+// innermost is the cause of the causes of err; of several, the last.
+func innermost(err error) error {
+	for {
+		var inner error
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			inner = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			if list := e.Unwrap(); len(list) > 0 {
+				inner = list[len(list)-1]
+			}
+		}
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// stateProblem says what keeps the state from being opened or written, "" if that isn't the matter.
+func stateProblem(err error) string {
+	var (
+		locked    *tree.LockedError
+		newerTree *tree.NewerError
+		newerKey  *writeback.NewerStateError
+		newerSeg  *staging.NewerError
+		full      *serve.FullError
+		folder    *paths.FolderError
+	)
+	switch {
+	case errors.As(err, &locked):
+		return "another process has this account's state open: `megadisk status` shows it, `megadisk unmount` ends it"
+	case errors.As(err, &newerTree), errors.As(err, &newerKey), errors.As(err, &newerSeg):
+		return "this account's state was written by a newer megadisk: use that version, or another --state-dir"
+	case errors.Is(err, tree.ErrWrongKey), errors.Is(err, writeback.ErrWrongMaster):
+		return "this account's state can't be opened with the key of this login: log in with the account that made it, or use another --state-dir"
+	case errors.As(err, &full):
+		return full.Error()
+	case errors.As(err, &folder):
+		return folder.Error()
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Sprintf("the disk is full (%v): free some space on it and try again", fileError(err))
+	}
+	return ""
+}
+
+// fileError is the part of err that names a file, or its innermost cause.
+func fileError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path
+	}
+	return innermost(err)
 }
 
 // sentence words err for a person: what happened, and what to do.
 func sentence(err error) string {
 	var (
 		blocked *megaclient.BlockedError
-		locked  *tree.LockedError
-		newer   *tree.NewerError
+		inner   = unreachable(err)
+		state   = stateProblem(err)
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.Is(err, megaclient.ErrBadSession):
+		return account.ErrDamaged.Error()
 	case errors.Is(err, megaclient.ErrBadLogin):
 		return "the e-mail address or the password is wrong: try again"
 	case errors.Is(err, megaclient.ErrMFARequired):
@@ -111,14 +173,11 @@ func sentence(err error) string {
 		return "the session has ended: run `megadisk login` again (nothing that is pending is lost)"
 	case errors.As(err, &blocked):
 		return "the account is blocked: see https://mega.nz in a browser for the reason (nothing that is pending is lost)"
-	case errors.As(err, &locked):
-		return "another process has this account's state open: `megadisk status` shows it, `megadisk unmount` ends it"
-	case errors.As(err, &newer):
-		return "this account's state was written by a newer megadisk: use that version, or another --state-dir"
-	case errors.Is(err, tree.ErrWrongKey):
-		return "this account's state can't be opened with the key of this login: log in with the account that made it, or use another --state-dir"
-	case unreachable(err) != nil:
-		return fmt.Sprintf("the server can't be reached (%v): check the network and --api-url", unreachable(err))
+	case state != "":
+		return state
+	case inner != nil:
+		return fmt.Sprintf("the server can't be reached (%v): check the network and --api-url", inner)
 	}
-	return strings.TrimSuffix(err.Error(), ".")
+	// What other programs say may have several lines.
+	return strings.TrimSuffix(strings.Join(strings.Fields(err.Error()), " "), ".")
 }

@@ -14,11 +14,15 @@ import (
 
 	"github.com/zalando/go-keyring"
 
+	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/megaclient"
 )
 
 // ErrNone means that nobody is logged in (or not the account that was asked for).
 var ErrNone = errors.New("not logged in: run `megadisk login EMAIL` first")
+
+// ErrDamaged means that what an earlier login left can't be read.
+var ErrDamaged = errors.New("the stored session can't be read: run `megadisk login` again")
 
 const (
 	service     = "megadisk"
@@ -56,7 +60,7 @@ func (st Store) Save(s megaclient.Session) (inFile bool, err error) {
 		return false, fmt.Errorf("encoding the session: %w", err)
 	}
 	user := string(s.User)
-	if err := os.MkdirAll(filepath.Join(st.Dir, user), 0o700); err != nil {
+	if err := paths.Private(filepath.Join(st.Dir, user), "--state-dir"); err != nil {
 		return false, err
 	}
 	inFile = st.Keyring == File || keyring.Set(service, st.Host+"/"+user, string(blob)) != nil
@@ -93,7 +97,7 @@ func (st Store) Load(who string) (megaclient.Session, error) {
 		return s, err
 	}
 	if err := json.Unmarshal(blob, &s); err != nil {
-		return s, errors.New("the stored session can't be read: run `megadisk login` again")
+		return s, ErrDamaged
 	}
 	return s, nil
 }

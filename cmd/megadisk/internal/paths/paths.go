@@ -9,13 +9,16 @@
 package paths
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/adrg/xdg"
+	"golang.org/x/sys/unix"
 )
 
 // Dirs are the three roots. The zero value is not useful: see New.
@@ -50,7 +53,7 @@ func defaults() Dirs {
 
 // runtimeDir is the user's own; where no session manager made one, a folder in /tmp that only this user may enter.
 func runtimeDir() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // XDG's rule: a relative one is as none
 		return filepath.Join(dir, "megadisk")
 	}
 	if os.Getuid() == 0 {
@@ -71,17 +74,20 @@ func Host(apiURL string) (string, error) {
 // Account returns the state and cache folders of an account, made if missing, for this user only.
 func (d Dirs) Account(host, user string) (state, cache string, err error) {
 	state, cache = filepath.Join(d.State, host, user), filepath.Join(d.Cache, host, user)
-	if err := private(state); err != nil {
+	if err := Private(state, "--state-dir"); err != nil {
 		return "", "", err
 	}
 	// A cache that can't be made is not an error: the mount then works without one, and says so.
-	_ = private(cache)
+	_ = Private(cache, "--cache-dir")
 	return state, cache, nil
 }
 
+// maxSocketPath is what a socket's address has room for, its closing zero included.
+const maxSocketPath = len(unix.RawSockaddrUnix{}.Path)
+
 // Socket returns the path of the control socket of an account's process; its folder is made if missing.
 func (d Dirs) Socket(host, user string) (string, error) {
-	if err := private(d.Runtime); err != nil {
+	if err := Private(d.Runtime, "XDG_RUNTIME_DIR"); err != nil {
 		return "", err
 	}
 	info, err := os.Lstat(d.Runtime)
@@ -89,20 +95,57 @@ func (d Dirs) Socket(host, user string) (string, error) {
 		return "", err
 	}
 	if !info.IsDir() || !ownedByUs(info) {
-		return "", fmt.Errorf("%s belongs to somebody else: set XDG_RUNTIME_DIR to a folder of yours", d.Runtime)
+		return "", &FolderError{Dir: d.Runtime, Setting: "XDG_RUNTIME_DIR", Err: errors.New("it belongs to somebody else")}
 	}
-	return filepath.Join(d.Runtime, host+"-"+user+".sock"), nil
+	path := filepath.Join(d.Runtime, host+"-"+user+".sock")
+	if len(path) >= maxSocketPath {
+		return "", &FolderError{Dir: d.Runtime, Setting: "XDG_RUNTIME_DIR", Err: unix.ENAMETOOLONG}
+	}
+	return path, nil
 }
 
-// Sockets lists the control sockets that exist, alive or not.
+// Sockets lists the control sockets that exist, alive or not. In a folder of somebody else none is ours.
 func (d Dirs) Sockets() []string {
-	found, _ := filepath.Glob(filepath.Join(d.Runtime, "*.sock"))
+	info, err := os.Lstat(d.Runtime)
+	if err != nil || !ownedByUs(info) {
+		return nil
+	}
+	entries, _ := os.ReadDir(d.Runtime)
+	var found []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".sock") {
+			found = append(found, filepath.Join(d.Runtime, e.Name()))
+		}
+	}
 	return found
 }
 
-func private(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making %s: %w", dir, err)
+// FolderError says that a folder that is needed can't be made or used.
+type FolderError struct {
+	Dir     string
+	Setting string // what chooses another one
+	Err     error
+}
+
+func (e *FolderError) Error() string {
+	return fmt.Sprintf("the folder %s can't be used (%v): set %s to one that can be written", e.Dir, e.Err, e.Setting)
+}
+
+func (e *FolderError) Unwrap() error { return e.Err }
+
+// Private makes a folder for this user only, if it is missing; setting is what chooses another one. The error is a
+// *FolderError.
+func Private(dir, setting string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = unix.Access(dir, unix.W_OK|unix.X_OK)
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	if err != nil {
+		return &FolderError{Dir: dir, Setting: setting, Err: err}
 	}
 	return nil
 }

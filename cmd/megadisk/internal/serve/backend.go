@@ -30,6 +30,11 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	if err := CheckMountpoint(r.Mountpoint); err != nil {
 		return err
 	}
+	if r.AllowOther {
+		if err := checkAllowOther(r.Mountpoint); err != nil {
+			return err
+		}
+	}
 	root, err := p.resolve(r.Source)
 	if err != nil {
 		return err
@@ -40,7 +45,7 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), FsName: "megadisk", Log: p.o.Log, Debug: r.Debug,
 	})
 	if err != nil {
-		return &MountpointError{Path: r.Mountpoint, Problem: err.Error()}
+		return &MountpointError{Path: r.Mountpoint, Problem: cause(err)}
 	}
 	p.mu.Lock()
 	ended := p.ended
@@ -53,6 +58,18 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	}
 	go p.watch(m) // ends with the mount
 	return nil
+}
+
+// cause is what went wrong with a mount, without the path, which a MountpointError has already.
+func cause(err error) string {
+	var m *fs.MountError
+	switch {
+	case errors.Is(err, fs.ErrBusy):
+		return "programs use it (`fuser -vm` names them): close them first"
+	case errors.As(err, &m):
+		return m.Err.Error()
+	}
+	return err.Error()
 }
 
 // ErrEnding means that the last mount is gone and the process is closing its stores.
@@ -117,7 +134,7 @@ func (p *Process) Unmount(ctx context.Context, r control.UnmountRequest) (ending
 		}
 	}
 	if err := m.server.Unmount(); err != nil {
-		return false, &MountpointError{Path: r.Mountpoint, Problem: fmt.Sprintf("it can't be unmounted while programs use it: %v", err)}
+		return false, &MountpointError{Path: r.Mountpoint, Problem: "it can't be unmounted: " + cause(err)}
 	}
 	<-m.gone
 	p.mu.Lock()

@@ -18,7 +18,7 @@ type MountpointError struct {
 }
 
 func (e *MountpointError) Error() string {
-	return fmt.Sprintf("can't mount at %s: %s", e.Path, e.Problem)
+	return e.Path + ": " + e.Problem
 }
 
 // fsType is how our mounts stand in /proc/self/mountinfo.
@@ -46,6 +46,23 @@ func CheckMountpoint(point string) error {
 		return refuse("it is not a folder")
 	}
 	return nil
+}
+
+// fuseConf is where the administrator says what users may ask of FUSE.
+const fuseConf = "/etc/fuse.conf"
+
+// checkAllowOther refuses what fusermount3 would refuse, in one sentence.
+func checkAllowOther(point string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	conf, _ := os.ReadFile(fuseConf) // none: nothing is allowed
+	for _, line := range strings.Split(string(conf), "\n") {
+		if strings.TrimSpace(line) == "user_allow_other" {
+			return nil
+		}
+	}
+	return &MountpointError{Path: point, Problem: "--allow-other needs a line user_allow_other in " + fuseConf + ", or root"}
 }
 
 // UnmountStale removes a mount of ours whose process is gone; another program's is never touched.

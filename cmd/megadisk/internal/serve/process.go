@@ -63,6 +63,9 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := enoughRoom(state); err != nil {
+		return nil, err
+	}
 	key, err := writeback.OpenStateKey(state, o.Client.Session().MasterKey)
 	if err != nil {
 		return nil, err
@@ -166,6 +169,9 @@ func PendingOnDisk(ctx context.Context, o Options) (int, error) {
 	}
 	if !writeback.HasState(state) {
 		return 0, nil // never mounted
+	}
+	if err := enoughRoom(state); err != nil {
+		return 0, err
 	}
 	key, err := writeback.OpenStateKey(state, o.Client.Session().MasterKey)
 	if err != nil {
