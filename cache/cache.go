@@ -53,6 +53,7 @@ type Options struct {
 	DiskLimit   int64    // bytes on disk; 0: 10 GiB or a tenth of the disk, whichever is less; negative: no limit
 	DiskFloor   int64    // bytes left free on that disk; 0: 1 GiB or a twentieth of the disk, whichever is less; negative: none
 	Fetch       FetchFunc
+	Prepare     PrepareFunc        // told before files are fetched ahead; nil: nothing is to be prepared
 	Log         logrus.FieldLogger // nil: nothing is logged
 }
 
@@ -63,6 +64,8 @@ type Cache struct {
 	fetch FetchFunc
 	log   logrus.FieldLogger
 	store *store // nil: no disk level
+
+	prepareFiles PrepareFunc // may be nil
 
 	// Constant data.
 	idKey, macKey [32]byte
@@ -83,6 +86,8 @@ type Cache struct {
 	link      link
 	metered   bool      // nothing is fetched ahead
 	aheadFrom time.Time // and not before this
+	aheadNext []File    // small files to be fetched ahead
+	aheadBusy int       // goroutines that do so
 	macQueue  []*macJob
 	macers    int     // goroutines that compute MACs
 	parts     []*part // of uploads: units that are not whole yet, oldest first
@@ -110,7 +115,7 @@ func Open(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		fetch: o.Fetch, log: o.Log, idKey: o.Key,
+		fetch: o.Fetch, log: o.Log, idKey: o.Key, prepareFiles: o.Prepare,
 		contents: map[id]*content{}, idle: idle, mem: newMemory(max(units, minUnits)),
 	}
 	blake3.DeriveKey("megadisk cache v1: meta-MAC tag", o.Key[:], c.macKey[:])

@@ -20,6 +20,7 @@ type smallFetch struct {
 
 	// GUARDED_BY(Cache.mu).
 	waiting int     // readers; each has every unit pinned once done
+	ahead   bool    // nobody has asked for it yet
 	units   []*unit // all of the file's
 	err     error
 }
@@ -38,6 +39,7 @@ func (r *Reader) readSmall(ctx context.Context, p []byte, off int64) (int, error
 		}
 		s := c.smallLocked(r.co, r.file)
 		s.waiting++
+		s.ahead = false
 		c.mu.Unlock()
 		var err error
 		select {
@@ -121,7 +123,7 @@ func (c *Cache) smallLocked(co *content, f File) *smallFetch {
 
 // cancelSmallLocked ends the fetch of a small file when its last reader closes.
 func (c *Cache) cancelSmallLocked(co *content) {
-	if s := co.small; s != nil && s.waiting == 0 && co.refs <= 2 { // the closing reader and s
+	if s := co.small; s != nil && s.waiting == 0 && !s.ahead && co.refs <= 2 { // the closing reader and s
 		co.small = nil
 		s.cancel()
 	}
@@ -179,7 +181,7 @@ func (s *smallFetch) endLocked(units []*unit, err error) *content {
 	s.err, s.units = err, units
 	for _, u := range units {
 		if err == nil {
-			c.publishLocked(u, s.waiting)
+			c.publishLocked(u, s.waiting, s.ahead)
 		}
 		c.mem.unpin(u)
 	}
@@ -187,12 +189,15 @@ func (s *smallFetch) endLocked(units []*unit, err error) *content {
 	return c.releaseLocked(co)
 }
 
-// publishLocked makes a verified unit its content's, pinned for each who waits.
-func (c *Cache) publishLocked(u *unit, waiting int) {
+// publishLocked makes a verified unit its content's, pinned for each who waits; unread if nobody has asked.
+func (c *Cache) publishLocked(u *unit, waiting int, unread bool) {
 	u.filled, u.ready = len(u.buf), true
 	u.pins += waiting
 	if u.co.units[u.index] == nil {
 		u.gone = false
+		if u.unread = unread; unread {
+			c.mem.unread++
+		}
 		u.co.units[u.index] = u
 		c.mem.lru.Add(u, struct{}{})
 	}

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -17,6 +18,7 @@ type fileHandle struct {
 	ino   tree.Ino
 	write bool
 	file  file
+	begun atomic.Bool // something was read from it
 }
 
 // handles gives numbers to what is open. The kernel passes a number back with each request.

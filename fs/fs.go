@@ -81,6 +81,7 @@ type bridge struct {
 	// versions is the version that each of the files opened last had then; safe for concurrent use.
 	versions *lru.Cache[tree.Ino, megaclient.Handle]
 	files    handles[*fileHandle]
+	walks    walks
 	dirs     handles[*dirHandle]
 }
 
@@ -106,6 +107,9 @@ func newBridge(e engine, t table, o Options) *bridge {
 	b.versions, _ = lru.New[tree.Ino, megaclient.Handle](versionsKept) // fails only for sizes below 1
 	b.life, b.end = lifetime(b)
 	b.notify = newNotifier(t, b.nodeID, b.letGo)
+	if p, ok := e.(interface{ Prefetch([]tree.Ino) }); ok {
+		b.walks.prefetch, b.walks.get, b.walks.list = p.Prefetch, t.Get, t.ReadDir
+	}
 	return b
 }
 

@@ -113,6 +113,7 @@ func (s *Server) over() {
 	b.end()
 	s.unsubscribe()
 	b.notify.stop()
+	b.walks.stop()
 	s.helpers.Wait()
 	for _, h := range b.files.drain() {
 		b.release(h)

@@ -14,6 +14,9 @@ func (b *bridge) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	if !ok {
 		return nil, fuse.EBADF
 	}
+	if !h.begun.Load() && !h.begun.Swap(true) {
+		b.walks.read(h.ino)
+	}
 	ctx := b.request(cancel)
 	defer ctx.end()
 	n, err := h.file.ReadAt(ctx, buf, int64(in.Offset))
@@ -21,9 +24,4 @@ func (b *bridge) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 		return nil, b.status("read", err)
 	}
 	return fuse.ReadResultData(buf[:n]), fuse.OK
-}
-
-// Lseek leaves SEEK_DATA and SEEK_HOLE to the kernel, which then takes a file for one piece of data.
-func (b *bridge) Lseek(<-chan struct{}, *fuse.LseekIn, *fuse.LseekOut) fuse.Status {
-	return fuse.ENOSYS
 }

@@ -313,3 +313,30 @@ func TestURLsAreRenewedForWrongContent(t *testing.T) {
 	require.Equal(t, 2, r.commands("g"))
 	r.client.RenewURL(t.Context(), handleOf(77), wrong)
 }
+
+func TestURLsOfManyFilesComeInOneRequest(t *testing.T) {
+	r := newRig(t)
+	var handles []megaclient.Handle
+	var nodes []*megaclient.Node
+	for i := range 20 {
+		n := r.put(fmt.Sprint("file", i), content(int64(1000+i)))
+		handles, nodes = append(handles, n.Handle), append(nodes, n)
+	}
+	before := r.server.Stats().Batches
+	require.NoError(t, r.client.PrepareURLs(t.Context(), append(handles, handleOf(77))))
+	require.NoError(t, r.client.PrepareURLs(t.Context(), handles))
+	require.NoError(t, r.client.PrepareURLs(t.Context(), nil))
+	require.Equal(t, before+1, r.server.Stats().Batches)
+	for i, n := range nodes {
+		r.equal(content(int64(1000+i)), r.plainRange(n, 0, int64(1000+i)))
+	}
+	require.Equal(t, before+1, r.server.Stats().Batches, "none was asked for again")
+
+	r.server.Faults().ExpireURLs()
+	r.equal(content(1000), r.plainRange(nodes[0], 0, 1000))
+	r.server.Faults().UseUpTransferQuota(time.Minute)
+	megaclient.SetURLLife(r.client, 0)
+	require.NoError(t, r.client.PrepareURLs(t.Context(), handles), "each file's own refusal is for its reader")
+	r.client.Close()
+	require.ErrorIs(t, r.client.PrepareURLs(t.Context(), handles), megaclient.ErrClosed)
+}

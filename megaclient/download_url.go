@@ -127,13 +127,7 @@ type getAnswer struct {
 
 // askContentURL sends g for a node, or for a public file link that LinkNode has opened.
 func (c *Client) askContentURL(ctx context.Context, h Handle) (*downloadURL, error) {
-	cmd := getCommand{A: "g", URL: 1, SSL: 2}
-	if c.transfers.urls.links.Contains(h) {
-		cmd.Link = h
-	} else {
-		cmd.Node = h
-	}
-	a, err := c.get(ctx, cmd)
+	a, err := c.get(ctx, c.urlCommand(h))
 	if err != nil {
 		return nil, err
 	}
@@ -144,23 +138,39 @@ func (c *Client) askContentURL(ctx context.Context, h Handle) (*downloadURL, err
 	return &downloadURL{url: address, size: *a.Size, asked: time.Now()}, nil
 }
 
+// urlCommand is the g for a node, or for a public file link that LinkNode has opened.
+func (c *Client) urlCommand(h Handle) getCommand {
+	if c.transfers.urls.links.Contains(h) {
+		return getCommand{A: "g", URL: 1, SSL: 2, Link: h}
+	}
+	return getCommand{A: "g", URL: 1, SSL: 2, Node: h}
+}
+
 // get sends g and turns each of its ways to refuse into an error.
 func (c *Client) get(ctx context.Context, cmd getCommand) (*getAnswer, error) {
 	var a getAnswer
 	if err := c.command(ctx, laneURL, cmd, &a); err != nil {
 		return nil, getRefusal(err)
 	}
-	switch {
-	case a.Down != 0:
-		return nil, &Error{Code: EBLOCKED, Command: "g"}
-	case ErrorCode(a.Err) == EOVERQUOTA:
-		return nil, quotaError(a.Left)
-	case a.Err != 0:
-		return nil, &Error{Code: ErrorCode(a.Err), Command: "g"}
-	case a.Size == nil || *a.Size < 0:
-		return nil, fmt.Errorf("command g: %w: no size", ErrBadAnswer)
+	if err := a.check(); err != nil {
+		return nil, err
 	}
 	return &a, nil
+}
+
+// check gives the refusal that stands in an answer.
+func (a *getAnswer) check() error {
+	switch {
+	case a.Down != 0:
+		return &Error{Code: EBLOCKED, Command: "g"}
+	case ErrorCode(a.Err) == EOVERQUOTA:
+		return quotaError(a.Left)
+	case a.Err != 0:
+		return &Error{Code: ErrorCode(a.Err), Command: "g"}
+	case a.Size == nil || *a.Size < 0:
+		return fmt.Errorf("command g: %w: no size", ErrBadAnswer)
+	}
+	return nil
 }
 
 // getRefusal gives -17 and -16 the meaning that they have for g: they are about transfer quota, and

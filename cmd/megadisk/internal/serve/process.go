@@ -89,7 +89,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 }
 
 func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [32]byte) (err error) {
-	p.cache, err = cache.Open(cache.Options{Dir: cacheDir, Key: writeback.CacheKey(key), Log: p.o.Log, Fetch: fetcher(p.o.Client)})
+	p.cache, err = cache.Open(cache.Options{Dir: cacheDir, Key: writeback.CacheKey(key), Log: p.o.Log, Fetch: fetcher(p.o.Client), Prepare: preparer(p.o.Client)})
 	if err != nil {
 		return fmt.Errorf("opening the cache: %w", err)
 	}
@@ -110,6 +110,18 @@ func fetcher(c *megaclient.Client) cache.FetchFunc {
 			c.RenewURL(ctx, h, wrong)
 		}
 		return c.ReadContent(ctx, h, off, n, w)
+	}
+}
+
+// preparer asks for the download URLs of files that are about to be fetched, all in one request. Without them
+// each is asked for when its file is fetched, so an error needs no more than to be known.
+func preparer(c *megaclient.Client) cache.PrepareFunc {
+	return func(ctx context.Context, files []cache.File) {
+		handles := make([]megaclient.Handle, len(files))
+		for i, f := range files {
+			handles[i] = megaclient.Handle(f.Handle)
+		}
+		_ = c.PrepareURLs(ctx, handles)
 	}
 }
 
