@@ -15,17 +15,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"megadisk/integration/needs"
+	"megadisk/integration/program"
 	"megadisk/megaclient/megatest"
 )
 
 // These are the things that a person does in the first hour: each runs real programs in a mount of the real
 // binary, flushes, and then asks the server, as another client would see it, for the same bytes.
 
-func mountedProgram(t *testing.T) (*program, *megatest.Account) {
+func mountedProgram(t *testing.T) (*program.Program, *megatest.Account) {
 	needs.FUSE(t)
-	p, account := newProgram(t)
-	p.login()
-	p.mount()
+	p, account := program.WithAccount(t)
+	p.Login()
+	p.Mount()
 	return p, account
 }
 
@@ -35,7 +36,7 @@ func TestGitCloneAndFsck(t *testing.T) {
 	origin := filepath.Join(p.Dir, "origin")
 	require.NoError(t, os.Mkdir(origin, 0o755))
 	writeTree(t, origin, 120)
-	p.shell(fmt.Sprintf(`cd %[1]q && git init -q -b main && git add . && git commit -qm one
+	p.Shell(fmt.Sprintf(`cd %[1]q && git init -q -b main && git add . && git commit -qm one
 		for i in 1 2 3; do echo $i >>f; git add f; git commit -qm $i; done; git gc -q
 		cd %[2]q && git clone -q --no-hardlinks %[1]q repo && cd repo && git fsck --full --strict && git status --porcelain
 		echo more >>f && git commit -qam more && git fsck`, origin, p.Point))
@@ -47,7 +48,7 @@ func TestTarOfManySmallFiles(t *testing.T) {
 	source := filepath.Join(p.Dir, "tree")
 	require.NoError(t, os.Mkdir(source, 0o755))
 	writeTree(t, source, 3000)
-	p.shell(fmt.Sprintf(`tar -C %[1]q -cf - tree | tar -xf - && diff -r %[1]q/tree tree`, p.Dir))
+	p.Shell(fmt.Sprintf(`tar -C %[1]q -cf - tree | tar -xf - && diff -r %[1]q/tree tree`, p.Dir))
 	sameInCloud(t, p, account, "tree")
 }
 
@@ -58,10 +59,10 @@ func TestRsyncTwice(t *testing.T) {
 	require.NoError(t, os.Mkdir(source, 0o755))
 	writeTree(t, source, 300)
 	sync := fmt.Sprintf(`rsync -a --stats %q . | grep 'files transferred'`, source)
-	require.Contains(t, p.shell(sync), "transferred: 300")
-	require.Contains(t, p.shell(sync), "transferred: 0")
+	require.Contains(t, p.Shell(sync), "transferred: 300")
+	require.Contains(t, p.Shell(sync), "transferred: 0")
 	sameInCloud(t, p, account, "tree")
-	require.Contains(t, p.shell(sync), "transferred: 0", "also when the cloud has acknowledged it all")
+	require.Contains(t, p.Shell(sync), "transferred: 0", "also when the cloud has acknowledged it all")
 }
 
 func TestSQLite(t *testing.T) {
@@ -73,29 +74,29 @@ func TestSQLite(t *testing.T) {
 		fmt.Fprintf(&script, "begin; insert into t(b) values('row %d'); commit;\n", i)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(p.Dir, "script.sql"), []byte(script.String()), 0o644))
-	out := p.shell(fmt.Sprintf(`sqlite3 db.sqlite <%q; sqlite3 db.sqlite 'pragma integrity_check; select count(*) from t'`, filepath.Join(p.Dir, "script.sql")))
+	out := p.Shell(fmt.Sprintf(`sqlite3 db.sqlite <%q; sqlite3 db.sqlite 'pragma integrity_check; select count(*) from t'`, filepath.Join(p.Dir, "script.sql")))
 	require.Equal(t, "ok\n2000\n", out)
-	p.run("flush")
+	p.Run("flush")
 	require.Equal(t, readFile(t, p.Point, "db.sqlite"), account.ReadFile(handleOf(t, account, "db.sqlite")))
 }
 
 func TestGoBuildInTheMount(t *testing.T) {
 	p, _ := mountedProgram(t)
-	p.shell(`mkdir hello && cd hello && printf 'module hello\n\ngo 1.26\n' >go.mod
+	p.Shell(`mkdir hello && cd hello && printf 'module hello\n\ngo 1.26\n' >go.mod
 		mkdir say && printf 'package say\n\nfunc Hello() string { return "hello" }\n' >say/say.go
 		printf 'package main\n\nimport "hello/say"\n\nfunc main() { println(say.Hello()) }\n' >main.go
 		GOFLAGS=-mod=mod GOCACHE=$PWD/.cache go build -o hello . && ./hello 2>&1 | grep -x hello && rm -rf .cache`)
-	p.run("flush")
+	p.Run("flush")
 }
 
 func TestTwoMountsOfOneAccountShareAProcess(t *testing.T) {
 	p, _ := mountedProgram(t)
-	p.shell("mkdir folder && echo one >folder/file")
+	p.Shell("mkdir folder && echo one >folder/file")
 	second := filepath.Join(p.Dir, "second")
 	require.NoError(t, os.Mkdir(second, 0o755))
-	p.run("mount", "/folder", second)
-	require.Len(t, p.statuses(), 1)
-	require.Len(t, p.statuses()[0].Mounts, 2)
+	p.Run("mount", "/folder", second)
+	require.Len(t, p.Statuses(), 1)
+	require.Len(t, p.Statuses()[0].Mounts, 2)
 	require.Equal(t, []byte("one\n"), readFile(t, second, "file"))
 	require.NoError(t, os.WriteFile(filepath.Join(second, "new"), []byte("two"), 0o644))
 	require.Equal(t, []byte("two"), readFile(t, p.Point, "folder/new"), "a change through one mount shows in the other")
@@ -105,28 +106,28 @@ func TestTwoMountsOfOneAccountShareAProcess(t *testing.T) {
 		_, err := os.Stat(filepath.Join(second, "new"))
 		return errors.Is(err, fs.ErrNotExist)
 	}, 10*time.Second, time.Millisecond)
-	p.run("unmount", second)
-	p.run("unmount", p.Point)
+	p.Run("unmount", second)
+	p.Run("unmount", p.Point)
 }
 
 func TestRemountServesTheTreeAtOnceAndOffline(t *testing.T) {
 	p, _ := mountedProgram(t)
-	p.shell("mkdir d && echo text >d/f")
-	p.run("unmount", p.Point)
+	p.Shell("mkdir d && echo text >d/f")
+	p.Run("unmount", p.Point)
 	p.Server.Close()
-	p.mount()
-	require.Equal(t, "d/f\n", p.shell("ls d/f"))
+	p.Mount()
+	require.Equal(t, "d/f\n", p.Shell("ls d/f"))
 	require.Equal(t, []byte("text\n"), readFile(t, p.Point, "d/f"), "what was written here is still here")
-	p.shell("echo offline >d/g && cat d/g")
-	p.run("unmount", "--no-wait", p.Point)
+	p.Shell("echo offline >d/g && cat d/g")
+	p.Run("unmount", "--no-wait", p.Point)
 }
 
 func TestKilledMountLosesAndDoublesNothing(t *testing.T) {
 	p, account := mountedProgram(t)
 	for round := range 5 {
-		p.shell(fmt.Sprintf(`mkdir r%[1]d && for i in $(seq 40); do echo "$i of %[1]d" >r%[1]d/f$i; done; mv r%[1]d/f1 r%[1]d/moved; rm r%[1]d/f2; echo over >t; mv t r%[1]d/f3`, round))
-		p.kill()
-		p.mount()
+		p.Shell(fmt.Sprintf(`mkdir r%[1]d && for i in $(seq 40); do echo "$i of %[1]d" >r%[1]d/f$i; done; mv r%[1]d/f1 r%[1]d/moved; rm r%[1]d/f2; echo over >t; mv t r%[1]d/f3`, round))
+		p.Kill()
+		p.Mount()
 		for i := 4; i <= 40; i++ {
 			require.Equal(t, fmt.Sprintf("%d of %d\n", i, round), string(readFile(t, p.Point, fmt.Sprintf("r%d/f%d", round, i))))
 		}
@@ -151,10 +152,10 @@ func writeTree(t *testing.T, dir string, n int) {
 }
 
 // sameInCloud flushes and compares what lies below dir in the mount with what the server holds.
-func sameInCloud(t *testing.T, p *program, account *megatest.Account, dir string) {
+func sameInCloud(t *testing.T, p *program.Program, account *megatest.Account, dir string) {
 	t.Helper()
-	p.run("flush")
-	require.Zero(t, p.statuses()[0].Pending.Changes)
+	p.Run("flush")
+	require.Zero(t, p.Statuses()[0].Pending.Changes)
 	here := map[string]string{}
 	root := filepath.Join(p.Point, dir)
 	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -14,20 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"megadisk/integration/needs"
+	"megadisk/integration/program"
 	"megadisk/megaclient/megatest"
 )
 
 // What bad input gets: one plain sentence on standard error, the right exit status, no stack trace, nothing lost.
 
 // refused runs a command that must fail, checks the manners, and returns the sentence.
-func refused(t *testing.T, p *program, status int, stdin string, args ...string) string {
+func refused(t *testing.T, p *program.Program, status int, stdin string, args ...string) string {
 	t.Helper()
-	out, errs, got := p.try(stdin, args...)
+	out, errs, got := p.Try(stdin, args...)
 	require.Equal(t, status, got, "megadisk %s: %s%s", strings.Join(args, " "), out, errs)
 	text := strings.TrimSpace(lastLine(errs))
 	require.Regexp(t, `^megadisk: .{10,300}$`, text)
 	require.NotContains(t, errs, "goroutine ")
-	require.NotContains(t, errs, password)
+	require.NotContains(t, errs, program.Password)
 	require.NotRegexp(t, regexp.MustCompile(`0x[0-9a-f]{6,}`), errs)
 	return text
 }
@@ -38,49 +39,49 @@ func lastLine(s string) string {
 }
 
 func TestWrongPassword(t *testing.T) {
-	p, _ := newProgram(t)
-	require.Contains(t, refused(t, p, 3, "wrong\n", "login", email, "--password-file", "-"), "password is wrong")
+	p, _ := program.WithAccount(t)
+	require.Contains(t, refused(t, p, 3, "wrong\n", "login", program.Email, "--password-file", "-"), "password is wrong")
 	require.Contains(t, refused(t, p, 3, "x\n", "login", "nobody@example.com", "--password-file", "-"), "wrong")
-	require.Contains(t, refused(t, p, 2, "\n", "login", email, "--password-file", "-"), "empty")
-	require.Contains(t, refused(t, p, 1, "", "login", email, "--password-file", filepath.Join(p.Dir, "none")), "no such file")
-	require.Contains(t, refused(t, p, 2, "", "login", email), "--password-file")
+	require.Contains(t, refused(t, p, 2, "\n", "login", program.Email, "--password-file", "-"), "empty")
+	require.Contains(t, refused(t, p, 1, "", "login", program.Email, "--password-file", filepath.Join(p.Dir, "none")), "no such file")
+	require.Contains(t, refused(t, p, 2, "", "login", program.Email), "--password-file")
 }
 
 func TestTwoFactorCode(t *testing.T) {
-	p, _ := newProgram(t, megatest.MFA("123456"))
-	login := []string{"login", email, "--password-file", "-"}
-	require.Contains(t, refused(t, p, 3, password+"\n", login...), "--mfa-code")
-	require.Contains(t, refused(t, p, 3, password+"\n", append(login, "--mfa-code", "654321")...), "code is wrong")
-	_, errs, status := p.try(password+"\n", append(login, "--mfa-code", "123456")...)
+	p, _ := program.WithAccount(t, megatest.MFA("123456"))
+	login := []string{"login", program.Email, "--password-file", "-"}
+	require.Contains(t, refused(t, p, 3, program.Password+"\n", login...), "--mfa-code")
+	require.Contains(t, refused(t, p, 3, program.Password+"\n", append(login, "--mfa-code", "654321")...), "code is wrong")
+	_, errs, status := p.Try(program.Password+"\n", append(login, "--mfa-code", "123456")...)
 	require.Zero(t, status, errs)
-	require.Contains(t, p.run("whoami"), email)
+	require.Contains(t, p.Run("whoami"), program.Email)
 }
 
 func TestUnreachableServer(t *testing.T) {
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	p.Server.Close()
 	require.Contains(t, refused(t, p, 4, "", "mount", p.Point), "can't be reached")
 	require.Contains(t, refused(t, p, 4, "", "whoami"), "can't be reached")
 	require.Contains(t, refused(t, p, 2, "", "whoami", "--api-url", "not a url"), "API address")
-	require.Contains(t, refused(t, p, 4, password+"\n", "login", email, "--password-file", "-"), "can't be reached")
+	require.Contains(t, refused(t, p, 4, program.Password+"\n", "login", program.Email, "--password-file", "-"), "can't be reached")
 }
 
 func TestServerThatSpeaksNoTLS(t *testing.T) {
-	p, _ := newProgram(t)
+	p, _ := program.WithAccount(t)
 	url := strings.Replace(p.Server.URL(), "http:", "https:", 1)
-	require.Contains(t, refused(t, p, 4, password+"\n", "login", email, "--password-file", "-", "--api-url", url), "can't be reached")
+	require.Contains(t, refused(t, p, 4, program.Password+"\n", "login", program.Email, "--password-file", "-", "--api-url", url), "can't be reached")
 }
 
 func TestFoldersThatCannotBeUsed(t *testing.T) {
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	file := filepath.Join(p.Dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
-	require.Contains(t, refused(t, p, 7, password+"\n", "login", email, "--password-file", "-", "--state-dir", file), "--state-dir")
+	require.Contains(t, refused(t, p, 7, program.Password+"\n", "login", program.Email, "--password-file", "-", "--state-dir", file), "--state-dir")
 	for _, runtime := range []string{file, filepath.Join(p.Dir, strings.Repeat("x", 120))} {
 		other := *p
-		other.env = append(append([]string{}, p.env...), "XDG_RUNTIME_DIR="+runtime)
+		other.Env = append(append([]string{}, p.Env...), "XDG_RUNTIME_DIR="+runtime)
 		require.Contains(t, refused(t, &other, 7, "", "mount", p.Point), "XDG_RUNTIME_DIR")
 	}
 }
@@ -90,28 +91,28 @@ func TestStartOnAFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED, NOT RUN: only root can make a small disk")
 	}
-	p, account := newProgram(t)
+	p, account := program.WithAccount(t)
 	state := filepath.Join(p.Dir, "state")
 	require.NoError(t, os.Mkdir(state, 0o700))
 	require.NoError(t, unix.Mount("tmpfs", state, "tmpfs", 0, "size=400m"))
 	t.Cleanup(func() { _ = unix.Unmount(state, unix.MNT_DETACH) })
-	p.login()
-	p.mount()
+	p.Login()
+	p.Mount()
 	p.Server.Faults().FailCommand("p", -17, megatest.Always)
-	p.shell("echo precious >f")
-	p.run("unmount", "--no-wait", p.Point)
+	p.Shell("echo precious >f")
+	p.Run("unmount", "--no-wait", p.Point)
 	junk := filepath.Join(state, "junk")
 	fill(t, junk)
 	require.Contains(t, refused(t, p, 7, "", "mount", p.Point), "free")
 	require.Contains(t, refused(t, p, 7, "", "mount", "-f", p.Point), "free")
 	require.Contains(t, refused(t, p, 7, "", "logout"), "free")
-	require.Contains(t, refused(t, p, 7, password+"\n", "login", email, "--password-file", "-"), "free")
+	require.Contains(t, refused(t, p, 7, program.Password+"\n", "login", program.Email, "--password-file", "-"), "free")
 	require.NoError(t, os.Remove(junk))
 	p.Server.Faults().Clear()
-	p.mount()
-	p.run("flush")
+	p.Mount()
+	p.Run("flush")
 	require.Equal(t, "precious\n", string(account.ReadFile(handleOf(t, account, "f"))), "nothing is lost")
-	p.run("unmount", p.Point)
+	p.Run("unmount", p.Point)
 }
 
 // fill leaves nothing free on a disk.
@@ -129,10 +130,10 @@ func fill(t *testing.T, path string) {
 
 func TestStateOfANewerVersion(t *testing.T) {
 	needs.FUSE(t)
-	p, _ := newProgram(t)
-	p.login()
-	p.mount()
-	p.run("unmount", p.Point)
+	p, _ := program.WithAccount(t)
+	p.Login()
+	p.Mount()
+	p.Run("unmount", p.Point)
 	keys, err := filepath.Glob(filepath.Join(p.Dir, "state", "*", "*", "state.key"))
 	require.NoError(t, err)
 	require.Len(t, keys, 1)
@@ -148,12 +149,12 @@ func TestStateOfANewerVersion(t *testing.T) {
 	require.NoError(t, os.WriteFile(keys[0], other, 0o600))
 	require.Contains(t, refused(t, p, 7, "", "mount", p.Point), "key of this login")
 	require.NoError(t, os.WriteFile(keys[0], key, 0o600))
-	p.mount()
+	p.Mount()
 }
 
 func TestDamagedSession(t *testing.T) {
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	sessions, err := filepath.Glob(filepath.Join(p.Dir, "state", "*", "*", "session.json"))
 	require.NoError(t, err)
 	require.Len(t, sessions, 1)
@@ -161,8 +162,8 @@ func TestDamagedSession(t *testing.T) {
 		require.NoError(t, os.WriteFile(sessions[0], []byte(text), 0o600))
 		require.Contains(t, refused(t, p, 3, "", "mount", p.Point), "megadisk login")
 	}
-	p.login()
-	p.run("whoami")
+	p.Login()
+	p.Run("whoami")
 }
 
 func TestAllowOtherAsAUser(t *testing.T) {
@@ -171,13 +172,13 @@ func TestAllowOtherAsAUser(t *testing.T) {
 	if os.Getuid() == 0 || regexp.MustCompile(`(?m)^user_allow_other`).Match(conf) {
 		t.Skip("SKIPPED, NOT RUN: this user may")
 	}
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	require.Contains(t, refused(t, p, 6, "", "mount", "-o", "allow_other", p.Point), "user_allow_other")
 }
 
 func TestNotLoggedIn(t *testing.T) {
-	p, _ := newProgram(t)
+	p, _ := program.WithAccount(t)
 	for _, args := range [][]string{{"mount", p.Point}, {"whoami"}, {"logout"}} {
 		require.Contains(t, refused(t, p, 3, "", args...), "megadisk login")
 	}
@@ -185,8 +186,8 @@ func TestNotLoggedIn(t *testing.T) {
 
 func TestMountPoints(t *testing.T) {
 	needs.FUSE(t)
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	require.Contains(t, refused(t, p, 6, "", "mount", filepath.Join(p.Dir, "missing")), "mkdir -p")
 	file := filepath.Join(p.Dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
@@ -198,85 +199,85 @@ func TestMountPoints(t *testing.T) {
 	require.Contains(t, refused(t, p, 2, "", "mount"), "usage")
 	require.Contains(t, refused(t, p, 6, "", "unmount", p.Dir), "shows nothing there")
 
-	p.mount()
+	p.Mount()
 	require.Contains(t, refused(t, p, 6, "", "mount", p.Point), "already mounted")
 	busy := exec.Command("sleep", "1000")
 	busy.Dir = p.Point
 	require.NoError(t, busy.Start())
 	defer func() { _ = busy.Process.Kill(); _ = busy.Wait() }()
 	require.Contains(t, refused(t, p, 6, "", "unmount", p.Point), "programs use it")
-	require.Len(t, p.statuses()[0].Mounts, 1, "it stays mounted")
+	require.Len(t, p.Statuses()[0].Mounts, 1, "it stays mounted")
 }
 
 func TestStaleMountPoint(t *testing.T) {
-	p, _ := newProgram(t)
-	p.login()
-	p.mount()
-	pid := p.statuses()[0].PID
+	p, _ := program.WithAccount(t)
+	p.Login()
+	p.Mount()
+	pid := p.Statuses()[0].PID
 	proc, err := os.FindProcess(pid)
 	require.NoError(t, err)
 	require.NoError(t, proc.Kill())
-	awaitGone(t, pid)
+	program.AwaitGone(t, pid)
 	require.Contains(t, refused(t, p, 6, "", "mount", p.Point), "megadisk unmount")
-	p.run("unmount", p.Point)
-	p.mount()
+	p.Run("unmount", p.Point)
+	p.Mount()
 }
 
 func TestStateOfAnotherProcess(t *testing.T) {
-	p, _ := newProgram(t)
-	p.login()
-	p.mount()
+	p, _ := program.WithAccount(t)
+	p.Login()
+	p.Mount()
 	// Another runtime folder: the second process can't see the first one's socket, only its lock.
 	other := *p
-	other.env = append(append([]string{}, p.env...), "XDG_RUNTIME_DIR="+t.TempDir())
+	other.Env = append(append([]string{}, p.Env...), "XDG_RUNTIME_DIR="+t.TempDir())
 	point := filepath.Join(p.Dir, "second")
 	require.NoError(t, os.Mkdir(point, 0o755))
 	require.Contains(t, refused(t, &other, 7, "", "mount", point), "another process")
 }
 
 func TestCacheThatCannotBeWritten(t *testing.T) {
-	p, account := newProgram(t)
+	p, account := program.WithAccount(t)
 	account.PutFile(account.Root(), "f", []byte("content"), megatestTime)
-	p.login()
+	p.Login()
 	// A file where the cache folder should be: also root can't write there.
 	require.NoError(t, os.WriteFile(filepath.Join(p.Dir, "cache"), nil, 0o644))
-	p.mount()
+	p.Mount()
 	require.Equal(t, "content", string(readFile(t, p.Point, "f")), "it works without a cache on disk")
-	require.Contains(t, p.run("status"), "without")
+	require.Contains(t, p.Run("status"), "without")
 }
 
 func TestSessionEndedElsewhere(t *testing.T) {
-	p, account := newProgram(t)
-	p.login()
-	p.mount()
+	p, account := program.WithAccount(t)
+	p.Login()
+	p.Mount()
 	account.EndSessions()
-	p.shell("echo kept >f && cat f")
-	_, errs, status := p.try("", "flush")
+	p.Shell("echo kept >f && cat f")
+	_, errs, status := p.Try("", "flush")
 	require.Equal(t, 3, status, errs)
 	require.Contains(t, errs, "megadisk login")
-	require.Contains(t, p.run("status"), "login")
-	p.run("unmount", "--no-wait", p.Point)
-	p.login()
-	p.mount()
-	p.run("flush")
+	require.Contains(t, p.Run("status"), "login")
+	p.Run("unmount", "--no-wait", p.Point)
+	p.Login()
+	p.Mount()
+	p.Run("flush")
 	require.Equal(t, "kept\n", string(account.ReadFile(handleOf(t, account, "f"))))
 }
 
 func TestLogoutRefusesWhilePending(t *testing.T) {
-	p, _ := newProgram(t)
-	p.login()
-	p.mount()
+	p, _ := program.WithAccount(t)
+	p.Login()
+	p.Mount()
 	p.Server.Faults().FailCommand("p", -17, megatest.Always)
-	p.shell("echo x >f")
-	p.run("unmount", "--no-wait", p.Point)
+	p.Shell("echo x >f")
+	p.Run("unmount", "--no-wait", p.Point)
 	require.Contains(t, refused(t, p, 5, "", "logout"), "not yet in the cloud")
-	p.run("logout", "--discard")
+	p.Run("logout", "--discard")
 	require.Contains(t, refused(t, p, 3, "", "whoami"), "megadisk login")
 }
 
 func TestHTMLInsteadOfAnAPI(t *testing.T) {
-	p, _ := newProgram(t)
+	p, _ := program.WithAccount(t)
 	web := http.FileServer(http.Dir(p.Dir))
 	url := serveHTTP(t, web)
-	require.Contains(t, refused(t, p, 4, password+"\n", "login", email, "--password-file", "-", "--api-url", url), "--api-url")
+	require.Contains(t, refused(t, p, 4, program.Password+"\n", "login", program.Email, "--password-file", "-", "--api-url", url), "--api-url")
 }

@@ -12,14 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"megadisk/integration/needs"
+	"megadisk/integration/program"
 )
 
 // The same command in the forms in which people type it.
 
 func TestFlagsBeforeTheCommandReachTheBackground(t *testing.T) {
 	needs.FUSE(t)
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	for _, args := range [][]string{
 		{"--api-url", p.Server.URL(), "mount", p.Point},
 		{"--log-level", "debug", "mount", "-o", "ro", p.Point},
@@ -28,58 +29,58 @@ func TestFlagsBeforeTheCommandReachTheBackground(t *testing.T) {
 		{"mount", "--", p.Point},
 		{"mount", "/", p.Point},
 	} {
-		p.run(args...)
-		require.Len(t, p.statuses(), 1, "one process: %v", args)
-		p.run("unmount", p.Point)
+		p.Run(args...)
+		require.Len(t, p.Statuses(), 1, "one process: %v", args)
+		p.Run("unmount", p.Point)
 	}
 }
 
 func TestRelativeFoldersAndTheWorkingDirectory(t *testing.T) {
 	needs.FUSE(t)
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	t.Chdir(p.Dir)
-	p.env = append(p.env, "MEGADISK_STATE_DIR=state", "MEGADISK_CACHE_DIR=./cache")
-	p.run("mount", "mnt")
-	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", p.statuses()[0].PID))
+	p.Env = append(p.Env, "MEGADISK_STATE_DIR=state", "MEGADISK_CACHE_DIR=./cache")
+	p.Run("mount", "mnt")
+	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", p.Statuses()[0].PID))
 	if err == nil { // the process is not dumpable: only root may look
 		require.Equal(t, "/", cwd, "the mount keeps no other folder busy")
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(p.Point, "f"), []byte("text"), 0o644))
-	p.run("unmount", "./mnt")
-	require.NotEmpty(t, p.logs(), "the state is where the relative path led")
+	p.Run("unmount", "./mnt")
+	require.NotEmpty(t, p.Logs(), "the state is where the relative path led")
 }
 
 func TestSymbolicLinkToTheMountPoint(t *testing.T) {
 	needs.FUSE(t)
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	link := filepath.Join(p.Dir, "link")
 	require.NoError(t, os.Symlink("mnt", link))
-	p.run("mount", link)
-	require.Equal(t, p.Point, p.statuses()[0].Mounts[0].Mountpoint, "as the kernel lists it")
+	p.Run("mount", link)
+	require.Equal(t, p.Point, p.Statuses()[0].Mounts[0].Mountpoint, "as the kernel lists it")
 	require.Contains(t, refused(t, p, 6, "", "mount", p.Point), "already mounted")
-	p.shell("echo text >f")
-	p.run("flush", filepath.Join(link, "f"))
-	p.run("unmount", link)
-	require.Empty(t, p.statuses())
+	p.Shell("echo text >f")
+	p.Run("flush", filepath.Join(link, "f"))
+	p.Run("unmount", link)
+	require.Empty(t, p.Statuses())
 }
 
 func TestUmask(t *testing.T) {
 	needs.FUSE(t)
-	p, account := newProgram(t)
+	p, account := program.WithAccount(t)
 	account.PutFile(account.Mkdir(account.Root(), "d"), "f", nil, megatestTime)
-	p.login()
+	p.Login()
 	for _, mask := range []string{"9", "22abc", "0o22", "-1", "1777", "0x10"} {
 		require.Contains(t, refused(t, p, 2, "", "mount", p.Point, "--umask="+mask), "octal", mask)
 	}
-	p.run("mount", p.Point, "--umask", "027")
-	require.Equal(t, "640\n750\n", p.shell("stat -c %a d/f d"))
+	p.Run("mount", p.Point, "--umask", "027")
+	require.Equal(t, "640\n750\n", p.Shell("stat -c %a d/f d"))
 }
 
 func TestUsageMistakes(t *testing.T) {
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	require.Contains(t, refused(t, p, 2, "", "munt", p.Point), `no command "munt"`)
 	require.Contains(t, refused(t, p, 2, "", "mount", ""), "mount point is empty")
 	require.Contains(t, refused(t, p, 2, "", "unmount", ""), "mount point is empty")
@@ -92,16 +93,16 @@ func TestUsageMistakes(t *testing.T) {
 
 func TestSignalsUnmountAMountInFront(t *testing.T) {
 	needs.FUSE(t)
-	p, _ := newProgram(t)
-	p.login()
+	p, _ := program.WithAccount(t)
+	p.Login()
 	for _, end := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
-		cmd := p.command("mount", "-f", p.Point)
+		cmd := p.Command("mount", "-f", p.Point)
 		require.NoError(t, cmd.Start())
 		require.Eventually(t, func() bool {
-			all := p.statuses()
+			all := p.Statuses()
 			return len(all) == 1 && len(all[0].Mounts) == 1
 		}, 20*time.Second, 10*time.Millisecond)
-		p.shell("echo text >f")
+		p.Shell("echo text >f")
 		require.NoError(t, cmd.Process.Signal(end))
 		require.NoError(t, cmd.Wait(), "%v", end)
 		require.NoFileExists(t, filepath.Join(p.Point, "f"), "it is unmounted")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"megadisk/integration/needs"
+	"megadisk/integration/program"
 	"megadisk/megaclient/megatest"
 )
 
@@ -26,26 +27,24 @@ func TestLargeFile(t *testing.T) {
 	if os.Getenv("MEGADISK_LONG") == "1" {
 		size = 1 << 30
 	}
-	bin, err := buildOnce()
-	require.NoError(t, err)
 	server := megatest.NewServer(megatest.WithDir(t.TempDir()))
 	t.Cleanup(server.Close)
-	server.AddAccount(email, password)
-	p := programFor(t, bin, server)
-	p.login()
-	p.mount()
+	server.AddAccount(program.Email, program.Password)
+	p := program.New(t, server)
+	p.Login()
+	p.Mount()
 
 	want := copyRandom(t, filepath.Join(p.Point, "large"), size)
-	p.run("flush")
-	require.Less(t, peakMemory(t, p.statuses()[0].PID), limit, "while writing and uploading")
-	p.run("unmount", p.Point)
+	p.Run("flush")
+	require.Less(t, peakMemory(t, p.Statuses()[0].PID), limit, "while writing and uploading")
+	p.Run("unmount", p.Point)
 	require.NoError(t, os.RemoveAll(filepath.Join(p.Dir, "cache")))
 
-	p.mount()
+	p.Mount()
 	before := server.Stats()
 	require.Equal(t, want, hashOf(t, filepath.Join(p.Point, "large")))
 	require.GreaterOrEqual(t, server.Stats().BytesDown-before.BytesDown, size, "it came from the cloud")
-	require.Less(t, peakMemory(t, p.statuses()[0].PID), limit, "while reading")
+	require.Less(t, peakMemory(t, p.Statuses()[0].PID), limit, "while reading")
 }
 
 func copyRandom(t *testing.T, path string, size int64) string {

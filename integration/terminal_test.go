@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"megadisk/integration/program"
 	"megadisk/megaclient/megatest"
 )
 
@@ -27,21 +28,21 @@ type terminal struct {
 	shown strings.Builder // GUARDED_BY(mu)
 }
 
-func (p *program) terminal(args ...string) *terminal {
-	p.t.Helper()
+func newTerminal(p *program.Program, args ...string) *terminal {
+	p.T.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	require.NoError(p.t, err)
-	p.t.Cleanup(func() { master.Close() })
-	require.NoError(p.t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	require.NoError(p.T, err)
+	p.T.Cleanup(func() { master.Close() })
+	require.NoError(p.T, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	require.NoError(p.t, err)
-	p.t.Cleanup(func() { slave.Close() }) // held open, so that its settings outlive the command
-	tt := &terminal{t: p.t, master: master, cmd: p.command(args...)}
+	require.NoError(p.T, err)
+	p.T.Cleanup(func() { slave.Close() }) // held open, so that its settings outlive the command
+	tt := &terminal{t: p.T, master: master, cmd: p.Command(args...)}
 	tt.cmd.Stdin, tt.cmd.Stdout, tt.cmd.Stderr = slave, slave, slave
 	tt.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	require.NoError(p.t, tt.cmd.Start())
+	require.NoError(p.T, tt.cmd.Start())
 	go tt.watch() // ends when the terminal is closed
 	return tt
 }
@@ -94,29 +95,29 @@ func (tt *terminal) ends() int {
 const ctrlC = "\x03"
 
 func TestLoginOnATerminal(t *testing.T) {
-	p, _ := newProgram(t, megatest.MFA("123456"))
-	tt := p.terminal("login")
-	tt.types("E-mail: ", email+"\n")
-	tt.types("Password: ", password+"\n")
+	p, _ := program.WithAccount(t, megatest.MFA("123456"))
+	tt := newTerminal(p, "login")
+	tt.types("E-mail: ", program.Email+"\n")
+	tt.types("Password: ", program.Password+"\n")
 	tt.types("Two-factor code: ", "123456\n")
 	require.Zero(t, tt.ends(), tt.text())
-	require.NotContains(t, tt.text(), password)
+	require.NotContains(t, tt.text(), program.Password)
 
-	tt = p.terminal("login", email)
-	tt.types("Password: ", password+"\n")
+	tt = newTerminal(p, "login", program.Email)
+	tt.types("Password: ", program.Password+"\n")
 	tt.types("Two-factor code: ", "654321\n")
 	require.Equal(t, 3, tt.ends(), tt.text())
 
-	tt = p.terminal("login", email)
+	tt = newTerminal(p, "login", program.Email)
 	tt.types("Password: ", "\n")
 	require.Equal(t, 2, tt.ends(), tt.text())
 }
 
 func TestCtrlCAtEachPrompt(t *testing.T) {
-	p, _ := newProgram(t, megatest.MFA("123456"))
-	answers := []struct{ prompt, keys string }{{"E-mail: ", email + "\n"}, {"Password: ", password + "\n"}, {"Two-factor code: ", ""}}
+	p, _ := program.WithAccount(t, megatest.MFA("123456"))
+	answers := []struct{ prompt, keys string }{{"E-mail: ", program.Email + "\n"}, {"Password: ", program.Password + "\n"}, {"Two-factor code: ", ""}}
 	for stop := range answers {
-		tt := p.terminal("login")
+		tt := newTerminal(p, "login")
 		for _, a := range answers[:stop] {
 			tt.types(a.prompt, a.keys)
 		}
