@@ -1,5 +1,6 @@
 // Drives megajs for the Go tests: reads one JSON command a line, {id, op, ...}, and answers {id, ...} or
 // {id, error}.
+import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { readFile, writeFile } from 'node:fs/promises'
 import { API, File, Storage } from 'megajs'
@@ -29,11 +30,60 @@ const listing = folder => {
   return entries
 }
 
-// download reads a file. With verify false the end is given, which makes megajs leave out its check.
-const download = async (file, verify, to) => {
+// bytes reads a file. With verify false the end is given, which makes megajs leave out its check.
+const bytes = async (file, verify) => {
   const options = verify ? {} : { end: Math.max(file.size - 1, 1) }
   if (!verify && file.size === 1) delete options.end // an end of 0 counts as none
-  await writeFile(to, await file.downloadBuffer(options))
+  return file.downloadBuffer(options)
+}
+
+const download = async (file, verify, to) => writeFile(to, await bytes(file, verify))
+
+// openShares gives megajs the keys of incoming shares, which it doesn't look for by itself (it takes share keys
+// from ok alone), and lets it read the nodes below them once more.
+const openShares = async () => {
+  const tree = await storage.api.request({ a: 'f', c: 1 })
+  const keys = {}
+  for (const node of tree.f) {
+    if (!node.su) continue
+    const sealed = Buffer.from(node.sk, 'base64url')
+    keys[node.h] = sealed.length > 16 ? storage.decryptRsaKey(sealed).subarray(0, 16) : storage.aes.decryptECB(sealed)
+  }
+  Object.assign(storage.shareKeys, keys)
+  const shares = {}
+  for (const node of tree.f) {
+    if (!node.k || !node.k.split('/').some(k => keys[k.split(':')[0]])) continue
+    delete storage.files[node.h]
+    const file = storage._importFile(node)
+    if (node.su) shares[file.name] = file
+  }
+  return shares
+}
+
+const digest = bytes => createHash('sha256').update(bytes).digest('hex')
+
+// digests reads every file below a folder: '' for folders.
+const digests = async (folder, unverified) => {
+  const all = {}
+  const files = []
+  const walk = (node, prefix) => {
+    for (const child of node.children || []) {
+      const path = prefix + child.name
+      if (child.directory) {
+        all[path] = ''
+        walk(child, path + '/')
+      } else files.push([path, child])
+    }
+  }
+  walk(folder, '')
+  const next = async () => {
+    for (let file = files.pop(); file; file = files.pop()) {
+      const [path, node] = file
+      all[path] = digest(await bytes(node, !unverified.includes(node.size)))
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, next))
+  return all
 }
 
 const ops = {
@@ -60,6 +110,14 @@ const ops = {
       for (const e of events) storage.on(e, check)
       check()
     })
+  },
+  async digests ({ unverified }) { return digests(storage.root, unverified) },
+  async sharedigests ({ name, unverified }) { return digests((await openShares())[name], unverified) },
+  async shareput ({ share, path, name, from }) {
+    let folder = (await openShares())[share]
+    if (path) folder = folder.navigate(path)
+    const node = await folder.upload({ name }, await readFile(from)).complete
+    return { handle: node.nodeId }
   },
   async put ({ path, name, from }) {
     const node = await at(path).upload({ name }, await readFile(from)).complete

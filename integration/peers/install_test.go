@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"megadisk/integration/program"
 )
 
 var installed struct {
@@ -27,6 +29,7 @@ func TestMain(m *testing.M) {
 	if installed.dir != "" {
 		_ = os.RemoveAll(installed.dir)
 	}
+	program.CleanUp()
 	os.Exit(code)
 }
 
