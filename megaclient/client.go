@@ -88,9 +88,6 @@ func newClient(cfg Config, s Session) (*Client, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "megadisk"
 	}
-	if cfg.MaxConnections <= 0 {
-		cfg.MaxConnections = 8
-	}
 	if cfg.Log == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)

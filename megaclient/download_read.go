@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // ErrOutOfRange says that bytes were asked for that the file doesn't have.
@@ -33,6 +34,7 @@ func (c *Client) ReadContent(ctx context.Context, h Handle, off, n int64, w io.W
 	}
 	defer c.transfers.down.leave()
 	r := &rangeRead{c: c, handle: h, pos: off, end: off + n, w: w, waits: c.transfers.timing.waits()}
+	r.waits.begin()
 	if err := r.run(ctx); err != nil {
 		return fmt.Errorf("reading %d bytes at %d: %w", n, off, err)
 	}
@@ -54,6 +56,13 @@ type rangeRead struct {
 // maxFreshURLs is how many new URLs in a row may be refused before that is taken for an answer.
 const maxFreshURLs = 4
 
+// A server that sends less than crawlRate bytes a second, over as long a time as it may be silent, is taken for
+// one that has stalled; and what comes in so small pieces is no progress.
+const (
+	crawlRate     = 1 << 10
+	leastProgress = 4 << 10
+)
+
 // failuresPerURL is how often a URL's server may fail before another URL is asked for.
 const failuresPerURL = 3
 
@@ -74,8 +83,9 @@ func (r *rangeRead) run(ctx context.Context) error {
 		}
 		before := r.pos
 		failure := r.fetch(ctx, u)
-		if r.pos > before {
+		if r.pos-before >= leastProgress || r.pos == r.end {
 			r.waits.progress()
+			r.waits.begin()
 			r.fresh = 0
 		}
 		if failure == nil {
@@ -183,7 +193,7 @@ func (r *rangeRead) fetch(ctx context.Context, u *downloadURL) error {
 	case isHTML(resp.Header):
 		return &badBody{"a web page"}
 	}
-	return r.copy(resp.Body)
+	return r.copy(ctx, resp.Body)
 }
 
 // isHTML recognises what a proxy or a login page puts in place of content.
@@ -204,7 +214,8 @@ type Lender interface {
 var copyBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // copy passes on what comes, up to what is missing.
-func (r *rangeRead) copy(body io.Reader) error {
+func (r *rangeRead) copy(ctx context.Context, body io.Reader) error {
+	pace := crawl{limit: r.c.transfers.timing.stallDown}
 	lender, lends := r.w.(Lender)
 	if !lends {
 		lent := copyBuffers.Get().(*[128 << 10]byte)
@@ -217,13 +228,21 @@ func (r *rangeRead) copy(body io.Reader) error {
 			_, err := lender.Write([]byte{0}) // it says why
 			return &writeError{errors.Join(err, io.ErrShortWrite)}
 		}
-		n, err := body.Read(buf[:min(int64(len(buf)), r.end-r.pos)])
+		start := time.Now()
+		n, err := body.Read(buf[:min(int64(len(buf)), r.end-r.pos, largestRead)])
+		slow := pace.read(n, time.Since(start))
 		if n > 0 {
 			r.c.transfers.down.moved(n)
 			if err := lender.Commit(n); err != nil {
 				return &writeError{err}
 			}
 			r.pos += int64(n)
+			if err := r.c.transfers.pause(ctx, n); err != nil {
+				return err
+			}
+		}
+		if err == nil && slow && r.pos < r.end {
+			return &transportError{cause: errIdle, sent: true}
 		}
 		if err == io.EOF && r.pos < r.end {
 			return io.ErrUnexpectedEOF
@@ -234,6 +253,35 @@ func (r *rangeRead) copy(body io.Reader) error {
 	}
 	var end [1]byte
 	_, _ = body.Read(end[:]) // the end, so that the connection can be used again
+	return nil
+}
+
+// crawl finds out whether a connection is so slow that another is worth a try. Only the time spent reading
+// counts.
+type crawl struct {
+	limit time.Duration
+	spent time.Duration
+	got   int
+}
+
+func (k *crawl) read(n int, d time.Duration) (slow bool) {
+	k.got, k.spent = k.got+n, k.spent+d
+	if k.limit <= 0 || k.spent < k.limit {
+		return false
+	}
+	slow = float64(k.got) < crawlRate*k.spent.Seconds()
+	k.got, k.spent = 0, 0
+	return slow
+}
+
+// pause keeps to the limit of what may be downloaded.
+func (t *transfers) pause(ctx context.Context, n int) error {
+	if t.limit == nil {
+		return nil
+	}
+	if err := t.limit.WaitN(ctx, n); err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return nil
 }
 

@@ -340,3 +340,63 @@ func TestURLsOfManyFilesComeInOneRequest(t *testing.T) {
 	r.client.Close()
 	require.ErrorIs(t, r.client.PrepareURLs(t.Context(), handles), megaclient.ErrClosed)
 }
+
+// dribble serves the content of one file, one byte at a time with a pause before each, to its first requests.
+func dribble(t *testing.T, content string, slow int32, pause time.Duration) (s *stub, requests *atomic.Int32) {
+	requests = new(atomic.Int32)
+	s = newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		if r.URL.Path == "/cs" {
+			_, _ = fmt.Fprintf(w, `[{"s":%d,"at":"","g":"%s/dl"}]`, len(content), s.URL)
+			return
+		}
+		first, last := 0, 0
+		_, _ = fmt.Sscanf(r.URL.Path[strings.LastIndex(r.URL.Path, "/"):], "/%d-%d", &first, &last)
+		w.Header().Set("Content-Length", fmt.Sprint(last+1-first))
+		if slow != megatest.Always && requests.Add(1) > slow {
+			_, _ = io.WriteString(w, content[first:last+1])
+			return
+		}
+		for i := first; i <= last && r.Context().Err() == nil; i++ {
+			_, _ = io.WriteString(w, content[i:i+1])
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(pause)
+		}
+	})
+	return s, requests
+}
+
+func TestServersThatSendAlmostNothing(t *testing.T) {
+	content := strings.Repeat("0123456789", 2000)
+	t.Run("are left for another connection", func(t *testing.T) {
+		s, requests := dribble(t, content, 1, 10*time.Millisecond)
+		c := s.resume(t)
+		megaclient.SetStall(c, 100*time.Millisecond)
+		var b bytes.Buffer
+		require.NoError(t, c.ReadContent(t.Context(), handleOf(1), 0, int64(len(content)), &b))
+		require.Equal(t, content, b.String())
+		require.EqualValues(t, 2, requests.Load())
+	})
+	t.Run("and are no progress", func(t *testing.T) {
+		s, _ := dribble(t, content, megatest.Always, 10*time.Millisecond)
+		c, err := megaclient.Resume(megaclient.Config{APIURL: s.URL, Timeout: 400 * time.Millisecond}, stubSession())
+		require.NoError(t, err)
+		t.Cleanup(c.Close)
+		start := time.Now()
+		require.ErrorIs(t, c.ReadContent(t.Context(), handleOf(1), 0, int64(len(content)), io.Discard), megaclient.ErrUnreachable)
+		require.Less(t, time.Since(start), 10*time.Second)
+	})
+}
+
+func TestDownloadsKeepToTheirLimit(t *testing.T) {
+	r := newRig(t)
+	want := content(1 << 20)
+	n := r.put("file", want)
+	c, err := megaclient.Resume(megaclient.Config{APIURL: r.server.URL(), MaxDownload: 1 << 20}, r.client.Session())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	start := time.Now()
+	require.NoError(t, c.ReadContent(t.Context(), n.Handle, 0, 1<<20, io.Discard))
+	require.Greater(t, time.Since(start), 500*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	require.ErrorIs(t, c.ReadContent(ctx, n.Handle, 0, 1<<20, &cancelAfter{1000, cancel}), context.Canceled)
+}

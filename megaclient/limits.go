@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Limits of the connections that carry content, for each direction. Config.MaxConnections is where
-// they begin; one that was set lower than the default is kept to.
+// Limits of the connections that carry content, for each direction: where they begin, and what they are
+// never beyond unless Config.MaxConnections says so.
 const (
 	defaultConnections = 8
 	mostConnections    = 16
@@ -33,12 +33,9 @@ const (
 	troublePause = 2 * time.Second // failures of parallel connections within it count as one
 )
 
-func newClimber(start int) climber {
-	ceiling := start
-	if start >= defaultConnections {
-		ceiling = max(start, mostConnections)
-	}
-	return climber{limit: start, ceiling: ceiling, step: climbStep}
+// newClimber begins with the usual number, or with the most that are allowed if these are fewer.
+func newClimber(most int) climber {
+	return climber{limit: min(most, defaultConnections), ceiling: most, step: climbStep}
 }
 
 // window takes the throughput of a window, in bytes a second, and whether somebody waited for a

@@ -23,10 +23,10 @@ func TestClimberFindsWhatHelps(t *testing.T) {
 		least, most  int
 		afterTrouble int
 	}{
-		"more always helps":        {8, true, 1e9, 16, 16, 8},
-		"the line is full at once": {8, true, 8, 8, 9, 4},
-		"the line is full at 12":   {8, true, 12, 12, 13, 6},
-		"nobody waits":             {8, false, 1e9, 8, 8, 4},
+		"more always helps":        {16, true, 1e9, 16, 16, 8},
+		"the line is full at once": {16, true, 8, 8, 9, 4},
+		"the line is full at 12":   {16, true, 12, 12, 13, 6},
+		"nobody waits":             {16, false, 1e9, 8, 8, 4},
 		"a low setting is kept":    {3, true, 1e9, 3, 3, 1},
 		"a single one":             {1, true, 1e9, 1, 1, 1},
 		"a high setting":           {20, true, 1e9, 20, 20, 10},

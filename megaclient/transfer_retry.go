@@ -18,6 +18,9 @@ type waits struct {
 	failing time.Time // first failure since the last progress
 }
 
+// begin counts the time without progress from now on, rather than from the first failure.
+func (w *waits) begin() { w.failing = time.Now() }
+
 // progress says that something got through: the next failure is a first one.
 func (w *waits) progress() {
 	if !w.failing.IsZero() {

@@ -1,13 +1,21 @@
 package megaclient
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
 
 // transfers is what all transfers of a client share.
 type transfers struct {
 	down, up *gate
 	urls     *urlCache
 	timing   transferTiming
+	limit    *rate.Limiter // of what is downloaded; nil: none
 }
+
+// largestRead is how much is read from a connection at once.
+const largestRead = 256 << 10
 
 // transferTiming gathers the times and limits that tests shorten.
 type transferTiming struct {
@@ -35,9 +43,16 @@ var defaultTransferTiming = transferTiming{
 func newTransfers(cfg Config) *transfers {
 	n := cfg.MaxConnections
 	if n <= 0 {
-		n = defaultConnections
+		n = mostConnections
 	}
 	t := &transfers{down: newGate(n), up: newGate(n), timing: defaultTransferTiming}
+	if cfg.Timeout > 0 {
+		t.timing.giveUp = cfg.Timeout
+		t.timing.stallDown = min(t.timing.stallDown, cfg.Timeout/4)
+	}
+	if cfg.MaxDownload > 0 {
+		t.limit = rate.NewLimiter(rate.Limit(cfg.MaxDownload), int(max(cfg.MaxDownload/8, largestRead)))
+	}
 	t.urls = newURLCache(&t.timing)
 	return t
 }

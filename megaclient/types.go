@@ -2,6 +2,7 @@ package megaclient
 
 import (
 	"net/http"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 
@@ -48,8 +49,13 @@ type Config struct {
 	APIURL string
 	// UserAgent is sent with every request; "" means "megadisk".
 	UserAgent string
-	// MaxConnections limits the connections that carry content, for each direction; 0 means 8.
+	// MaxConnections limits the connections that carry content, for each direction; 0 means 16, of which
+	// half are used until it shows that more help.
 	MaxConnections int
+	// MaxDownload limits what is downloaded, in bytes a second, all connections together; 0: no limit.
+	MaxDownload int64
+	// Timeout is how long a transfer may be without any progress before it fails; 0 means two minutes.
+	Timeout time.Duration
 	// Log receives what happens; no names, keys or content. nil discards it.
 	Log logrus.FieldLogger
 	// HTTP replaces the client's own http.Client, for tests. Redirects are refused all the same.
