@@ -31,7 +31,8 @@ func run() int {
 		return exitDone
 	}
 	code, text := exitStatus(err), sentence(err)
-	daemon.Failed(text, code) // no-op unless a parent waits for the mount
-	fmt.Fprintln(os.Stderr, "megadisk: "+text)
+	if !daemon.Failed(text, code) { // who waits for the mount says it; here it would go to the log, with names in it
+		fmt.Fprintln(os.Stderr, "megadisk: "+text)
+	}
 	return code
 }

@@ -91,20 +91,21 @@ func wait(r io.Reader, cmd *exec.Cmd) error {
 // Ready tells the waiting parent that all is well. Without a parent it does nothing.
 func Ready() { tell(word{Ready: true}) }
 
-// Failed tells the waiting parent why not, and the exit status that it should end with.
-func Failed(sentence string, exit int) { tell(word{Error: sentence, Exit: exit}) }
+// Failed tells the waiting parent why not, and the exit status that it should end with. It returns false when there
+// is none, or none any more.
+func Failed(sentence string, exit int) (told bool) { return tell(word{Error: sentence, Exit: exit}) }
 
-func tell(say word) {
+func tell(say word) (told bool) {
 	if !Child() {
-		return
+		return false
 	}
 	pipe := os.NewFile(readyFD, "ready")
 	if pipe == nil {
-		return
+		return false
 	}
-	_ = json.NewEncoder(pipe).Encode(say) // the parent may be gone: then nobody waits
-	_ = pipe.Close()
 	_ = os.Unsetenv(envChild)
+	err := json.NewEncoder(pipe).Encode(say) // the parent may be gone: then nobody waits
+	return pipe.Close() == nil && err == nil
 }
 
 // AsFailure returns the Failure in err, if there is one.
