@@ -21,6 +21,7 @@ type engine interface {
 	Unlink(ctx context.Context, parent tree.Ino, name string) error
 	Rmdir(ctx context.Context, parent tree.Ino, name string) error
 	Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string, noReplace bool) error
+	Exchange(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string) error
 	SetAttr(ctx context.Context, ino tree.Ino, a writeback.Attr) (tree.Inode, error)
 	Stat(ino tree.Ino) (tree.Inode, error)
 	SyncDir(ctx context.Context) error
@@ -39,7 +40,11 @@ type file interface {
 	WriteAt(ctx context.Context, p []byte, off int64) (int, error)
 	Flush(ctx context.Context) error
 	Fsync(ctx context.Context) error
+	Zero(ctx context.Context, off, n int64, grow bool) error
+	FindData(off int64, hole bool) (int64, error)
 	Release()
+
+	copyFrom(ctx context.Context, src file, srcOff, off, n int64) (int64, error)
 }
 
 // table is what a mount needs of *tree.Tree.
@@ -61,7 +66,18 @@ func (e realEngine) open(ctx context.Context, ino tree.Ino, write, truncate bool
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return realFile{f}, nil
+}
+
+// realFile is a handle's file that mounts use.
+type realFile struct{ *writeback.File }
+
+func (f realFile) copyFrom(ctx context.Context, src file, srcOff, off, n int64) (int64, error) {
+	from, ok := src.(realFile)
+	if !ok {
+		return 0, tree.ErrCrossShare // programs then read and write
+	}
+	return f.CopyFrom(ctx, from.File, srcOff, off, n)
 }
 
 // realTable is the table that mounts use.

@@ -42,6 +42,7 @@ var errnos = []struct {
 	{writeback.ErrNoXattr, unix.ENODATA},
 	{writeback.ErrXattrExists, unix.EEXIST},
 	{writeback.ErrNotLink, unix.EINVAL},
+	{writeback.ErrNoData, unix.ENXIO},
 	{writeback.ErrTooBig, unix.EFBIG},
 	{writeback.ErrNotWritable, unix.EBADF},
 	{unix.ENOSPC, unix.ENOSPC}, // the disk of the state, cache or staging

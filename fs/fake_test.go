@@ -240,6 +240,10 @@ func (f *fake) SetAttr(_ context.Context, ino tree.Ino, a writeback.Attr) (tree.
 	return *r, nil
 }
 
+func (f *fake) Exchange(context.Context, tree.Ino, string, tree.Ino, string) error {
+	return tree.ErrCrossShare
+}
+
 func (f *fake) Symlink(context.Context, tree.Ino, string, string) (tree.Inode, error) {
 	return tree.Inode{}, tree.ErrReadOnly
 }
@@ -302,3 +306,9 @@ func (h *fakeFile) WriteAt(_ context.Context, p []byte, off int64) (int, error) 
 func (h *fakeFile) Flush(context.Context) error { return nil }
 func (h *fakeFile) Fsync(context.Context) error { return nil }
 func (h *fakeFile) Release()                    {}
+
+func (h *fakeFile) Zero(context.Context, int64, int64, bool) error { return tree.ErrReadOnly }
+func (h *fakeFile) FindData(int64, bool) (int64, error)            { return 0, writeback.ErrNoData }
+func (h *fakeFile) copyFrom(context.Context, file, int64, int64, int64) (int64, error) {
+	return 0, tree.ErrCrossShare
+}

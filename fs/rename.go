@@ -7,10 +7,11 @@ import (
 	"megadisk/writeback/tree"
 )
 
-// Rename moves a name, replacing what has the new one unless RENAME_NOREPLACE forbids it. Other flags are EINVAL, which
-// rename(2) gives for what a filesystem doesn't support.
+// Rename moves a name, replacing what has the new one unless RENAME_NOREPLACE forbids it, or swaps two names
+// (RENAME_EXCHANGE). Other flags are EINVAL, which rename(2) gives for what a filesystem doesn't support.
 func (b *bridge) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
-	if in.Flags&^unix.RENAME_NOREPLACE != 0 {
+	exchange, noReplace := in.Flags == unix.RENAME_EXCHANGE, in.Flags == unix.RENAME_NOREPLACE
+	if in.Flags != 0 && !exchange && !noReplace {
 		return fuse.EINVAL
 	}
 	if len(oldName) > maxName || len(newName) > maxName {
@@ -19,8 +20,13 @@ func (b *bridge) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newN
 	ctx := b.request(cancel)
 	defer ctx.end()
 	err := b.waitReady(ctx)
-	if err == nil {
-		err = b.engine.Rename(ctx, b.ino(in.NodeId), oldName, b.ino(in.Newdir), newName, in.Flags&unix.RENAME_NOREPLACE != 0)
+	from, to := b.ino(in.NodeId), b.ino(in.Newdir)
+	switch {
+	case err != nil:
+	case exchange:
+		err = b.engine.Exchange(ctx, from, oldName, to, newName)
+	default:
+		err = b.engine.Rename(ctx, from, oldName, to, newName, noReplace)
 	}
 	return b.status("rename", err)
 }

@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 
 	"megadisk/writeback"
 )
@@ -26,31 +25,4 @@ func (b *bridge) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (u
 		return uint32(n), fuse.OK // a short write: the rest comes again, and then brings the error
 	}
 	return 0, b.status("write", err)
-}
-
-// Fallocate makes a file as long as asked for. Space in the cloud can't be reserved, and a hint without a change of
-// size is taken as such; holes and zeroed or moved ranges aren't supported.
-func (b *bridge) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	switch in.Mode {
-	case unix.FALLOC_FL_KEEP_SIZE:
-		return fuse.OK
-	case 0:
-	default:
-		return fuse.ENOTSUP
-	}
-	if in.Offset > math.MaxInt64-in.Length {
-		return b.status("fallocate", writeback.ErrTooBig)
-	}
-	row, err := b.engine.Stat(b.ino(in.NodeId))
-	if err != nil {
-		return b.status("fallocate", err)
-	}
-	size := int64(in.Offset + in.Length)
-	if size <= row.Size {
-		return fuse.OK
-	}
-	ctx := b.request(cancel)
-	defer ctx.end()
-	_, err = b.engine.SetAttr(ctx, row.Ino, writeback.Attr{Size: &size})
-	return b.status("fallocate", err)
 }

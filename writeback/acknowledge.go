@@ -159,6 +159,17 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 			// sent again, under the same key since they are the same.
 			c.resetUpload(it.Ino)
 		}
+		if it.Copy {
+			// Perhaps the source is gone, and its bytes are here.
+			ent, ok, err := c.entry(it.Ino)
+			if err != nil || !ok {
+				return err
+			}
+			ent.NoCopy = true
+			if err := c.putEntry(it.Ino, ent); err != nil {
+				return err
+			}
+		}
 		return c.refuse(it.Ino, o.err, false)
 	}
 	in, err := c.Get(it.Ino)

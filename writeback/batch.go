@@ -165,6 +165,9 @@ func (b *batchBuilder) add(t task) error {
 	case stepFolder:
 		return b.addFolder(&in, ent, it)
 	case stepFile:
+		if b.c.e.queue.generation(t.ino) == nil {
+			return b.addCopy(&in, ent, t, it)
+		}
 		return b.addFile(&in, t, it)
 	case stepAttrs:
 		return b.addAttrs(&in, it)
@@ -221,15 +224,10 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 	}
 	old := in.Cloud
 	if old == nil && t.over != 0 {
-		over, err := b.c.Get(t.over)
-		ent, ok, eerr := b.c.entry(t.over)
-		if eerr != nil {
-			return eerr
+		var err error
+		if old, err = b.replaced(t, &it); old == nil || err != nil {
+			return err
 		}
-		if err != nil || !ok || over.Cloud == nil || !over.Removed || over.Cloud.Handle != ent.RemovedAs || b.busy[t.over] {
-			return nil
-		}
-		old, it.Over = over.Cloud, t.over
 	} else if old != nil && old.Handle != in.Base.Handle {
 		return nil
 	}
@@ -237,7 +235,7 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 	if err != nil {
 		return err
 	}
-	it.Kind, it.Key, it.Content, it.Attrs = itemFile, g.State.Key.Pack(), g.Content, fileAttrs(in, old, it, g)
+	it.Kind, it.Key, it.Content, it.Attrs = itemFile, g.State.Key.Pack(), g.Content, fileAttrs(in, old, it, g.CRC)
 	node := megaclient.NewNode{Token: g.State.Token, Type: megaclient.FileNode, Key: it.Key, Attrs: it.Attrs}
 	if old != nil {
 		it.Handle, node.Replaces = old.Handle, old.Handle
@@ -248,10 +246,25 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 	return nil
 }
 
+// replaced gives the node of the removed file whose place a new one takes; nil
+// if that has changed.
+func (b *batchBuilder) replaced(t task, it *item) (*tree.Cloud, error) {
+	over, err := b.c.Get(t.over)
+	ent, ok, eerr := b.c.entry(t.over)
+	if eerr != nil {
+		return nil, eerr
+	}
+	if err != nil || !ok || over.Cloud == nil || !over.Removed || over.Cloud.Handle != ent.RemovedAs || b.busy[t.over] {
+		return nil, nil
+	}
+	it.Over = t.over
+	return over.Cloud, nil
+}
+
 // fileAttrs makes the attributes of a new version: name, fingerprint and what
 // programs set are the inode's, everything that we don't know is kept from the
 // version replaced.
-func fileAttrs(in *tree.Inode, old *tree.Cloud, it item, g *generation) megacrypto.Attributes {
+func fileAttrs(in *tree.Inode, old *tree.Cloud, it item, crc [16]byte) megacrypto.Attributes {
 	attrs := megacrypto.Attributes{}
 	if old != nil && old.Attrs != nil {
 		attrs = old.Attrs.Clone()
@@ -261,7 +274,7 @@ func fileAttrs(in *tree.Inode, old *tree.Cloud, it item, g *generation) megacryp
 		}
 	}
 	attrs.SetString("n", it.Name)
-	attrs.SetString("c", megacrypto.Fingerprint{CRC: g.CRC, Mtime: unixSeconds(it.Mtime)}.String())
+	attrs.SetString("c", megacrypto.Fingerprint{CRC: crc, Mtime: unixSeconds(it.Mtime)}.String())
 	in.StoreExtra(attrs)
 	return attrs
 }

@@ -110,7 +110,7 @@ func (c *change) madeCloud(in tree.Inode, it item, node *megaclient.Node) *tree.
 	made := &tree.Cloud{Handle: it.Found, Parent: it.Parent, Name: it.Name, Key: it.Key, Attrs: it.Attrs,
 		Type: megaclient.FolderNode, Access: megaclient.AccessOwner}
 	if it.Kind == itemFile {
-		made.Type = megaclient.FileNode
+		made.Type, made.Size = megaclient.FileNode, in.Base.Size
 		if g := c.e.queue.generation(it.Ino); g != nil {
 			made.Size = g.State.Size
 		}
@@ -153,6 +153,9 @@ func (c *change) release(in tree.Inode) error {
 
 // settleContent: the generation is the file's base now.
 func (c *change) settleContent(in *tree.Inode, it item, made *tree.Cloud, st *fileState) error {
+	if it.Copy {
+		return c.settleCopy(in, it, made, st)
+	}
 	g := c.e.queue.generation(it.Ino)
 	if g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"megadisk/cache"
+	"megadisk/megaclient"
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
@@ -72,12 +73,29 @@ func (e *Engine) isOpen(ino tree.Ino) bool {
 	return e.files[ino] != nil
 }
 
-// pendingKey is the tree's question whose creation a node's key belongs to.
-func (e *Engine) pendingKey(key []byte) (tree.Ino, bool) {
+// pendingKey is the tree's question whose creation a new node is. A node's key
+// is a creation's identity, but for a copy, which shares it with its source:
+// there parent and name belong to it.
+func (e *Engine) pendingKey(key []byte, parent megaclient.Handle, name string) (tree.Ino, bool) {
 	e.keysMu.Lock()
 	defer e.keysMu.Unlock()
 	ino, ok := e.keys[string(key)]
+	if !ok {
+		ino, ok = e.keys[copyKey(key, parent, name)]
+	}
 	return ino, ok
+}
+
+func copyKey(key []byte, parent megaclient.Handle, name string) string {
+	return string(key) + "\x00" + string(parent) + "\x00" + name
+}
+
+// identity is what the node of a creation is known by.
+func (it *item) identity() string {
+	if it.Copy {
+		return copyKey(it.Key, it.Parent, it.Name)
+	}
+	return string(it.Key)
 }
 
 func (e *Engine) setKeys(items []item, present bool) {
@@ -88,9 +106,9 @@ func (e *Engine) setKeys(items []item, present bool) {
 			continue
 		}
 		if present {
-			e.keys[string(it.Key)] = it.Ino
+			e.keys[it.identity()] = it.Ino
 		} else {
-			delete(e.keys, string(it.Key))
+			delete(e.keys, it.identity())
 		}
 	}
 }

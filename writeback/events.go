@@ -258,12 +258,18 @@ func (c *change) markFound(n *megaclient.Node) tree.Ino {
 	if f == nil || len(n.Key) == 0 {
 		return 0
 	}
-	ino, ours := c.e.pendingKey(n.Key)
+	name, _ := n.Name()
+	ino, ours := c.e.pendingKey(n.Key, n.Parent, name)
 	if !ours {
 		return 0
 	}
+	known, isKnown := c.ByHandle(n.Handle)
 	for i := range f.Items {
-		if it := &f.Items[i]; it.Found == "" && string(it.Key) == string(n.Key) {
+		it := &f.Items[i]
+		if it.Copy && (n.Version || isKnown && known != ino) {
+			continue // the source, or another copy of it
+		}
+		if it.Found == "" && it.Ino == ino && string(it.Key) == string(n.Key) {
 			it.Found = n.Handle
 			c.flightMarked = true
 		}

@@ -28,6 +28,8 @@ type survey struct {
 	leavers map[place]tree.Ino // files that are in that place and shall go to another
 	holds   map[tree.Ino]bool  // folders in the cloud with something below that shall leave
 	placed  map[tree.Ino]bool  // memo of inPlace
+
+	lent map[megaclient.Handle]bool // versions that copies not in the cloud yet are based on
 }
 
 // lookAround takes the survey. Rows that are gone are left out.
@@ -37,6 +39,7 @@ func (e *Engine) lookAround(tx *tree.Tx, all []dirtyInode) (*survey, error) {
 		rows: make(map[tree.Ino]*tree.Inode, len(all)), dirty: make(map[tree.Ino]*dirtyInode, len(all)),
 		heirs: map[place]tree.Ino{}, removed: map[place]tree.Ino{}, leavers: map[place]tree.Ino{},
 		holds: map[tree.Ino]bool{}, placed: map[tree.Ino]bool{},
+		lent: map[megaclient.Handle]bool{},
 	}
 	removals := false
 	for i := range all {
@@ -65,6 +68,9 @@ func (s *survey) index(ino tree.Ino, row *tree.Inode, removals bool) {
 			s.removed[place{row.Cloud.Parent, row.Cloud.Name}] = ino
 		}
 		return
+	}
+	if row.Cloud == nil && row.Base.Handle != "" {
+		s.lent[row.Base.Handle] = true
 	}
 	if row.Pending.Has(tree.PendingCreate | tree.PendingPlace) {
 		if h := s.handle(row.Parent); h != "" {
@@ -152,6 +158,9 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) facts {
 	if row.Cloud == nil && f.parent != "" {
 		_, f.leaver = s.leavers[place{f.parent, row.RawName()}]
 	}
+	if d.gen == nil && d.upload == nil {
+		_, f.copy = copySource(s.tx, row, d.entry)
+	}
 	f.writers, f.lastWrite, f.lastFroze, f.emptied = s.e.writing(row.Ino)
 	return f
 }
@@ -160,7 +169,7 @@ func (s *survey) removalFacts(f *facts, row *tree.Inode) {
 	if row.Cloud == nil {
 		return
 	}
-	f.holding = s.holds[row.Ino]
+	f.holding, f.lent = s.holds[row.Ino], s.lent[row.Cloud.Handle]
 	if above, ok := s.tx.ByHandle(row.Cloud.Parent); ok {
 		if up := s.rows[above]; up != nil && up.Pending.Has(tree.PendingRemove) && up.Cloud != nil {
 			f.covered = true

@@ -25,8 +25,8 @@ type fileState struct {
 	m       *staging.Map // GUARDED_BY(mu): what is staged
 	base    tree.Base    // GUARDED_BY(mu): where the rest comes from
 	size    int64        // GUARDED_BY(mu): bytes
-	exact   bool         // GUARDED_BY(mu): a program set mtime (tree.Inode.Exact)
 	mtime   int64        // GUARDED_BY(mu): Unix ns
+	exact   bool         // GUARDED_BY(mu): a program set mtime (tree.Inode.Exact)
 	owner   staging.Owner
 	writers int // GUARDED_BY(mu): handles open for writing
 	// INVARIANT: base.Limit <= size, and nothing is staged at or beyond size.

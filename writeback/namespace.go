@@ -130,7 +130,7 @@ func (c *change) removePending(in tree.Inode, parent tree.Ino) error {
 	as := megaclient.Handle("")
 	if in.Cloud != nil {
 		as = in.Cloud.Handle
-		if in.Pending&tree.PendingContent != 0 && in.Base.Handle != "" {
+		if base, known := c.ByHandle(in.Base.Handle); in.Pending&tree.PendingContent != 0 && known && base == in.Ino {
 			as = in.Base.Handle
 		}
 	}
@@ -222,12 +222,52 @@ func (c *change) replace(src, dst tree.Inode) error {
 	return c.remove(dst)
 }
 
+// Exchange swaps two names, whatever each of them stands for, in one
+// transaction.
+func (e *Engine) Exchange(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string) error {
+	e.seen(ctx)
+	return e.update(ctx, func(c *change) error {
+		a, err := c.Lookup(op, on)
+		if err != nil {
+			return err
+		}
+		b, err := c.Lookup(np, nn)
+		if err != nil || a.Ino == b.Ino {
+			return err
+		}
+		if err := c.Tx.Exchange(a.Ino, b.Ino); err != nil {
+			return err
+		}
+		if err := c.moved(a.Ino); err != nil {
+			return err
+		}
+		if err := c.moved(b.Ino); err != nil {
+			return err
+		}
+		if err := c.bumpDir(op); err != nil || op == np {
+			return err
+		}
+		return c.bumpDir(np)
+	})
+}
+
 func (c *change) move(src tree.Inode, np tree.Ino, nn string) error {
 	op := src.Parent
 	if err := c.Move(src.Ino, np, nn); err != nil {
 		return err
 	}
-	in, err := c.Get(src.Ino)
+	if err := c.moved(src.Ino); err != nil {
+		return err
+	}
+	if err := c.bumpDir(op); err != nil || op == np {
+		return err
+	}
+	return c.bumpDir(np)
+}
+
+// moved journals that an inode got another place here.
+func (c *change) moved(ino tree.Ino) error {
+	in, err := c.Get(ino)
 	if err != nil {
 		return err
 	}
@@ -238,15 +278,10 @@ func (c *change) move(src tree.Inode, np tree.Ino, nn string) error {
 	if err := c.Put(&in); err != nil {
 		return err
 	}
-	if in.Pending != 0 {
-		if err := c.touch(in.Ino, nil); err != nil {
-			return err
-		}
+	if in.Pending == 0 {
+		return nil
 	}
-	if err := c.bumpDir(op); err != nil || op == np {
-		return err
-	}
-	return c.bumpDir(np)
+	return c.touch(in.Ino, nil)
 }
 
 // syncBeforeReplace makes the bytes of a new file durable before it takes the

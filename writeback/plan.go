@@ -57,6 +57,7 @@ type facts struct {
 	frozen    bool      // a generation exists
 	uploading bool      // its upload runs
 	uploaded  bool      // its upload is complete
+	copy      bool      // it is, as a whole, a version that the cloud has
 	leaver    bool      // another file holds the place in the cloud and is about to leave it
 
 	// Of a removal.
@@ -65,6 +66,7 @@ type facts struct {
 	heir     bool      // a file not yet there takes its place, and replaces it
 	lastGone time.Time // last removal below the same folder
 	trash    bool      // to the bin, not for good
+	lent     bool      // a copy that isn't in the cloud yet is to be made of its node
 }
 
 // plan decides. It is a pure function: everything it knows is in f.
@@ -144,6 +146,10 @@ func planContent(f facts) verdict {
 		return do(stepConflict)
 	}
 	switch {
+	case f.copy && f.writers == 0 && f.leaver:
+		return blocked()
+	case f.copy && f.writers == 0:
+		return do(stepFile)
 	case f.uploaded && f.leaver:
 		return blocked()
 	case f.uploaded:
@@ -184,7 +190,7 @@ func planRemoval(f facts) verdict {
 	if f.row.Kind == tree.File && f.entry.RemovedAs != "" && f.row.Cloud.Handle != f.entry.RemovedAs {
 		return do(stepRevive)
 	}
-	if f.covered || f.holding || f.heir {
+	if f.covered || f.holding || f.heir || f.lent && !f.trash {
 		return blocked()
 	}
 	rest := f.entry

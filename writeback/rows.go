@@ -50,6 +50,8 @@ type entry struct {
 	// Key is a new folder's key, drawn when it is first sent (so that a lost
 	// answer is recognised by it).
 	Key []byte `cbor:"11,keyasint,omitempty"`
+	// NoCopy: the server wouldn't copy the node, so the content is uploaded.
+	NoCopy bool `cbor:"12,keyasint,omitempty"`
 }
 
 // What a command of a batch is for.
@@ -85,6 +87,8 @@ type item struct {
 	Found megaclient.Handle `cbor:"13,keyasint,omitempty"`
 	// Echoed: a packet with the command's tag was applied.
 	Echoed bool `cbor:"14,keyasint,omitempty"`
+	// Copy: the server makes the node from another one, whose key it shares.
+	Copy bool `cbor:"15,keyasint,omitempty"`
 }
 
 // batchRow is a batch that was (or was about to be) sent.

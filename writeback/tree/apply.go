@@ -107,7 +107,7 @@ func (tx *Tx) apply(c *Cloud, own bool) error {
 	}
 	isNode := known && !r.Version && r.Orphan == ""
 	if !isNode && c.Key != nil {
-		if ino, ok := tx.t.opts.PendingKey(c.Key); ok {
+		if ino, ok := tx.t.opts.PendingKey(c.Key, c.Parent, c.Name); ok {
 			if done, err := tx.attachOwn(ino, c); done || err != nil {
 				return err
 			}

@@ -99,7 +99,7 @@ func withDefaults(o Options) Options {
 		o.IsOpen = func(Ino) bool { return false }
 	}
 	if o.PendingKey == nil {
-		o.PendingKey = func([]byte) (Ino, bool) { return 0, false }
+		o.PendingKey = func([]byte, megaclient.Handle, string) (Ino, bool) { return 0, false }
 	}
 	if o.OwnTag == nil {
 		o.OwnTag = func(string) bool { return false }

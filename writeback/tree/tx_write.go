@@ -142,6 +142,49 @@ func (tx *Tx) Move(ino, parent Ino, name string) error {
 	return tx.setPlace(e, parent, name)
 }
 
+// Exchange gives each of two inodes the entry of the other. Errors: those of Move.
+func (tx *Tx) Exchange(a, b Ino) error {
+	x, err := tx.peek(a)
+	if err != nil {
+		return err
+	}
+	y, err := tx.peek(b)
+	if err != nil {
+		return err
+	}
+	if x.Removed || y.Removed {
+		return fmt.Errorf("exchanging a removed inode: %w", ErrNotFound)
+	}
+	if a == b {
+		return nil
+	}
+	if err := tx.MayMove(a, y.Parent); err != nil {
+		return err
+	}
+	if err := tx.MayMove(b, x.Parent); err != nil {
+		return err
+	}
+	ea, err := tx.edit(a)
+	if err != nil {
+		return err
+	}
+	eb, err := tx.edit(b)
+	if err != nil {
+		return err
+	}
+	parentA, nameA, parentB, nameB := ea.Parent, ea.Name, eb.Parent, eb.Name
+	if err := tx.unplace(ea); err != nil {
+		return err
+	}
+	if err := tx.unplace(eb); err != nil {
+		return err
+	}
+	if err := tx.setPlace(ea, parentB, nameB); err != nil {
+		return err
+	}
+	return tx.setPlace(eb, parentA, nameA)
+}
+
 // Unlink takes an inode's entry away. Removed is set, Parent and Name stay for the record; if it is in
 // the cloud it is PendingRemove. A folder should be empty (IsEmptyDir): that is the caller's to ask.
 // Errors: ErrStale, ErrNotFound (removed already), and those of MayRemove.

@@ -175,9 +175,9 @@ type Options struct {
 	// IsOpen says whether a handle here is open on the inode. A caller that opens a file registers
 	// that before it reads the inode. nil: never. Called inside transactions: must not call the tree.
 	IsOpen func(Ino) bool
-	// PendingKey gives the inode of a creation of ours in flight by its node key (packed). nil: none.
-	// Called inside transactions.
-	PendingKey func(key []byte) (Ino, bool)
+	// PendingKey gives the inode of a creation of ours in flight by its node's key (packed), which a copy
+	// made by the server shares with others, and place. nil: none. Called inside transactions.
+	PendingKey func(key []byte, parent megaclient.Handle, name string) (Ino, bool)
 	// OwnTag says whether a packet's tag is that of a command of ours. nil: never.
 	OwnTag func(tag string) bool
 	// Decrypt tries again to decrypt a node (megaclient.Client.Unlock). nil: never succeeds.

@@ -40,10 +40,15 @@ type house struct {
 func (h *house) options() Options {
 	return Options{
 		InMemory: true, Host: "box", Now: func() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) },
-		IsOpen:     func(i Ino) bool { h.mu.Lock(); defer h.mu.Unlock(); return h.open[i] },
-		PendingKey: func(k []byte) (Ino, bool) { h.mu.Lock(); defer h.mu.Unlock(); i, ok := h.keys[string(k)]; return i, ok },
-		OwnTag:     func(tag string) bool { return h.own[tag] },
-		Decrypt:    func(n *megaclient.Node) bool { return h.unlock != nil && h.unlock(n) },
+		IsOpen: func(i Ino) bool { h.mu.Lock(); defer h.mu.Unlock(); return h.open[i] },
+		PendingKey: func(k []byte, _ megaclient.Handle, _ string) (Ino, bool) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			i, ok := h.keys[string(k)]
+			return i, ok
+		},
+		OwnTag:  func(tag string) bool { return h.own[tag] },
+		Decrypt: func(n *megaclient.Node) bool { return h.unlock != nil && h.unlock(n) },
 	}
 }
 
