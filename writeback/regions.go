@@ -16,7 +16,9 @@ import (
 // writes single bytes all over a file makes lists that no row and no
 // transaction holds: then the row only names part rows, which were written
 // before it under a stamp of their own, and all change at once with the row.
-const (
+//
+// These are variables only for the tests, which lower them to get there sooner.
+var (
 	inlineRegion = 128 << 10 // packed extents up to this stand in the region's own row
 	partBytes    = 256 << 10 // of packed extents in a part row
 	regionBytes  = 1 << 20   // of region rows that one transaction takes

@@ -43,9 +43,18 @@ func TestALostDatabaseLeavesWhatWasStaged(t *testing.T) {
 	}
 }
 
+// lower sets a limit for the time of a test.
+func lower(t *testing.T, limit *int, to int) {
+	was := *limit
+	*limit = to
+	t.Cleanup(func() { *limit = was })
+}
+
 // TestScatteredBytes writes single bytes all over a file, so that its lists of
 // extents are longer than a row or a transaction may be, and kills it.
 func TestScatteredBytes(t *testing.T) {
+	lower(t, &inlineRegion, 8<<10)
+	lower(t, &partBytes, 8<<10)
 	r := newRig(t, func(o *Options) { settleNever(o); o.Timings.Commit = never })
 	const size = 3 << 20
 	want := bytes.Repeat([]byte{0}, size)
@@ -56,11 +65,11 @@ func TestScatteredBytes(t *testing.T) {
 		copy(want[off:], p)
 	}
 	put([]byte{1}, size-1)
-	for off := int64(0); off < 36<<10; off += 2 { // no two touch, so nothing can be joined
+	for off := int64(0); off < 8<<10; off += 2 { // no two touch, so nothing can be joined
 		put([]byte{byte(off >> 3)}, off)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 1000 {
+	for range 500 {
 		put([]byte{byte(rng.Uint32())}, rng.Int64N(size))
 	}
 	require.NoError(t, f.Flush(r.ctx))
