@@ -90,7 +90,7 @@ type cryptoResponse struct {
 func (c *Client) newCR(shares []Handle, nodes []Handle, keys [][]byte) *cryptoResponse {
 	cr := &cryptoResponse{nodes: nodes, keys: keys}
 	for _, s := range shares {
-		if kek, known := c.shareKey(s); known {
+		if kek, known := c.givingKey(s); known {
 			cr.shares, cr.keks = append(cr.shares, s), append(cr.keks, kek)
 		}
 	}

@@ -40,6 +40,8 @@ type Client struct {
 	puzzle    *lane      // the right to use all cores for a hashcash puzzle
 
 	mu         sync.Mutex
+	ownShares  map[Handle]struct{} // GUARDED_BY(mu): folders that we share
+	incoming   map[Handle]struct{} // GUARDED_BY(mu): folders that others share with us
 	connection Connection          // GUARDED_BY(mu)
 	ended      error               // GUARDED_BY(mu): the session is over; what every call gets from then on
 	shares     map[Handle]shareKey // GUARDED_BY(mu)
@@ -101,7 +103,7 @@ func newClient(cfg Config, s Session) (*Client, error) {
 		log: cfg.Log, http: newHTTPClient(cfg), cfg: cfg, api: api, session: s, timing: defaultTiming,
 		rate:   newThrottle(defaultTiming),
 		puzzle: newLane(1), transfers: newTransfers(cfg),
-		shares: make(map[Handle]shareKey),
+		shares: make(map[Handle]shareKey), ownShares: make(map[Handle]struct{}), incoming: make(map[Handle]struct{}),
 	}
 	for i := range c.lanes {
 		c.lanes[i] = newLane(laneWidths[i])

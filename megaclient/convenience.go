@@ -121,12 +121,12 @@ var errNewShare = errors.New("this account keeps its share keys where only MEGA'
 // openFolder shares a folder with whoever has its key. A key made for that would have to be written
 // into ^!keys on a modern account, which is never done here.
 func (c *Client) openFolder(ctx context.Context, n *Node, below []KeyedNode) (megacrypto.Key, error) {
-	key, known := c.shareKey(n.Handle)
+	key, known := c.givingKey(n.Handle)
 	if !known {
 		if err := c.LoadKeys(ctx); err != nil {
 			return key, err
 		}
-		if key, known = c.shareKey(n.Handle); !known && c.isModern() {
+		if key, known = c.givingKey(n.Handle); !known && c.isModern() {
 			return key, errNewShare
 		}
 	}
@@ -137,7 +137,7 @@ func (c *Client) openFolder(ctx context.Context, n *Node, below []KeyedNode) (me
 	if _, err := c.do(ctx, op); err != nil {
 		return key, err
 	}
-	c.learnShare(n.Handle, key, fromServer)
+	c.learnShare(n.Handle, key, fromOwner)
 	return key, nil
 }
 

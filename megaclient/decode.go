@@ -50,7 +50,8 @@ func (c *Client) decodeNode(raw []byte) (*Node, bool) {
 	if !ok {
 		return nil, false
 	}
-	if n.ShareRoot {
+	if n.ShareRoot && n.SharedBy != c.session.User {
+		c.noteIncoming(n.Handle)
 		if key, ok := c.openShareKey(w.SK); ok {
 			c.learnShare(n.Handle, key, fromServer)
 		}

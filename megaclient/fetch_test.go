@@ -311,3 +311,66 @@ func BenchmarkFetchNodes(b *testing.B) {
 	}
 	b.ReportMetric(float64(count)*float64(b.N)/b.Elapsed().Seconds(), "nodes/s")
 }
+
+// TestServerCannotChooseTheKeyOfOurOwnShare: a server that wants to read what is put into a folder could say that we
+// share it, with a key that it knows. Only what proves that we made the key is believed.
+func TestServerCannotChooseTheKeyOfOurOwnShare(t *testing.T) {
+	rsa, err := megacrypto.GeneratePrivateKey()
+	require.NoError(t, err)
+	private, err := megacrypto.EncryptKey(stubSession().MasterKey, rsa.Marshal())
+	require.NoError(t, err)
+	session := stubSession()
+	session.PrivateKey = megacrypto.EncodeBase64(private)
+	chosen := megacrypto.NewKey()
+	sealed, err := rsa.Public().Encrypt(chosen[:])
+	require.NoError(t, err)
+	folder := handleOf(7)
+	key := fmt.Sprintf(`{"a":"s","n":"%s","k":"%s"}`, folder, megacrypto.EncodeBase64(sealed))
+	lent := fmt.Sprintf(`{"a":"s2","n":"%s","o":"VVVVVVVVVVV","u":"%s","r":2,"k":"%s"}`, folder, stubUser, megacrypto.EncodeBase64(sealed))
+	shared := fmt.Sprintf(`{"a":"s2","n":"%s","o":"%s","u":"EXP","r":0,"ok":"%s","ha":"AAAAAAAAAAAAAAAAAAAAAA"}`,
+		folder, stubUser, megacrypto.EncodeBase64(sealed[:16]))
+	node := wireFolder(folder, handleOf(1), "ours", fmt.Sprintf(`,"su":"%s","sk":"%s"`, stubUser, megacrypto.EncodeBase64(sealed)))
+
+	carries := func(c *megaclient.Client) bool {
+		k := megacrypto.NewKey()
+		b, err := c.Prepare(megaclient.PutNodes{Parent: folder, Shares: []megaclient.Handle{folder},
+			Nodes: []megaclient.NewNode{{Type: megaclient.FolderNode, Key: k[:], Attrs: megacrypto.Attributes{}}}})
+		require.NoError(t, err)
+		return strings.Contains(string(b.Body), `"cr"`)
+	}
+	for name, events := range map[string][]string{
+		"after":   {shared, key},
+		"before":  {key, shared},
+		"as lent": {lent, shared},
+		"without": {key},
+	} {
+		c, err := megaclient.Resume(megaclient.Config{APIURL: "http://127.0.0.1:1"}, session)
+		require.NoError(t, err)
+		for _, e := range events {
+			_, err := c.DecodePacket([]byte(e))
+			require.NoError(t, err)
+		}
+		require.False(t, carries(c), "a key %s the share", name)
+		require.Empty(t, c.ShareKeys(), "%s: nor is it kept", name)
+	}
+
+	for _, part := range []string{"s", "ps"} {
+		c, err := megaclient.Resume(megaclient.Config{APIURL: "http://127.0.0.1:1"}, session)
+		require.NoError(t, err)
+		answer := tree([]string{node}, fmt.Sprintf(`,"%s":[{"h":"%s","u":"VVVVVVVVVVV","r":2,"ts":1}]`, part, folder))
+		_, err = c.ReadTree(t.Context(), []byte(answer), func(*megaclient.Node) error { return nil })
+		require.NoError(t, err)
+		require.False(t, carries(c), part)
+		// With its proof it is believed, and then not replaced.
+		own := megacrypto.NewKey()
+		ok, err := megacrypto.EncryptKey(session.MasterKey, own[:])
+		require.NoError(t, err)
+		_, err = c.DecodePacket([]byte(fmt.Sprintf(`{"a":"s2","n":"%s","o":"%s","u":"EXP","r":0,"ok":"%s","ha":"%s"}`, folder, stubUser,
+			megacrypto.EncodeBase64(ok), megacrypto.EncodeBase64(megacrypto.ShareAuth(session.MasterKey, string(folder))))))
+		require.NoError(t, err)
+		_, err = c.DecodePacket([]byte(key))
+		require.NoError(t, err)
+		require.True(t, carries(c))
+		require.Equal(t, map[megaclient.Handle]megacrypto.Key{folder: own}, c.ShareKeys())
+	}
+}

@@ -42,11 +42,17 @@ func validUser(u UserHandle) bool { return validText(string(u), userLength) }
 type keySource int
 
 const (
-	fromServer  keySource = iota + 1 // ok, sk, k: as the server says
+	fromServer  keySource = iota + 1 // sk, k: as the server says
 	fromCaller                       // AddShareKeys
 	fromPeer                         // from the user who shares, encrypted between the two of us
+	fromOwner                        // made here, or ok with its proof that we made it
 	fromAccount                      // ^!keys, which only the account's own clients can write
 )
+
+// provesOwner says that a key can be believed to be that of a folder of our own. The word of the server, or of whom
+// it calls a peer, is not enough: it could name a key that it knows, and everything put into that folder would be
+// encrypted for it. (AddShareKeys brings back what was believed before.)
+func (s keySource) provesOwner() bool { return s == fromCaller || s >= fromOwner }
 
 type shareKey struct {
 	key    megacrypto.Key
@@ -120,6 +126,7 @@ func (c *Client) openShareKey(text string) (megacrypto.Key, bool) {
 // learnOwnShare takes up the key of an own outgoing share if its authentication holds: without, a
 // server could have us encrypt for a key of its choice.
 func (c *Client) learnOwnShare(h Handle, key, auth string) {
+	c.noteOwnShare(h)
 	given, err := megacrypto.DecodeBase64(auth)
 	if err != nil || !validHandle(h) || !bytes.Equal(given, megacrypto.ShareAuth(c.session.MasterKey, string(h))) {
 		return
@@ -128,13 +135,33 @@ func (c *Client) learnOwnShare(h Handle, key, auth string) {
 		return
 	}
 	if k, ok := c.openShareKey(key); ok {
-		c.learnShare(h, k, fromServer)
+		c.learnShare(h, k, fromOwner)
 	}
+}
+
+// noteOwnShare remembers that a folder is one that we share. A key for it that is not proven is forgotten.
+func (c *Client) noteOwnShare(h Handle) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ownShares[h] = struct{}{}
+	if k, known := c.shares[h]; known && !k.source.provesOwner() {
+		delete(c.shares, h)
+	}
+}
+
+// noteIncoming remembers that a folder is one that another user shares with us.
+func (c *Client) noteIncoming(h Handle) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.incoming[h] = struct{}{}
 }
 
 func (c *Client) learnShare(h Handle, key megacrypto.Key, source keySource) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if _, own := c.ownShares[h]; own && !source.provesOwner() {
+		return
+	}
 	if c.shares[h].source <= source {
 		c.shares[h] = shareKey{key, source}
 	}
@@ -147,14 +174,31 @@ func (c *Client) shareKey(h Handle) (megacrypto.Key, bool) {
 	return k.key, ok
 }
 
-// ShareKeys gives all share keys known, for the caller to keep until the next run: they can't all
-// be had again (PROTOCOL 3.10).
+// believedLocked says that k may open a folder to others: it is proven, or the folder is not ours in the first place.
+func (c *Client) believedLocked(h Handle, k shareKey) bool {
+	_, own := c.ownShares[h]
+	_, incoming := c.incoming[h]
+	return k.source.provesOwner() || incoming && !own
+}
+
+// givingKey is the key of a share for which keys of other nodes may be encrypted.
+func (c *Client) givingKey(h Handle) (megacrypto.Key, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, known := c.shares[h]
+	return k.key, known && c.believedLocked(h, k)
+}
+
+// ShareKeys gives the share keys known, for the caller to keep until the next run: they can't all
+// be had again (PROTOCOL 3.10). A key of which nothing but the server says that it belongs to a share is left out.
 func (c *Client) ShareKeys() map[Handle]megacrypto.Key {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	keys := make(map[Handle]megacrypto.Key, len(c.shares))
 	for h, k := range c.shares {
-		keys[h] = k.key
+		if c.believedLocked(h, k) {
+			keys[h] = k.key
+		}
 	}
 	return keys
 }

@@ -142,6 +142,12 @@ func (c *Client) sharePacket(w *wirePacket) (Packet, error) {
 	if _, err := onNode(w, p); err != nil {
 		return nil, err
 	}
+	switch {
+	case w.O == c.session.User:
+		c.noteOwnShare(h)
+	case validUser(w.O) && p.User == c.session.User:
+		c.noteIncoming(h)
+	}
 	if w.OK != "" {
 		c.learnOwnShare(h, w.OK, w.HA)
 	} else if key, ok := c.openShareKey(w.K); ok && (p.User == "" || p.User == c.session.User) && !p.Link {

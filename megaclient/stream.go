@@ -223,6 +223,7 @@ func (f *fetch) share(raw json.RawMessage, pending bool) {
 	if validUser(w.U) {
 		s.User = w.U
 	}
+	f.client.noteOwnShare(w.H)
 	f.result.OutShares = append(f.result.OutShares, s)
 }
 
