@@ -9,7 +9,7 @@ import (
 	"megadisk/writeback/staging"
 )
 
-// ErrNoData: a file has no data, or no hole, at or after an offset.
+// ErrNoData means that a file has no data, or no hole, at or after an offset.
 var ErrNoData = errors.New("beyond the end of the data")
 
 // Zero makes n bytes from off on read as zeros, as fallocate's punched holes

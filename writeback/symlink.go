@@ -11,7 +11,7 @@ import (
 	"megadisk/writeback/tree"
 )
 
-// ErrNotLink: an inode isn't a symbolic link.
+// ErrNotLink means that an inode isn't a symbolic link.
 var ErrNotLink = errors.New("not a symbolic link")
 
 // Symlink makes a symbolic link: a small file whose content is the target. The

@@ -126,19 +126,6 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// repeat takes a figure several times.
-func (r *reading) repeat(do func() (float64, error)) ([]float64, error) {
-	var values []float64
-	for range r.c.runs {
-		v, err := do()
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, v)
-	}
-	return values, nil
-}
-
 // fill puts the files in, as another client would, and waits until the mount shows them.
 func (r *reading) fill() error {
 	a := r.mount.account
