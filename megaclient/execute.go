@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -124,6 +125,9 @@ func (c *Client) decodeResult(raw json.RawMessage) Result {
 		return Result{Link: link}
 	}
 	if raw[0] != '{' {
+		if n, err := strconv.Atoi(string(raw)); err != nil || n < 0 {
+			return Result{Err: fmt.Errorf("%w: %w", ErrUncertain, ErrBadAnswer)}
+		}
 		return Result{}
 	}
 	var object struct {

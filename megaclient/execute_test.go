@@ -64,6 +64,17 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 	require.Equal(t, string(b.Body), seen[0].body)
 }
 
+// TestNonsenseIsNoSuccess: what says neither that a change was made nor that it was refused leaves that open.
+func TestNonsenseIsNoSuccess(t *testing.T) {
+	for _, answer := range []string{"null", "true", "false", "[]", `[0,"x"]`, "-99999999999999999999", "-9.5", "-9e0", "1e400", "99999999999999999999"} {
+		c := saying(t, "["+answer+"]").resume(t)
+		results, err := c.Execute(t.Context(), prepare(t, c, removal))
+		require.NoError(t, err, answer)
+		require.Len(t, results, 1, answer)
+		require.ErrorIs(t, results[0].Err, megaclient.ErrUncertain, answer)
+	}
+}
+
 func TestNothingIsSentAgainAfterAMinute(t *testing.T) {
 	s := sequence(t, cuts)
 	c := s.resume(t)
