@@ -156,6 +156,73 @@ func (run *modelRun) rename(t *rapid.T) {
 	run.m.move(from, to)
 }
 
+// exchange swaps two names, neither below the other.
+func (run *modelRun) exchange(t *rapid.T) {
+	a := run.m.pick(t, "one", func(string) bool { return true })
+	b := run.m.pick(t, "other", func(string) bool { return true })
+	if a == "" || a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/") {
+		return
+	}
+	ad, an := run.r.dirOf(a)
+	bd, bn := run.r.dirOf(b)
+	require.NoError(t, run.r.engine.Exchange(run.r.ctx, ad, an, bd, bn))
+	run.m.move(a, "\x00")
+	run.m.move(b, a)
+	run.m.move("\x00", b)
+}
+
+// copy copies a file to a name that is free or a file's: whole, or from
+// somewhere to somewhere.
+func (run *modelRun) copy(t *rapid.T) {
+	from := run.m.pick(t, "from", run.m.isFile)
+	to := run.m.place(t, "to")
+	if old, ok := run.m[to]; from == "" || from == to || ok && old == "/" {
+		return
+	}
+	off, at := 0, 0
+	if rapid.IntRange(0, 2).Draw(t, "whole") == 0 {
+		off, at = rapid.IntRange(0, 30).Draw(t, "offset"), rapid.IntRange(0, 30).Draw(t, "at")
+	}
+	if _, ok := run.m[to]; !ok {
+		run.r.create(to).Release()
+	}
+	src, err := run.r.engine.Open(run.r.ctx, run.r.ino(from), false, false)
+	require.NoError(t, err)
+	defer src.Release()
+	dst, err := run.r.engine.Open(run.r.ctx, run.r.ino(to), true, false)
+	require.NoError(t, err)
+	defer dst.Release()
+	n, err := dst.CopyFrom(run.r.ctx, src, int64(off), int64(at), 1000)
+	require.NoError(t, err)
+	piece := run.m[from][min(off, len(run.m[from])):]
+	require.EqualValues(t, len(piece), n)
+	require.NoError(t, dst.Flush(run.r.ctx))
+	old := []byte(run.m[to])
+	for len(piece) > 0 && len(old) < at+len(piece) {
+		old = append(old, 0)
+	}
+	copy(old[min(at, len(old)):], piece)
+	run.m[to] = string(old)
+}
+
+func (run *modelRun) zero(t *rapid.T) {
+	p := run.m.pick(t, "file", run.m.isFile)
+	if p == "" {
+		return
+	}
+	off, n, grow := rapid.IntRange(0, 50).Draw(t, "offset"), rapid.IntRange(1, 50).Draw(t, "length"), rapid.Bool().Draw(t, "grow")
+	f, err := run.r.engine.Open(run.r.ctx, run.r.ino(p), true, false)
+	require.NoError(t, err)
+	defer f.Release()
+	require.NoError(t, f.Zero(run.r.ctx, int64(off), int64(n), grow))
+	old := []byte(run.m[p])
+	for grow && len(old) < off+n {
+		old = append(old, 0)
+	}
+	clear(old[min(off, len(old)):min(off+n, len(old))])
+	run.m[p] = string(old)
+}
+
 func (run *modelRun) flush(t *rapid.T) {
 	run.r.flush()
 	require.Equal(t, run.m, model(run.r.cloud()))
@@ -208,7 +275,7 @@ func TestRandomOperations(t *testing.T) {
 			run := &modelRun{r: r, m: model{}}
 			steps := rapid.IntRange(1, 40).Draw(rt, "steps")
 			for range steps {
-				switch rapid.IntRange(0, 19).Draw(rt, "operation") {
+				switch rapid.IntRange(0, 24).Draw(rt, "operation") {
 				case 0, 1, 2, 3:
 					run.write(rt)
 				case 4, 5:
@@ -228,6 +295,12 @@ func TestRandomOperations(t *testing.T) {
 				case 18:
 					run.background(rt)
 				case 19:
+					run.exchange(rt)
+				case 20, 21, 22:
+					run.copy(rt)
+				case 23:
+					run.zero(rt)
+				case 24:
 					r.server.Faults().DropAfter(rapid.SampledFrom([]string{"p", "m", "a"}).Draw(rt, "lost"), 1)
 				}
 				run.check(rt)
