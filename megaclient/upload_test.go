@@ -325,3 +325,26 @@ func TestUploadGoesOnAfterAStall(t *testing.T) {
 	require.NoError(t, r.upload(st, content(1000), megaclient.UploadHooks{}))
 	r.finish(st, content(1000))
 }
+
+func TestUploadURLsInOneRequest(t *testing.T) {
+	r := newRig(t)
+	before := r.server.Stats()
+	wanted := []megaclient.UploadRequest{{Size: 5}, {Size: 0}, {Target: r.root, Size: 7}}
+	r.server.Faults().FailCommand("u", -17, 1)
+	urls, err := r.client.UploadURLs(r.Context(), wanted)
+	require.NoError(t, err)
+	require.Equal(t, 1, r.server.Stats().Batches-before.Batches)
+	require.ErrorIs(t, urls[0].Err, megaclient.ErrStorageQuota)
+	for i, u := range urls[1:] {
+		st := newState(wanted[i+1].Size)
+		require.NoError(t, u.Err)
+		u.Give(st)
+		data := bytes.Repeat([]byte{byte(i)}, int(st.Size))
+		require.NoError(t, r.upload(st, data, megaclient.UploadHooks{}))
+		r.finish(st, data)
+	}
+	require.Equal(t, 3, r.server.Stats().Commands["u"]-before.Commands["u"], "no further URL was needed")
+	none, err := r.client.UploadURLs(r.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}

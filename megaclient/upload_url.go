@@ -16,15 +16,20 @@ type uploadCommand struct {
 	Target []Handle `json:"t,omitempty"` // whose owner pays
 }
 
+func newUploadCommand(target Handle, size int64) uploadCommand {
+	cmd := uploadCommand{A: "u", SSL: 2, V: 2, Size: size}
+	if target != "" {
+		cmd.Target = []Handle{target}
+	}
+	return cmd
+}
+
 // Times that -9 in answer to u is taken for one of the bursts that pass (PROTOCOL 5.1).
 const maxUploadENOENT = 3
 
 // askUploadURL gets a URL for so many bytes.
 func (c *Client) askUploadURL(ctx context.Context, target Handle, size int64, w *waits) (string, error) {
-	cmd := uploadCommand{A: "u", SSL: 2, V: 2, Size: size}
-	if target != "" {
-		cmd.Target = []Handle{target}
-	}
+	cmd := newUploadCommand(target, size)
 	for missing := 0; ; {
 		var answer struct {
 			URL string `json:"p"`

@@ -46,13 +46,13 @@
 //	programs ──> Engine's methods ──> tree + journal rows   (one transaction)
 //	                   │ bytes ──────> staging extents
 //	committer          └─ every few seconds: extent maps of open files
-//	planner    dirty set ──plan()──> uploads (workers) ──> ready commands
+//	planner    what changed or is due ──plan()──> uploads (workers) ──> ready commands
 //	sender     ready commands ──> batch row ──> Execute ──> acknowledge
 //	listener   event stream ──> tree, echo rows, SN
 //
 // # Lock order
 //
-//	lane  >  fileState.mu (several only by the sender, in inode order)  >
+//	lane  >  planner.mu  >  fileState.mu (several only by the sender, in inode order)  >
 //	writeMu  >  the tree's writer  >  {filesMu, queue.mu, keysMu, status.mu, stream.mu}
 //
 // In other words: the lane (held by whoever talks commands to the cloud, or

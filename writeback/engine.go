@@ -50,6 +50,7 @@ type Engine struct {
 	closed  bool                      // GUARDED_BY(filesMu)
 
 	queue    queue
+	planner  planner
 	restored []*generation // while opening: frozen by an earlier run
 
 	keysMu sync.Mutex

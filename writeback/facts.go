@@ -1,7 +1,6 @@
 package writeback
 
 import (
-	"errors"
 	"time"
 
 	"megadisk/megaclient"
@@ -14,180 +13,225 @@ type place struct {
 	name   string // raw
 }
 
-// survey is what the planner sees: the dirty set with its rows, at one moment.
+// survey is one look of the planner: at one moment of the tree.
 type survey struct {
-	e     *Engine
-	tx    *tree.Tx
-	now   time.Time
-	all   []dirtyInode
-	rows  map[tree.Ino]*tree.Inode
-	dirty map[tree.Ino]*dirtyInode
+	p    *planner
+	tx   *tree.Tx
+	now  time.Time
+	rows map[tree.Ino]*tree.Inode // memo; nil: no row
 
-	heirs   map[place]tree.Ino // dirty, not removed, on its way to that place
-	removed map[place]tree.Ino // files to be removed that are in that place
-	leavers map[place]tree.Ino // files that are in that place and shall go to another
-	holds   map[tree.Ino]bool  // folders in the cloud with something below that shall leave
-	placed  map[tree.Ino]bool  // memo of inPlace
-
-	lent map[megaclient.Handle]bool // versions that copies not in the cloud yet are based on
+	holds  map[tree.Ino]tree.Ino // memo: folders of the cloud with something wanted below, and what
+	placed map[tree.Ino]tree.Ino // memo of notInPlace
 }
 
-// lookAround takes the survey. Rows that are gone are left out.
-func (e *Engine) lookAround(tx *tree.Tx, all []dirtyInode) (*survey, error) {
-	s := &survey{
-		e: e, tx: tx, now: e.now(), all: all,
-		rows: make(map[tree.Ino]*tree.Inode, len(all)), dirty: make(map[tree.Ino]*dirtyInode, len(all)),
-		heirs: map[place]tree.Ino{}, removed: map[place]tree.Ino{}, leavers: map[place]tree.Ino{},
-		holds: map[tree.Ino]bool{}, placed: map[tree.Ino]bool{},
-		lent: map[megaclient.Handle]bool{},
-	}
-	removals := false
-	for i := range all {
-		d := &all[i]
-		s.dirty[d.ino] = d
-		row, err := tx.Get(d.ino)
-		if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		s.rows[d.ino] = &row
-		removals = removals || row.Pending.Has(tree.PendingRemove)
-	}
-	for ino, row := range s.rows {
-		s.index(ino, row, removals)
-	}
-	return s, nil
+func newSurvey(p *planner, tx *tree.Tx, now time.Time) *survey {
+	return &survey{p: p, tx: tx, now: now, rows: map[tree.Ino]*tree.Inode{}, placed: map[tree.Ino]tree.Ino{}}
 }
 
-// index enters one inode into the places.
-func (s *survey) index(ino tree.Ino, row *tree.Inode, removals bool) {
+func (s *survey) dirty(ino tree.Ino) (dirtyInode, bool) { return s.p.e.queue.get(ino) }
+
+// row gives an inode's row, nil if there is none.
+func (s *survey) row(ino tree.Ino) (*tree.Inode, error) {
+	if row, ok := s.rows[ino]; ok {
+		return row, nil
+	}
+	in, err := s.tx.Get(ino)
+	if isGone(err) {
+		s.rows[ino] = nil
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.rows[ino] = &in
+	return &in, nil
+}
+
+// known is row for what may as well be missing.
+func (s *survey) known(ino tree.Ino) *tree.Inode {
+	row, err := s.row(ino)
+	if err != nil {
+		return nil
+	}
+	return row
+}
+
+// means tells what an inode is to others: its entries in the planner's maps.
+func (s *survey) means(row *tree.Inode) (m planned) {
 	if row.Removed {
-		if row.Cloud != nil && row.Kind == tree.File {
-			s.removed[place{row.Cloud.Parent, row.Cloud.Name}] = ino
+		if row.Cloud != nil {
+			m.gone = row.Cloud.Parent
+			if row.Kind == tree.File {
+				m.removed = place{row.Cloud.Parent, row.Cloud.Name}
+			}
 		}
-		return
-	}
-	if row.Cloud == nil && row.Base.Handle != "" {
-		s.lent[row.Base.Handle] = true
+		return m
 	}
 	if row.Pending.Has(tree.PendingCreate | tree.PendingPlace) {
 		if h := s.handle(row.Parent); h != "" {
-			s.heirs[place{h, row.RawName()}] = ino
+			m.heir = place{h, row.RawName()}
 		}
 	}
-	if row.Cloud != nil && row.Pending.Has(tree.PendingPlace) {
-		s.leavers[place{row.Cloud.Parent, row.Cloud.Name}] = ino
+	if row.Cloud == nil {
+		m.lent = row.Base.Handle
+	} else {
+		if row.Pending.Has(tree.PendingPlace) {
+			m.leaver = place{row.Cloud.Parent, row.Cloud.Name}
+		}
+		m.wanted = row.Cloud.Parent
 	}
-	if removals && row.Cloud != nil {
-		s.hold(row.Cloud.Parent)
-	}
+	return m
 }
 
-// hold marks a folder of the cloud and all above it as holding something that
-// is still wanted, as far as they are to be removed.
-func (s *survey) hold(h megaclient.Handle) {
+// holder tells what of the dirty set is below a folder in the cloud and shall
+// not go with it; 0 if nothing is.
+func (s *survey) holder(dir tree.Ino) tree.Ino {
+	if s.holds == nil {
+		s.holds = map[tree.Ino]tree.Ino{}
+		for h, in := range s.p.wanted {
+			for ino := range in {
+				s.hold(h, ino)
+				break
+			}
+		}
+	}
+	return s.holds[dir]
+}
+
+// hold marks a folder of the cloud and all above it as holding something.
+func (s *survey) hold(h megaclient.Handle, what tree.Ino) {
 	for range 4096 {
 		ino, ok := s.tx.ByHandle(h)
-		if !ok || s.holds[ino] {
+		if !ok || s.holds[ino] != 0 {
 			return
 		}
-		in, err := s.tx.Get(ino)
-		if err != nil || in.Cloud == nil {
+		in := s.known(ino)
+		if in == nil || in.Cloud == nil {
 			return
 		}
-		s.holds[ino] = true
+		s.holds[ino] = what
 		h = in.Cloud.Parent
 	}
 }
 
-// handle gives the handle of a folder.
+// handle gives the handle of a folder, "" while the cloud doesn't have it.
 func (s *survey) handle(ino tree.Ino) megaclient.Handle {
-	if row := s.rows[ino]; row != nil {
-		if row.Cloud == nil {
-			return ""
-		}
-		return row.Cloud.Handle
-	}
-	in, err := s.tx.Get(ino)
-	if err != nil || in.Cloud == nil {
+	in := s.known(ino)
+	if in == nil || in.Cloud == nil {
 		return ""
 	}
 	return in.Cloud.Handle
 }
 
-// inPlace tells whether a folder and all above it are in the cloud where they
-// are here.
-func (s *survey) inPlace(ino tree.Ino) bool {
+// notInPlace gives the first of a folder and those above it that isn't in the
+// cloud where it is here; 0 if all are.
+func (s *survey) notInPlace(ino tree.Ino) tree.Ino {
 	if known, ok := s.placed[ino]; ok {
 		return known
 	}
-	s.placed[ino] = false // a circle, which can't be, would end here
-	in, err := s.tx.Get(ino)
-	if err != nil || in.Cloud == nil || in.Removed || in.Pending.Has(tree.PendingPlace|tree.PendingCreate) {
-		return false
+	s.placed[ino] = ino // a circle, which can't be, would end here
+	in := s.known(ino)
+	if in == nil || in.Cloud == nil || in.Removed || in.Pending.Has(tree.PendingPlace|tree.PendingCreate) {
+		return ino
 	}
-	if d := s.dirty[ino]; d != nil && d.sending {
-		return false
+	if d, _ := s.dirty(ino); d.sending {
+		return ino
 	}
-	ok := in.Parent == 0 || in.Parent == ino || s.inPlace(in.Parent)
-	s.placed[ino] = ok
-	return ok
+	at := tree.Ino(0)
+	if in.Parent != 0 && in.Parent != ino {
+		at = s.notInPlace(in.Parent)
+	}
+	s.placed[ino] = at
+	return at
 }
 
-// facts gathers what plan needs to know about one inode.
-func (s *survey) facts(d *dirtyInode, row *tree.Inode) facts {
-	f := facts{
-		now: s.now, times: s.e.times, row: *row, entry: d.entry, asked: d.asked,
+// verdict plans one inode, and tells what it waits for if it must.
+func (s *survey) verdict(d *dirtyInode) (v verdict, waitsFor []tree.Ino, err error) {
+	row, err := s.row(d.ino)
+	if err != nil {
+		return v, nil, err
+	}
+	if row == nil {
+		return do(stepSettle), nil, nil
+	}
+	f, waitsFor := s.facts(d, row)
+	return plan(f), waitsFor, nil
+}
+
+// facts gathers what plan needs to know about one inode, and the inodes that
+// it depends on.
+func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) {
+	f = facts{
+		now: s.now, times: s.p.e.times, row: *row, entry: d.entry, asked: d.asked,
 		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
-		trash: !s.e.opts.PermanentDelete,
+		trash: !s.p.e.opts.PermanentDelete,
 	}
 	if row.Removed {
-		s.removalFacts(&f, row)
-		return f
+		return f, s.removalFacts(&f, row)
 	}
 	f.parent = s.handle(row.Parent)
-	f.placed = s.inPlace(row.Parent)
-	if parent, err := s.tx.Get(row.Parent); err != nil || parent.Removed {
+	at := s.notInPlace(row.Parent)
+	f.placed = at == 0
+	on = append(on, row.Parent)
+	if at != 0 && at != row.Parent {
+		on = append(on, at)
+	}
+	if parent := s.known(row.Parent); parent == nil || parent.Removed {
 		f.orphan = true
 	}
 	if row.Kind != tree.File {
-		return f
-	}
-	if row.Cloud == nil && f.parent != "" {
-		_, f.leaver = s.leavers[place{f.parent, row.RawName()}]
+		return f, on
 	}
 	if d.gen == nil && d.upload == nil {
 		_, f.copy = copySource(s.tx, row, d.entry)
 	}
-	f.writers, f.lastWrite, f.lastFroze, f.emptied = s.e.writing(row.Ino)
-	return f
-}
-
-func (s *survey) removalFacts(f *facts, row *tree.Inode) {
-	if row.Cloud == nil {
-		return
-	}
-	f.holding, f.lent = s.holds[row.Ino], s.lent[row.Cloud.Handle]
-	if above, ok := s.tx.ByHandle(row.Cloud.Parent); ok {
-		if up := s.rows[above]; up != nil && up.Pending.Has(tree.PendingRemove) && up.Cloud != nil {
-			f.covered = true
+	if row.Cloud == nil && f.parent != "" {
+		var leaver tree.Ino
+		if leaver, f.leaver = s.p.leavers[place{f.parent, row.RawName()}]; f.leaver {
+			on = append(on, leaver)
 		}
-		f.lastGone = s.e.queue.lastDeleted(above)
 	}
-	if heir, ok := s.heirs[place{row.Cloud.Parent, row.Cloud.Name}]; ok {
-		f.heir = s.rows[heir].Kind == row.Kind
-	}
+	f.writers, f.lastWrite, f.lastFroze, f.emptied = s.p.e.writing(row.Ino)
+	return f, on
 }
 
-// replacedBy gives the removed file whose place in the cloud the new one takes.
-func (s *survey) replacedBy(row *tree.Inode) (tree.Ino, *tree.Inode) {
-	ino, ok := s.removed[place{s.handle(row.Parent), row.RawName()}]
-	if !ok {
-		return 0, nil
+func (s *survey) removalFacts(f *facts, row *tree.Inode) (on []tree.Ino) {
+	if row.Cloud == nil {
+		return nil
 	}
-	return ino, s.rows[ino]
+	for borrower := range s.p.lent[row.Cloud.Handle] {
+		f.lent = true
+		on = append(on, borrower)
+		break
+	}
+	if above, ok := s.tx.ByHandle(row.Cloud.Parent); ok {
+		if _, dirty := s.dirty(above); dirty {
+			if up := s.known(above); up != nil && up.Pending.Has(tree.PendingRemove) && up.Cloud != nil {
+				f.covered = true
+				return append(on, above)
+			}
+		}
+		f.lastGone = s.p.e.queue.lastDeleted(above)
+	}
+	if heir, ok := s.p.heirs[place{row.Cloud.Parent, row.Cloud.Name}]; ok {
+		if in := s.known(heir); in != nil && in.Kind == row.Kind {
+			f.heir = true
+			on = append(on, heir)
+		}
+	}
+	if row.Kind == tree.Dir {
+		if holder := s.holder(row.Ino); holder != 0 {
+			f.holding = true
+			on = append(on, holder)
+		}
+	}
+	return on
+}
+
+// replacedBy gives the removed file whose place in the cloud the new one
+// takes, 0 if there is none.
+func (s *survey) replacedBy(row *tree.Inode) tree.Ino {
+	return s.p.removed[place{s.handle(row.Parent), row.RawName()}]
 }
 
 // writing tells about the handles that are open for writing.
@@ -201,10 +245,4 @@ func (e *Engine) writing(ino tree.Ino) (writers int, lastWrite, lastFroze, empti
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.writers, st.lastWrite, st.lastFroze, st.emptied
-}
-
-func (q *queue) lastDeleted(dir tree.Ino) time.Time {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.deleted[dir]
 }

@@ -111,7 +111,9 @@ func (f *File) Release() {
 	}
 	f.st.mu.Unlock()
 	f.e.unpin(f.st)
-	f.e.queue.kick()
+	if f.write {
+		f.e.queue.mark(f.st.ino)
+	}
 }
 
 // pin gives the state of a file and keeps it until unpin.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"megadisk/megaclient"
 	"megadisk/writeback/tree"
@@ -18,19 +19,23 @@ func (e *Engine) Flush(ctx context.Context, ino tree.Ino) error {
 	if err := e.commitAll(ctx); err != nil {
 		return err
 	}
-	wanted := e.claim(ino)
-	defer e.unclaim(wanted)
-	e.queue.kick()
+	c := e.claim(ino)
+	defer e.unclaim(c)
 	for {
-		open, refused, changed := e.progress(wanted)
+		open, refused, changed := e.queue.progress(c)
 		if open > 0 && e.queue.isPaused() {
 			return fmt.Errorf("not everything is in the cloud: %w", megaclient.ESID)
 		}
-		if open == 0 {
-			return e.refusals(refused)
+		if open == 0 || (refused > 0 && e.onlyBlocked(c)) {
+			return e.refusals(c)
+		}
+		var again <-chan time.Time
+		if refused > 0 {
+			again = time.After(blockedPoll)
 		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-e.stop.Done():
@@ -39,50 +44,181 @@ func (e *Engine) Flush(ctx context.Context, ino tree.Ino) error {
 	}
 }
 
-// claim is what a Flush waits for: the sequence number of each inode's journal
-// row, and how often it had been tried.
+// blockedPoll is how often a Flush asks whether what is left only waits for
+// something that was refused.
+const blockedPoll = 200 * time.Millisecond
+
+// claims is what one Flush waits for. It is kept up to date as the journal
+// changes, so that asking costs nothing however much is pending.
+type claims struct {
+	wanted  map[tree.Ino]*claim // constant
+	open    int                 // GUARDED_BY(queue.mu)
+	refused map[tree.Ino]error  // GUARDED_BY(queue.mu)
+	changed chan struct{}       // GUARDED_BY(queue.mu): has something when a count has changed
+}
+
+// claim is one inode of it: the sequence number of its journal row, and how
+// often it had been tried.
 type claim struct {
 	seq   uint64
-	last  int64
 	tried int
+	open  bool // GUARDED_BY(queue.mu)
 }
 
 // claim takes all that is dirty, or what lies at or below an inode, with the
 // folders that have to be there first.
-func (e *Engine) claim(top tree.Ino) map[tree.Ino]claim {
-	wanted := map[tree.Ino]claim{}
-	all := e.queue.snapshot()
-	for _, d := range all {
-		if top == 0 || e.isBelow(d.ino, top) {
-			wanted[d.ino] = claim{}
+func (e *Engine) claim(top tree.Ino) *claims {
+	wanted := map[tree.Ino]*claim{}
+	for _, ino := range e.queue.all() {
+		if top == 0 || e.isBelow(ino, top) {
+			wanted[ino] = &claim{}
 		}
 	}
-	for ino := range wanted {
-		for up := e.parentOf(ino); up != 0 && e.queue.has(up); up = e.parentOf(up) {
-			if _, ok := wanted[up]; ok {
-				break
+	if top != 0 {
+		for up := e.parentOf(top); up != 0; up = e.parentOf(up) {
+			if e.queue.has(up) {
+				wanted[up] = &claim{}
 			}
-			wanted[up] = claim{}
 		}
 	}
-	for ino := range wanted {
-		e.queue.with(ino, func(d *dirtyInode) {
-			d.forced++
-			d.asked = true
-			d.entry.Retry = 0
-			wanted[ino] = claim{d.entry.Seq, d.entry.Last, d.tried}
-		})
-	}
-	return wanted
+	c := &claims{wanted: wanted, refused: map[tree.Ino]error{}, changed: make(chan struct{}, 1)}
+	e.queue.addClaims(c)
+	return c
 }
 
-func (e *Engine) unclaim(wanted map[tree.Ino]claim) {
-	for ino := range wanted {
-		e.queue.with(ino, func(d *dirtyInode) {
-			d.forced--
-			d.asked = d.forced > 0
-		})
+func (q *queue) addClaims(c *claims) {
+	q.mu.Lock()
+	for ino, w := range c.wanted {
+		d := q.dirty[ino]
+		if d == nil {
+			continue
+		}
+		d.forced++
+		d.asked = true
+		d.entry.Retry = 0
+		w.seq, w.tried, w.open = d.entry.Seq, d.tried, true
+		c.open++
+		d.claims = append(d.claims, c)
+		q.marks[ino] = struct{}{}
+		q.reviewLocked(d)
 	}
+	q.mu.Unlock()
+	q.kick()
+}
+
+func (e *Engine) unclaim(c *claims) {
+	q := &e.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for ino := range c.wanted {
+		d := q.dirty[ino]
+		if d == nil {
+			continue
+		}
+		for i := range d.claims {
+			if d.claims[i] == c {
+				d.claims = append(d.claims[:i:i], d.claims[i+1:]...)
+				d.forced--
+				d.asked = d.forced > 0
+				break
+			}
+		}
+	}
+}
+
+// reviewLocked brings the claims on an inode up to date.
+func (q *queue) reviewLocked(d *dirtyInode) {
+	for _, c := range d.claims {
+		w := c.wanted[d.ino]
+		var open bool
+		var refusal error
+		switch {
+		case q.dirty[d.ino] != d || d.entry.Seq != w.seq:
+		case d.tried > w.tried && d.refusal != nil && !d.sending && d.upload == nil:
+			refusal = d.refusal
+		case d.entry.Held:
+			refusal = ErrHeldBack
+		default:
+			open = true
+		}
+		if open != w.open {
+			w.open = open
+			if c.open--; open {
+				c.open += 2
+			}
+		}
+		if refusal != nil {
+			c.refused[d.ino] = refusal
+		} else {
+			delete(c.refused, d.ino)
+		}
+		if c.open == 0 || refusal != nil || q.paused {
+			poke(c.changed)
+		}
+	}
+}
+
+// progress tells how many of the claimed are still open, and how many were
+// refused since they were claimed.
+func (q *queue) progress(c *claims) (open, refused int, changed <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return c.open, len(c.refused), c.changed
+}
+
+// onlyBlocked tells whether all that is still open waits for something that
+// was refused: nothing more will happen until that is tried again.
+func (e *Engine) onlyBlocked(c *claims) bool {
+	e.queue.mu.Lock()
+	refused := make(map[tree.Ino]error, len(c.refused))
+	for ino, err := range c.refused {
+		refused[ino] = err
+	}
+	var open []tree.Ino
+	moving := false
+	for ino, w := range c.wanted {
+		if d := e.queue.dirty[ino]; w.open && d != nil {
+			open = append(open, ino)
+			moving = moving || d.sending || d.upload != nil
+		}
+	}
+	e.queue.mu.Unlock()
+	if moving {
+		return false
+	}
+	for _, ino := range open {
+		if !e.belowRefused(ino, refused) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Engine) belowRefused(ino tree.Ino, refused map[tree.Ino]error) bool {
+	for up := e.parentOf(ino); up != 0; up = e.parentOf(up) {
+		if refused[up] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Engine) refusals(c *claims) error {
+	e.queue.mu.Lock()
+	refused := make(map[tree.Ino]error, len(c.refused))
+	for ino, err := range c.refused {
+		refused[ino] = err
+	}
+	e.queue.mu.Unlock()
+	var errs []error
+	for ino, err := range refused {
+		path, perr := e.tree.Path(ino)
+		if perr != nil {
+			path = ""
+		}
+		errs = append(errs, &RefusedError{Ino: ino, Path: path, Err: err})
+	}
+	return errors.Join(errs...)
 }
 
 func (e *Engine) parentOf(ino tree.Ino) tree.Ino {
@@ -101,67 +237,4 @@ func (e *Engine) isBelow(ino, top tree.Ino) bool {
 		ino = e.parentOf(ino)
 	}
 	return false
-}
-
-// progress tells how many of the wanted are still open, and which were refused
-// since they were wanted.
-func (e *Engine) progress(wanted map[tree.Ino]claim) (open int, refused map[tree.Ino]error, changed <-chan struct{}) {
-	refused = map[tree.Ino]error{}
-	e.queue.mu.Lock()
-	defer e.queue.mu.Unlock()
-	for ino, w := range wanted {
-		d := e.queue.dirty[ino]
-		switch {
-		case d == nil || d.entry.Seq != w.seq:
-		case d.tried > w.tried && d.refusal != nil && !d.sending && d.upload == nil:
-			refused[ino] = d.refusal
-		case d.entry.Held:
-			refused[ino] = ErrHeldBack
-		default:
-			open++
-		}
-	}
-	if open > 0 && e.onlyBlockedLocked(wanted, refused) {
-		open = 0
-	}
-	return open, refused, e.queue.change
-}
-
-// onlyBlockedLocked tells whether all that is still open waits for something
-// that was refused: nothing more will happen until that is tried again.
-func (e *Engine) onlyBlockedLocked(wanted map[tree.Ino]claim, refused map[tree.Ino]error) bool {
-	if len(refused) == 0 {
-		return false
-	}
-	for ino, w := range wanted {
-		d := e.queue.dirty[ino]
-		if d == nil || d.entry.Seq != w.seq || refused[ino] != nil {
-			continue
-		}
-		if d.sending || d.upload != nil || !e.belowRefused(ino, refused) {
-			return false
-		}
-	}
-	return true
-}
-
-func (e *Engine) belowRefused(ino tree.Ino, refused map[tree.Ino]error) bool {
-	for up := e.parentOf(ino); up != 0; up = e.parentOf(up) {
-		if refused[up] != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (e *Engine) refusals(refused map[tree.Ino]error) error {
-	var errs []error
-	for ino, err := range refused {
-		path, perr := e.tree.Path(ino)
-		if perr != nil {
-			path = ""
-		}
-		errs = append(errs, &RefusedError{Ino: ino, Path: path, Err: err})
-	}
-	return errors.Join(errs...)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"megadisk/megaclient"
@@ -19,24 +21,25 @@ type task struct {
 	// Where the inode was when this was decided; elsewhere it is decided anew.
 	parent tree.Ino
 	name   string
+	size   int64 // of a file
 }
 
 const (
-	planAgain = 10 * time.Second      // the planner looks at least so often while something is dirty
-	planPause = 2 * time.Millisecond  // and at most so often
-	idlePause = 20 * time.Millisecond // the sender's rest when there was nothing to send after all
+	planAgain   = 10 * time.Second       // the planner looks at least so often while something is dirty
+	planPause   = 2 * time.Millisecond   // and at most so often
+	idlePause   = 20 * time.Millisecond  // the sender's rest when there was nothing to send after all
+	gatherPause = 200 * time.Millisecond // small files wait so long for others, to share a request
+	planStuck   = 2000                   // of those that wait for others only, looked at each time
 )
 
-// planLoop is the planner: it looks at the dirty set whenever something may
-// have become due, starts uploads, and hands commands to the sender.
+// planLoop is the planner: it looks at what may have changed or become due,
+// starts uploads, and hands commands to the sender.
 func (e *Engine) planLoop(ctx context.Context, send chan<- []task) {
 	for ctx.Err() == nil {
 		begin := time.Now()
 		next := e.planOnce(ctx, send)
-		// A cycle looks at everything that is dirty; a flood of small changes
-		// must not make that all that is done.
-		pause := max(planPause, 3*time.Since(begin))
-		if !sleep(ctx, pause) {
+		// A flood of small changes must not make planning all that is done.
+		if !sleep(ctx, max(planPause, time.Since(begin))) {
 			return
 		}
 		wait := time.Until(next)
@@ -68,84 +71,113 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // planOnce takes one look and gives the time of the next that is needed, the
 // zero time if only a change makes one.
 func (e *Engine) planOnce(ctx context.Context, send chan<- []task) (next time.Time) {
-	all := e.queue.snapshot()
-	e.queue.forgetDeleted(e.now().Add(-2 * e.times.DeleteMax))
-	if len(all) == 0 || e.queue.isPaused() || !e.tree.Fetched() {
+	if e.queue.isPaused() || !e.tree.Fetched() {
 		return time.Time{}
 	}
-	var tasks []task
-	err := e.tree.View(func(tx *tree.Tx) error {
-		s, err := e.lookAround(tx, all)
-		if err != nil {
-			return err
-		}
-		tasks, next = s.decide()
-		return nil
-	})
+	uploads, commands, next, err := e.takeWork()
 	if err != nil {
 		e.log.WithError(err).Error("planning")
 		return e.now().Add(e.times.RetryFirst)
 	}
-	var commands []task
-	slots := e.opts.Workers - e.queue.uploads()
-	for _, t := range tasks {
-		switch {
-		case t.step != stepUpload:
-			commands = append(commands, t)
-		case slots > 0:
-			slots--
-			e.startUpload(ctx, t.ino, t.target)
-		}
-	}
+	e.startUploads(ctx, uploads)
 	if len(commands) > 0 {
+		e.queue.setBusy(true)
 		select {
-		case send <- commands[:min(len(commands), 2*e.opts.BatchMax)]:
-		default: // the sender is busy, and wakes the planner when it no longer is
+		case send <- commands:
+		case <-ctx.Done():
 		}
 	}
 	return next
 }
 
-// decide plans each inode.
-func (s *survey) decide() (tasks []task, next time.Time) {
-	for i := range s.all {
-		d := &s.all[i]
-		row := s.rows[d.ino]
-		if d.sending {
-			continue
-		}
-		if row == nil {
-			tasks = append(tasks, task{ino: d.ino, step: stepSettle})
-			continue
-		}
-		f := s.facts(d, row)
-		v := plan(f)
-		if v.waits() && (next.IsZero() || v.until.Before(next)) {
-			next = v.until
-		}
-		t := task{ino: d.ino, target: f.parent, parent: row.Parent, name: row.Name}
-		for _, t.step = range v.steps {
-			if t.step == stepFile && row.Cloud == nil {
-				t.over, _ = s.replacedBy(row)
-			}
-			tasks = append(tasks, t)
+// takeWork looks, and gives what can begin now.
+func (e *Engine) takeWork() (uploads, commands []task, next time.Time, err error) {
+	p := &e.planner
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := e.now()
+	marks := e.queue.takeMarks()
+	if now.Sub(p.checked) >= planAgain {
+		p.checked = now
+		e.queue.forgetDeleted(now.Add(-2 * e.times.DeleteMax))
+		for _, ino := range p.stuck(planStuck) {
+			marks[ino] = struct{}{}
 		}
 	}
-	return tasks, next
+	err = e.tree.View(func(tx *tree.Tx) error {
+		s := newSurvey(p, tx, now)
+		if err := p.look(s, marks, now); err != nil {
+			return err
+		}
+		var err error
+		if uploads, err = p.takeUploads(s); err != nil {
+			return err
+		}
+		commands, next, err = p.takeCommands(s, len(uploads) > 0)
+		return err
+	})
+	if err != nil {
+		e.queue.mark(slices.Collect(maps.Keys(marks))...)
+		return nil, nil, next, err
+	}
+	if due := p.due.next(p.seen); next.IsZero() || (!due.IsZero() && due.Before(next)) {
+		next = due
+	}
+	return uploads, commands, next, nil
 }
 
-func (q *queue) isPaused() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.paused
+// takeUploads gives the uploads that there is room for, the oldest first.
+func (p *planner) takeUploads(s *survey) ([]task, error) {
+	small, large := p.e.queue.uploads()
+	var all []task
+	room := p.e.opts.Workers*smallPerWorker - small
+	// They go in groups, which share a request.
+	if room >= uploadGroup || p.small.len() <= room {
+		list, err := p.take(s, &p.small, min(room, uploadGroup), true)
+		if err != nil {
+			return nil, err
+		}
+		all = list
+	}
+	list, err := p.take(s, &p.large, p.e.opts.Workers-large, true)
+	return append(all, list...), err
 }
 
-func (q *queue) setPaused(paused bool) {
-	q.mu.Lock()
-	q.paused = paused
-	q.changedLocked()
-	q.mu.Unlock()
-	q.kick()
+// takeCommands gives the commands for one batch. A few new files wait a moment
+// for others that are being uploaded.
+func (p *planner) takeCommands(s *survey, starting bool) (list []task, next time.Time, err error) {
+	if p.e.queue.isBusy() || p.orders.len() == 0 {
+		return nil, time.Time{}, nil
+	}
+	small, _ := p.e.queue.uploads()
+	if p.gather.IsZero() {
+		p.gather = s.now.Add(gatherPause)
+	}
+	if p.orders.len() < p.e.opts.BatchMax/2 && (small > 0 || starting) && p.onlyFiles() && s.now.Before(p.gather) {
+		return nil, p.gather, nil
+	}
+	p.gather = time.Time{}
+	list, err = p.take(s, &p.orders, p.e.opts.BatchMax, false)
+	return list, time.Time{}, err
+}
+
+// take decides once more for the first that are ready.
+func (p *planner) take(s *survey, from *readyList, most int, upload bool) (list []task, err error) {
+	for n := 0; n < most; {
+		ino, ok := from.take(p.seen, upload)
+		if !ok {
+			break
+		}
+		tasks, err := p.tasks(s, ino, upload)
+		if err != nil {
+			return nil, err
+		}
+		if len(tasks) > 0 {
+			n++
+			list = append(list, tasks...)
+		}
+	}
+	return list, nil
 }
 
 // sendLoop is the sender: one batch at a time. A batch that the last run left
@@ -153,14 +185,23 @@ func (q *queue) setPaused(paused bool) {
 func (e *Engine) sendLoop(ctx context.Context, work <-chan []task) {
 	e.settleFlight(ctx)
 	for {
+		e.queue.setBusy(false)
 		select {
 		case <-ctx.Done():
 			return
 		case tasks := <-work:
 			e.sendTasks(ctx, tasks)
-			e.queue.kick()
+			e.queue.mark(inosOf(tasks)...) // not all may have been in the batch
 		}
 	}
+}
+
+func inosOf(tasks []task) []tree.Ino {
+	inos := make([]tree.Ino, len(tasks))
+	for i, t := range tasks {
+		inos[i] = t.ino
+	}
+	return inos
 }
 
 // sendTasks makes one batch of tasks and sees it through.

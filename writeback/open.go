@@ -33,6 +33,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e.lane <- struct{}{}
 	e.queue.init()
+	e.queue.busy = true // until the batch of the last run is settled
+	e.planner.init(e)
 	e.status.init()
 	e.stream.init()
 	e.stop, e.end = context.WithCancel(context.Background())

@@ -21,7 +21,7 @@ type Options struct {
 	PermanentDelete bool
 	Workers         int   // uploads at once; 0 means 8
 	MinFree         int64 // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none
-	BatchMax        int   // commands in a request; 0 means 100
+	BatchMax        int   // commands in a request; 0 means 200
 	Timings         Timings
 }
 
@@ -65,7 +65,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = 8
 	}
 	if o.BatchMax <= 0 {
-		o.BatchMax = 100
+		o.BatchMax = 200
 	}
 	if o.MinFree == 0 {
 		o.MinFree = 256 << 20

@@ -1,7 +1,10 @@
 package writeback
 
 import (
+	"cmp"
+	"container/list"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -10,13 +13,19 @@ import (
 )
 
 // queue is the journal in memory: what differs from the cloud, and what is
-// being done about it. Its lock is a leaf.
+// being done about it. Its lock is a leaf. No method but snapshot looks at
+// everything that is dirty.
 type queue struct {
 	mu      sync.Mutex
 	dirty   map[tree.Ino]*dirtyInode // GUARDED_BY(mu)
+	order   *list.List               // GUARDED_BY(mu): of *dirtyInode, by entry.Seq
+	refused map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those with a reason, or held
+	running map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those with an upload
+	bytes   int64                    // GUARDED_BY(mu): sum of dirtyInode.bytes
 	deleted map[tree.Ino]time.Time   // GUARDED_BY(mu): last removal below a folder
+	marks   inoSet                   // GUARDED_BY(mu): the planner must look at them
+	busy    bool                     // GUARDED_BY(mu): the sender has work
 	paused  bool                     // GUARDED_BY(mu): the session has ended
-	change  chan struct{}            // GUARDED_BY(mu): closed and renewed at each change
 	wake    chan struct{}            // the planner looks again
 }
 
@@ -24,28 +33,35 @@ type queue struct {
 type dirtyInode struct {
 	ino      tree.Ino
 	entry    entry
-	sending  bool        // stands in the batch that is prepared or in flight
-	forced   int         // callers of Flush that wait for it
-	asked    bool        // a Flush came: settle times don't hold any more
-	gen      *generation // frozen content
-	uploaded bool        // all its bytes are there, the token and the fingerprint known
-	upload   *upload     // running upload of it
-	tried    int         // Attempts since the start, for Flush
-	refusal  error       // the last one
+	place    *list.Element // in queue.order
+	sending  bool          // stands in the batch that is prepared or in flight
+	forced   int           // callers of Flush that wait for it
+	asked    bool          // a Flush came: settle times don't hold any more
+	gen      *generation   // frozen content
+	uploaded bool          // all its bytes are there, the token and the fingerprint known
+	upload   *upload       // running upload of it
+	tried    int           // Attempts since the start, for Flush
+	refusal  error         // the last one
+	bytes    int64         // of content to send, as the planner last saw it
+	claims   []*claims     // Flushes that wait for it
 }
 
 // upload is a running upload.
 type upload struct {
 	cancel  context.CancelFunc
 	started time.Time
+	large   bool
 	total   int64
 	done    int64 // GUARDED_BY(queue.mu)
 }
 
 func (q *queue) init() {
 	q.dirty = map[tree.Ino]*dirtyInode{}
+	q.order = list.New()
+	q.refused = map[tree.Ino]*dirtyInode{}
+	q.running = map[tree.Ino]*dirtyInode{}
 	q.deleted = map[tree.Ino]time.Time{}
-	q.change = make(chan struct{})
+	q.marks = inoSet{}
 	q.wake = make(chan struct{}, 1)
 }
 
@@ -54,39 +70,89 @@ func (q *queue) apply(touched map[tree.Ino]*entry) {
 	if len(touched) == 0 {
 		return
 	}
-	q.mu.Lock()
-	for ino, ent := range touched {
-		d := q.dirty[ino]
-		switch {
-		case ent == nil && d != nil:
-			if d.upload != nil {
-				d.upload.cancel()
-			}
-			delete(q.dirty, ino)
-		case ent == nil:
-		case d == nil:
-			q.dirty[ino] = &dirtyInode{ino: ino, entry: *ent}
-		default:
-			d.entry = *ent
-		}
+	inos := make([]tree.Ino, 0, len(touched))
+	for ino := range touched {
+		inos = append(inos, ino)
 	}
-	q.changedLocked()
+	slices.SortFunc(inos, func(a, b tree.Ino) int { return cmp.Compare(seqOf(touched[a]), seqOf(touched[b])) })
+	q.mu.Lock()
+	for _, ino := range inos {
+		q.applyLocked(ino, touched[ino])
+		q.marks[ino] = struct{}{}
+	}
 	q.mu.Unlock()
 	q.kick()
 }
 
-// changedLocked wakes those who wait for the journal to change.
-func (q *queue) changedLocked() {
-	close(q.change)
-	q.change = make(chan struct{})
+func seqOf(ent *entry) uint64 {
+	if ent == nil {
+		return 0
+	}
+	return ent.Seq
+}
+
+func (q *queue) applyLocked(ino tree.Ino, ent *entry) {
+	d := q.dirty[ino]
+	switch {
+	case ent == nil && d == nil:
+		return
+	case ent == nil:
+		if d.upload != nil {
+			d.upload.cancel()
+		}
+		q.order.Remove(d.place)
+		q.bytes -= d.bytes
+		delete(q.dirty, ino)
+		delete(q.refused, ino)
+		delete(q.running, ino)
+		q.reviewLocked(d)
+		return
+	case d == nil:
+		d = &dirtyInode{ino: ino, entry: *ent}
+		d.place = q.order.PushBack(d)
+		q.dirty[ino] = d
+	default:
+		if d.entry.Seq != ent.Seq {
+			q.order.MoveToBack(d.place)
+		}
+		d.entry = *ent
+	}
+	if d.entry.Reason != "" || d.entry.Held {
+		q.refused[ino] = d
+	} else {
+		delete(q.refused, ino)
+	}
+	q.reviewLocked(d)
 }
 
 // kick makes the planner look again.
-func (q *queue) kick() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
+func (q *queue) kick() { poke(q.wake) }
+
+// mark makes the planner look at inodes: something that it decides by may have
+// changed.
+func (q *queue) mark(inos ...tree.Ino) {
+	q.mu.Lock()
+	for _, ino := range inos {
+		q.marks[ino] = struct{}{}
 	}
+	q.mu.Unlock()
+	q.kick()
+}
+
+// takeMarks gives what is marked, and unmarks it.
+func (q *queue) takeMarks() inoSet {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	marks := q.marks
+	q.marks = inoSet{}
+	return marks
+}
+
+// marked lists what is marked.
+func (q *queue) marked() []tree.Ino {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Collect(maps.Keys(q.marks))
 }
 
 func (q *queue) has(ino tree.Ino) bool {
@@ -101,29 +167,38 @@ func (q *queue) len() int {
 	return len(q.dirty)
 }
 
+// get copies what is known of a dirty inode; false if it isn't one.
+func (q *queue) get(ino tree.Ino) (dirtyInode, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if d := q.dirty[ino]; d != nil {
+		return *d, true
+	}
+	return dirtyInode{}, false
+}
+
 // with calls fn for a dirty inode under the lock; nothing if it isn't.
 func (q *queue) with(ino tree.Ino, fn func(*dirtyInode)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if d := q.dirty[ino]; d != nil {
 		fn(d)
+		q.reviewLocked(d)
 	}
 }
 
 // generation gives the frozen content of a file, nil if there is none.
-func (q *queue) generation(ino tree.Ino) (g *generation) {
-	q.with(ino, func(d *dirtyInode) { g = d.gen })
-	return g
+func (q *queue) generation(ino tree.Ino) *generation {
+	d, _ := q.get(ino)
+	return d.gen
 }
 
 // uploaded gives the generation of a file whose upload is complete.
-func (q *queue) uploaded(ino tree.Ino) (g *generation) {
-	q.with(ino, func(d *dirtyInode) {
-		if d.uploaded {
-			g = d.gen
-		}
-	})
-	return g
+func (q *queue) uploaded(ino tree.Ino) *generation {
+	if d, _ := q.get(ino); d.uploaded {
+		return d.gen
+	}
+	return nil
 }
 
 // cancelUpload ends the upload of a file that was removed, unless its command
@@ -145,6 +220,12 @@ func (q *queue) deletedBelow(dirs []tree.Ino, now time.Time) {
 	}
 }
 
+func (q *queue) lastDeleted(dir tree.Ino) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.deleted[dir]
+}
+
 // forgetDeleted drops notes that no removal waits for any more.
 func (q *queue) forgetDeleted(before time.Time) {
 	q.mu.Lock()
@@ -156,46 +237,107 @@ func (q *queue) forgetDeleted(before time.Time) {
 	}
 }
 
-// snapshot copies the dirty set in the order of the first changes.
-func (q *queue) snapshot() []dirtyInode {
+// all lists the dirty set in the order of the first changes.
+func (q *queue) all() []tree.Ino {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := make([]dirtyInode, 0, len(q.dirty))
-	for _, d := range q.dirty {
-		all = append(all, *d)
+	inos := make([]tree.Ino, 0, len(q.dirty))
+	for at := q.order.Front(); at != nil; at = at.Next() {
+		inos = append(inos, at.Value.(*dirtyInode).ino)
 	}
-	slices.SortFunc(all, func(a, b dirtyInode) int {
-		switch {
-		case a.entry.Seq < b.entry.Seq:
-			return -1
-		case a.entry.Seq > b.entry.Seq:
-			return 1
-		}
-		return 0
-	})
-	return all
+	return inos
 }
 
 // setSending marks inodes as standing in a batch, or no longer.
 func (q *queue) setSending(inos []tree.Ino, sending bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for _, ino := range inos {
+		q.marks[ino] = struct{}{}
 		if d := q.dirty[ino]; d != nil {
 			d.sending = sending
+			q.reviewLocked(d)
 		}
 	}
-	q.changedLocked()
+	q.mu.Unlock()
+	q.kick()
+}
+
+// setBusy says whether the sender has work.
+func (q *queue) setBusy(busy bool) {
+	q.mu.Lock()
+	q.busy = busy
+	q.mu.Unlock()
+	q.kick()
+}
+
+func (q *queue) isBusy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.busy
+}
+
+// setBytes notes how much content an inode has to send.
+func (q *queue) setBytes(ino tree.Ino, n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if d := q.dirty[ino]; d != nil {
+		q.bytes += n - d.bytes
+		d.bytes = n
+	}
+}
+
+// begin notes an upload; false if there is one already, or nothing to send.
+func (q *queue) begin(ino tree.Ino, up *upload) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d := q.dirty[ino]
+	if d == nil || d.upload != nil {
+		return false
+	}
+	d.upload = up
+	q.running[ino] = d
+	return true
+}
+
+// end notes that an upload is over.
+func (q *queue) end(ino tree.Ino, up *upload) {
+	q.mu.Lock()
+	if d := q.dirty[ino]; d != nil && d.upload == up {
+		d.upload = nil
+		delete(q.running, ino)
+		q.reviewLocked(d)
+	}
+	q.marks[ino] = struct{}{}
+	q.mu.Unlock()
+	q.kick()
 }
 
 // uploads counts those that run.
-func (q *queue) uploads() (n int) {
+func (q *queue) uploads() (small, large int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, d := range q.dirty {
-		if d.upload != nil {
-			n++
+	for _, d := range q.running {
+		if d.upload.large {
+			large++
+		} else {
+			small++
 		}
 	}
-	return n
+	return small, large
+}
+
+func (q *queue) isPaused() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.paused
+}
+
+func (q *queue) setPaused(paused bool) {
+	q.mu.Lock()
+	q.paused = paused
+	for _, d := range q.dirty {
+		q.reviewLocked(d)
+	}
+	q.mu.Unlock()
+	q.kick()
 }

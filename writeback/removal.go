@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"megadisk/megaclient"
@@ -48,31 +49,32 @@ func (e *Engine) forgetBelow(ctx context.Context, top item) error {
 // removedBelow lists what is to be removed and lies below a node in the cloud,
 // the deepest first.
 func (e *Engine) removedBelow(top megaclient.Handle) (below []tree.Ino, err error) {
-	children := map[megaclient.Handle][]tree.Inode{}
-	all := e.queue.snapshot()
+	p := &e.planner
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	err = e.tree.View(func(tx *tree.Tx) error {
-		for _, d := range all {
-			in, err := tx.Get(d.ino)
-			if err == nil && in.Removed && in.Cloud != nil {
-				children[in.Cloud.Parent] = append(children[in.Cloud.Parent], in)
+		fresh := map[megaclient.Handle][]tree.Ino{} // not yet seen by the planner
+		for _, ino := range e.queue.marked() {
+			if in, err := tx.Get(ino); err == nil && in.Removed && in.Cloud != nil {
+				fresh[in.Cloud.Parent] = append(fresh[in.Cloud.Parent], ino)
+			}
+		}
+		next, seen := []megaclient.Handle{top}, map[tree.Ino]bool{}
+		for len(next) > 0 {
+			h := next[0]
+			next = next[1:]
+			for _, ino := range append(slices.Collect(maps.Keys(p.gone[h])), fresh[h]...) {
+				in, err := tx.Get(ino)
+				if seen[ino] || err != nil || !in.Removed || in.Cloud == nil || in.Cloud.Parent != h {
+					continue
+				}
+				seen[ino] = true
+				below = append(below, ino)
+				next = append(next, in.Cloud.Handle)
 			}
 		}
 		return nil
 	})
-	next := []megaclient.Handle{top}
-	seen := map[megaclient.Handle]bool{}
-	for len(next) > 0 {
-		h := next[0]
-		next = next[1:]
-		if seen[h] {
-			continue
-		}
-		seen[h] = true
-		for _, in := range children[h] {
-			below = append(below, in.Ino)
-			next = append(next, in.Cloud.Handle)
-		}
-	}
 	slices.Reverse(below)
 	return below, err
 }

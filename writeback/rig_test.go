@@ -66,7 +66,12 @@ const never = time.Hour
 
 func newRig(t testing.TB, options func(*Options), opts ...megatest.Option) *rig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	return newRigFor(t, 60*time.Second, options, opts...)
+}
+
+func newRigFor(t testing.TB, limit time.Duration, options func(*Options), opts ...megatest.Option) *rig {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	server := megatest.NewServer(opts...)
 	t.Cleanup(server.Close)

@@ -53,12 +53,13 @@ func (e *Engine) addJob() bool {
 
 // treeChanged follows what the cloud changed in the tree.
 func (e *Engine) treeChanged(changes []tree.Change) {
-	kick := false
-	var pending []tree.Ino
+	var pending, marks []tree.Ino
 	for _, ch := range changes {
-		kick = kick || ch.Pending || ch.Removed
 		if ch.Pending && ch.Ino != 0 {
 			pending = append(pending, ch.Ino)
+		}
+		if (ch.Pending || ch.Removed) && ch.Ino != 0 {
+			marks = append(marks, ch.Ino)
 		}
 		if ch.Removed && ch.Origin == nil && ch.Ino != 0 {
 			e.noteRemoved(ch.Ino)
@@ -67,8 +68,8 @@ func (e *Engine) treeChanged(changes []tree.Change) {
 	if err := e.adoptPending(e.stop, pending); err != nil && e.stop.Err() == nil {
 		e.log.WithError(err).Error("following the cloud's changes")
 	}
-	if kick {
-		e.queue.kick()
+	if len(marks) > 0 {
+		e.queue.mark(marks...)
 	}
 }
 

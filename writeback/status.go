@@ -1,6 +1,8 @@
 package writeback
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,11 +15,14 @@ import (
 // Status is what the engine is doing, for people. It holds names: it must not
 // reach a log.
 type Status struct {
-	Fetched      bool      // a tree is here
-	Offline      time.Time // since when the cloud doesn't answer; zero: it does
-	SessionEnded bool      // log in again
-	Blocked      string    // why the account is blocked; "" if it isn't
-	Pending      []PendingChange
+	Fetched      bool            // a tree is here
+	Offline      time.Time       // since when the cloud doesn't answer; zero: it does
+	SessionEnded bool            // log in again
+	Blocked      string          // why the account is blocked; "" if it isn't
+	Pending      []PendingChange // refused ones first, then the oldest; at most some hundred of each
+	PendingCount int             // all that differ
+	RefusedCount int             // of those, how many were refused
+	PendingBytes int64           // of content to send, about
 	Uploads      []Transfer
 	Quota        megaclient.Quota
 	QuotaKnown   bool
@@ -110,21 +115,62 @@ func (e *Engine) Status() Status {
 	s.SessionEnded, s.Blocked = e.status.ended, e.status.blockedWhy
 	s.Quota, s.QuotaKnown = e.status.quota, e.status.quotaKnown
 	e.status.mu.Unlock()
-	for _, d := range e.queue.snapshot() {
-		in, err := e.tree.Get(d.ino)
-		if err != nil {
-			continue
+	var list, running []dirtyInode
+	list, running, s.PendingCount, s.RefusedCount, s.PendingBytes = e.queue.listed(statusListed)
+	for i := range list {
+		if in, path, ok := e.named(list[i].ino); ok {
+			s.Pending = append(s.Pending, pendingChange(&list[i], &in, path))
 		}
-		path, err := e.tree.Path(d.ino)
-		if err != nil {
-			path = in.Name
-		}
-		s.Pending = append(s.Pending, pendingChange(&d, &in, path))
-		if d.upload != nil {
-			s.Uploads = append(s.Uploads, e.transfer(&d, path))
+	}
+	for i := range running {
+		if _, path, ok := e.named(running[i].ino); ok {
+			s.Uploads = append(s.Uploads, e.transfer(&running[i], path))
 		}
 	}
 	return s
+}
+
+// statusListed is how many pending changes Status lists by name, and as many
+// refused ones before them.
+const statusListed = 300
+
+// named gives an inode and its path.
+func (e *Engine) named(ino tree.Ino) (in tree.Inode, path string, ok bool) {
+	in, err := e.tree.Get(ino)
+	if err != nil {
+		return in, "", false
+	}
+	if path, err = e.tree.Path(ino); err != nil {
+		path = in.Name
+	}
+	return in, path, true
+}
+
+// listed copies what Status shows: refused changes first, then the oldest of
+// the others; running uploads; and the counts of all. It looks at no more than
+// it gives.
+func (q *queue) listed(most int) (list, running []dirtyInode, count, refused int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, d := range q.refused {
+		if len(list) >= most {
+			break
+		}
+		list = append(list, *d)
+	}
+	slices.SortFunc(list, func(a, b dirtyInode) int { return cmp.Compare(a.entry.Seq, b.entry.Seq) })
+	looked := 0
+	for at := q.order.Front(); at != nil && looked < most; at = at.Next() {
+		d := at.Value.(*dirtyInode)
+		if looked++; q.refused[d.ino] == nil {
+			list = append(list, *d)
+		}
+	}
+	for _, d := range q.running {
+		running = append(running, *d)
+	}
+	slices.SortFunc(running, func(a, b dirtyInode) int { return cmp.Compare(a.entry.Seq, b.entry.Seq) })
+	return list, running, len(q.dirty), len(q.refused), q.bytes
 }
 
 func pendingChange(d *dirtyInode, in *tree.Inode, path string) PendingChange {
@@ -135,9 +181,7 @@ func pendingChange(d *dirtyInode, in *tree.Inode, path string) PendingChange {
 	if d.entry.Retry != 0 {
 		p.Retry = time.Unix(0, d.entry.Retry)
 	}
-	if !in.Removed && in.Kind == tree.File && in.Pending.Has(tree.PendingCreate|tree.PendingContent) {
-		p.Size = in.Size
-	}
+	p.Size = pendingBytes(in)
 	return p
 }
 

@@ -11,41 +11,74 @@ import (
 	"megadisk/writeback/tree"
 )
 
-// startUpload runs a worker for a file, unless it has one.
-func (e *Engine) startUpload(ctx context.Context, ino tree.Ino, target megaclient.Handle) {
-	ctx, cancel := context.WithCancel(ctx)
-	up := &upload{cancel: cancel, started: e.now()}
-	started := false
-	e.queue.with(ino, func(d *dirtyInode) {
-		if d.upload == nil {
-			d.upload, started = up, true
+const (
+	smallUpload    = 1 << 20 // bytes; what is larger has its own request for a URL
+	uploadGroup    = 64      // small uploads that share a request for URLs
+	smallPerWorker = 24      // small uploads prepared or running for each large one allowed
+)
+
+// startUploads runs workers for files, unless they have one. The small ones
+// get their URLs in one request.
+func (e *Engine) startUploads(ctx context.Context, tasks []task) {
+	var group []*worker
+	for _, t := range tasks {
+		w := &worker{ino: t.ino, target: t.target, up: &upload{started: e.now(), large: t.size > smallUpload}}
+		w.ctx, w.up.cancel = context.WithCancel(ctx)
+		switch {
+		case !e.queue.begin(t.ino, w.up):
+			w.up.cancel()
+			e.queue.mark(t.ino)
+		case w.up.large:
+			e.uploads.Go(func() { e.work(w) })
+		default:
+			group = append(group, w)
 		}
-	})
-	if !started {
-		cancel()
-		return
 	}
-	e.uploads.Add(1)
-	go func() {
-		defer e.uploads.Done()
-		defer cancel()
-		err := e.uploadFile(ctx, ino, target, up)
-		e.finishUpload(ctx, ino, up, err)
-	}()
+	if len(group) == 1 {
+		e.uploads.Go(func() { e.work(group[0]) })
+	} else if len(group) > 1 {
+		e.uploads.Go(func() { e.workTogether(ctx, group) })
+	}
 }
 
-// finishUpload books how an upload ended.
-func (e *Engine) finishUpload(ctx context.Context, ino tree.Ino, up *upload, err error) {
-	if err != nil && !isCancel(ctx, err) {
-		e.uploadFailed(ino, err)
+// worker is the upload of one file.
+type worker struct {
+	ctx    context.Context
+	ino    tree.Ino
+	target megaclient.Handle
+	up     *upload
+}
+
+// work uploads a file and books how it ended.
+func (e *Engine) work(w *worker) {
+	defer w.up.cancel()
+	err := e.uploadFile(w.ctx, w.ino, w.target, w.up)
+	if err != nil && !isCancel(w.ctx, err) {
+		e.uploadFailed(w.ino, err)
 	}
-	e.queue.mu.Lock()
-	if d := e.queue.dirty[ino]; d != nil && d.upload == up {
-		d.upload = nil
+	e.queue.end(w.ino, w.up)
+}
+
+// workTogether freezes some small files, asks for their URLs in one request,
+// and uploads them.
+func (e *Engine) workTogether(ctx context.Context, group []*worker) {
+	var gens []*generation
+	var wanted []megaclient.UploadRequest
+	for _, w := range group {
+		g, err := e.frozen(w.ctx, w.ino) // an error comes again, to whoever it concerns
+		if err == nil && g != nil && g.State.URL == "" && g.State.Token == "" {
+			gens = append(gens, g)
+			wanted = append(wanted, megaclient.UploadRequest{Target: w.target, Size: g.State.Size})
+		}
 	}
-	e.queue.changedLocked()
-	e.queue.mu.Unlock()
-	e.queue.kick()
+	if urls, err := e.client.UploadURLs(ctx, wanted); err == nil {
+		for i, g := range gens {
+			urls[i].Give(&g.State)
+		}
+	}
+	for _, w := range group {
+		e.uploads.Go(func() { e.work(w) })
+	}
 }
 
 // uploadFailed journals a refusal; content that is damaged is held back, and

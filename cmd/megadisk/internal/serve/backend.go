@@ -206,14 +206,15 @@ func problem(e writeback.Status) string {
 		return "the session has ended: run `megadisk login`, then mount again (nothing that is pending is lost)"
 	case e.Blocked != "":
 		return e.Blocked
+	case len(e.Orphaned) > 0:
+		return "the database was lost; what was staged under it lies untouched in " + e.Orphaned[0].Dir
 	}
 	return ""
 }
 
 func pending(e writeback.Status) control.Pending {
-	all := control.Pending{Changes: len(e.Pending), Items: []control.Change{}}
+	all := control.Pending{Changes: e.PendingCount, Bytes: e.PendingBytes, Items: []control.Change{}}
 	for _, ch := range e.Pending {
-		all.Bytes += ch.Size
 		if all.Oldest.IsZero() || ch.Since.Before(all.Oldest) {
 			all.Oldest = ch.Since
 		}
@@ -265,7 +266,7 @@ func (e *PendingError) Error() string {
 
 // Logout makes the process end, if nothing would be left behind that nobody then sends.
 func (p *Process) Logout(_ context.Context, discard bool) error {
-	if n := len(p.engine.Status().Pending); n > 0 && !discard {
+	if n := p.engine.Status().PendingCount; n > 0 && !discard {
 		return &PendingError{Changes: n}
 	}
 	if n := len(p.listMounts()); n > 0 {

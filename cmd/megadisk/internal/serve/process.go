@@ -193,7 +193,7 @@ func PendingOnDisk(ctx context.Context, o Options) (int, error) {
 	if err := p.openStores(ctx, state, "", key); err != nil {
 		return 0, err
 	}
-	n := len(p.engine.Status().Pending)
+	n := p.engine.Status().PendingCount
 	return n, errors.Join(p.engine.Close(), p.cache.Close())
 }
 
