@@ -54,6 +54,8 @@ type Options struct {
 	DiskFloor   int64    // bytes left free on that disk; 0: 1 GiB or a twentieth of the disk, whichever is less; negative: none
 	Fetch       FetchFunc
 	Prepare     PrepareFunc        // told before files are fetched ahead; nil: nothing is to be prepared
+	Strict      bool               // all files are verified whole before their first byte is served, not only small ones
+	Timeout     time.Duration      // a read that waits so long for bytes, and none come, fails with ErrTimeout; 0: never
 	Log         logrus.FieldLogger // nil: nothing is logged
 }
 
@@ -69,6 +71,8 @@ type Cache struct {
 
 	// Constant data.
 	idKey, macKey [32]byte
+	strict        bool
+	timeout       time.Duration   // 0: none
 	ctx           context.Context // ends with the cache
 	cancel        context.CancelFunc
 
@@ -115,7 +119,7 @@ func Open(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		fetch: o.Fetch, log: o.Log, idKey: o.Key, prepareFiles: o.Prepare,
+		fetch: o.Fetch, log: o.Log, idKey: o.Key, prepareFiles: o.Prepare, strict: o.Strict, timeout: o.Timeout,
 		contents: map[id]*content{}, idle: idle, mem: newMemory(max(units, minUnits)),
 	}
 	blake3.DeriveKey("megadisk cache v1: meta-MAC tag", o.Key[:], c.macKey[:])

@@ -48,6 +48,8 @@ type content struct {
 	suspect     bool            // they did not fit once: everything is fetched a second time
 	wrongAt     time.Time       // when that was found out; zero: in an earlier run
 	quarantined bool            // they did not fit twice
+	accepted    bool            // its owner wants to read it all the same
+	news        chan struct{}   // closed when something of this changes; nil: nobody waits
 }
 
 // hold is what everybody does first: it finds or makes the content of a file and keeps it from
@@ -112,6 +114,7 @@ func (co *content) loadEntry(f File) {
 	co.verified = saved.flags&flagVerified != 0
 	co.suspect = saved.flags&flagSuspect != 0
 	co.quarantined = saved.flags&flagQuarantined != 0
+	co.accepted = saved.flags&flagAccepted != 0
 }
 
 // adopt tells whether the file's size and MAC are the content's; a MAC that was not known is learned.

@@ -245,7 +245,7 @@ func (e *entry) putHeader(flags uint32, tag [16]byte) error {
 	switch {
 	case e.f != nil:
 		return e.writeHeaderLocked()
-	case flags&(flagSuspect|flagQuarantined) != 0:
+	case flags&flagsAlone != 0:
 		return e.createLocked() // a verdict must outlive the process even without any byte
 	}
 	return nil

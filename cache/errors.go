@@ -18,6 +18,10 @@ var ErrShortFetch = errors.New("fetch ended early")
 // ErrLongFetch is what the writer of a [FetchFunc] answers when more bytes come than were asked for.
 var ErrLongFetch = errors.New("fetch gave more bytes than were asked for")
 
+// ErrTimeout is what reads give whose bytes did not come for as long as Options.Timeout, nor any others to
+// speak of. The fetch may go on; a later read may succeed.
+var ErrTimeout = errors.New("nothing came for too long")
+
 // ErrOffset means that a read or a store was asked for bytes that no file can have.
 var ErrOffset = errors.New("offset out of range")
 

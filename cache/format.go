@@ -28,6 +28,10 @@ const (
 	flagVerified    = 1 << iota // all chunk MACs together fitted the key's
 	flagSuspect                 // they didn't, once
 	flagQuarantined             // they didn't, twice
+	flagAccepted                // its owner reads it all the same
+
+	// flagsAlone are worth keeping even without any content.
+	flagsAlone = flagSuspect | flagQuarantined | flagAccepted
 )
 
 var (

@@ -1,12 +1,16 @@
 package cache
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // gather is the io.Writer of a small file's fetch: it decrypts into units that nobody else sees yet.
 type gather struct {
 	// Constant data.
 	co    *content
 	units []*unit // that follow each other
+	came  *atomic.Int64
 
 	mu sync.Mutex // for a FetchFunc that goes on writing after its return
 
@@ -34,9 +38,14 @@ func (w *gather) Write(p []byte) (int, error) {
 		k := min(len(p)-n, len(u.buf)-at)
 		w.co.cipher.XORKeyStreamAt(u.buf[at:at+k], p[n:n+k], u.index*UnitSize+int64(at))
 		n += k
-		w.got += int64(k)
+		w.advance(k)
 	}
 	return n, nil
+}
+
+func (w *gather) advance(n int) {
+	w.got += int64(n)
+	w.came.Add(int64(n))
 }
 
 // Lend gives memory to read the next ciphertext into; it is decrypted in its place.
@@ -60,7 +69,7 @@ func (w *gather) Commit(n int) error {
 	u, at := w.units[w.got/UnitSize], int(w.got%UnitSize)
 	b := u.buf[at : at+n]
 	w.co.cipher.XORKeyStreamAt(b, b, u.index*UnitSize+int64(at))
-	w.got += int64(n)
+	w.advance(n)
 	return nil
 }
 

@@ -107,6 +107,7 @@ func (c *Cache) stepMACLocked(job *macJob) {
 	c.mu.Lock()
 	c.unpinMACLocked(todo)
 	job.queued = false
+	co.tellLocked()
 	var mac megacrypto.ChunkMAC
 	whole := false
 	switch {

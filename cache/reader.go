@@ -17,6 +17,7 @@ type Reader struct {
 	// GUARDED_BY(Cache.mu).
 	closed  bool
 	streams streams
+	still   bool      // doesn't look ahead
 	active  bool      // counted in Cache.streaming
 	owned   []*flight // fetches that this reader keeps going
 }
@@ -76,9 +77,12 @@ func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	want := p[:min(int64(len(p)), size-off)]
 	var n int
 	var err error
-	if size <= smallSize {
+	switch {
+	case size <= smallSize:
 		n, err = r.readSmall(ctx, want, off)
-	} else {
+	case r.c.strict:
+		n, err = r.readStrict(ctx, want, off)
+	default:
 		n, err = r.read(ctx, want, off)
 	}
 	if err == nil && n < len(p) {
@@ -105,6 +109,9 @@ func (r *Reader) read(ctx context.Context, p []byte, off int64) (n int, err erro
 		}
 		skip := int(at - u.index*UnitSize)
 		need := min(len(u.buf), skip+len(p)-n)
+		if c.strict {
+			need = len(u.buf) // what is to be verified counts as having come when it is whole
+		}
 		if u.filled < need {
 			r.streams.starve()
 		}
@@ -130,6 +137,9 @@ func (c *Cache) copyLocked(p []byte, u *unit, from, to int) int {
 
 // adviseLocked takes a read into the read-ahead and cancels what a jump made useless.
 func (r *Reader) adviseLocked(off, end int64) advice {
+	if r.still {
+		return advice{}
+	}
 	a := r.streams.next(off, end, r.co.size, r.c.windowLocked())
 	if a.Jumped {
 		r.disownLocked()

@@ -58,7 +58,7 @@ func (c *Cache) Drop(f File) error {
 	co := c.hold(f)
 	c.mu.Lock()
 	c.forgetLocked(co)
-	co.suspect, co.quarantined = false, false
+	co.suspect, co.quarantined, co.accepted = false, false, false
 	flags, tag := co.flagsLocked()
 	c.mu.Unlock()
 	co.entry.save(flags, tag)

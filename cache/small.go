@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 )
 
 // Files up to smallSize are fetched and verified whole before anybody sees a byte. One smallFetch does
@@ -17,6 +18,7 @@ type smallFetch struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{} // closed when units or err are there
+	got    atomic.Int64  // bytes that have come
 
 	// GUARDED_BY(Cache.mu).
 	waiting int     // readers; each has every unit pinned once done
@@ -41,16 +43,22 @@ func (r *Reader) readSmall(ctx context.Context, p []byte, off int64) (int, error
 		s.waiting++
 		s.ahead = false
 		c.mu.Unlock()
-		var err error
-		select {
-		case <-s.done:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+		err := c.awaitSmall(ctx, s)
 		c.mu.Lock()
 		n, over, err := r.takeSmallLocked(s, p, off, err)
 		if over {
 			return n, err
+		}
+	}
+}
+
+// awaitSmall waits for a fetch as long as something comes.
+func (c *Cache) awaitSmall(ctx context.Context, s *smallFetch) error {
+	for {
+		before := s.got.Load()
+		err := c.awaitWake(ctx, s.done)
+		if err != ErrTimeout || s.got.Load()-before < int64(c.leastProgress()) {
+			return err
 		}
 	}
 }

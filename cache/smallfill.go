@@ -26,12 +26,12 @@ func (b *smallBuffers) fill() error {
 	for {
 		b.got, b.stored = newBitmap(smallUnits), newBitmap(smallUnits)
 		b.load()
-		trusted, mac, wrong := co.trust()
+		trusted, accepted, mac, wrong := co.trust()
 		if int(b.got.count()) < len(b.units) || !trusted {
 			if err := b.fetchMissing(wrong); err != nil {
 				return err
 			}
-			ok, err := b.verify(mac)
+			ok, err := b.verify(mac, accepted)
 			if err != nil {
 				return err
 			}
@@ -49,14 +49,14 @@ func (b *smallBuffers) fill() error {
 
 // trust tells whether bytes from disk were verified when they came, the MAC to verify against, and
 // when an earlier fetch turned out to be wrong, if one did.
-func (co *content) trust() (verified bool, mac [8]byte, wrong *time.Time) {
+func (co *content) trust() (verified, accepted bool, mac [8]byte, wrong *time.Time) {
 	co.c.mu.Lock()
 	defer co.c.mu.Unlock()
 	if co.suspect {
 		wrong = new(time.Time)
 		*wrong = co.wrongAt
 	}
-	return co.verified, co.mac, wrong
+	return co.verified, co.accepted, co.mac, wrong
 }
 
 // load takes in what the disk has.
@@ -111,7 +111,7 @@ func (b *smallBuffers) fetch(ctx context.Context, first, end int) error {
 	c, co := b.s.co.c, b.s.co
 	off := int64(first) * UnitSize
 	n := min(int64(end)*UnitSize, co.size) - off
-	w := &gather{co: co, units: b.units[first:end]}
+	w := &gather{co: co, units: b.units[first:end], came: &b.s.got}
 	err := c.fetch(ctx, b.s.file, off, n, w)
 	got, long := w.close()
 	switch {
@@ -134,7 +134,7 @@ func (b *smallBuffers) fetch(ctx context.Context, first, end int) error {
 }
 
 // verify computes all MACs. A MAC that isn't known yet verifies nothing and refutes nothing.
-func (b *smallBuffers) verify(mac [8]byte) (bool, error) {
+func (b *smallBuffers) verify(mac [8]byte, accepted bool) (bool, error) {
 	c, co := b.s.co.c, b.s.co
 	macs := make([]megacrypto.ChunkMAC, co.chunks)
 	for i := range macs {
@@ -145,7 +145,7 @@ func (b *smallBuffers) verify(mac [8]byte) (bool, error) {
 		}
 		macs[i] = m.Sum()
 	}
-	if mac != ([8]byte{}) {
+	if mac != ([8]byte{}) && !accepted {
 		if _, err := co.cipher.CheckMAC(co.size, macs, mac); err != nil {
 			return false, nil
 		}
@@ -160,7 +160,7 @@ func (b *smallBuffers) verify(mac [8]byte) (bool, error) {
 		co.known.set(int64(i))
 		co.fresh.unset(int64(i))
 	}
-	verified := mac != [8]byte{} && mac == co.mac
+	verified := mac != [8]byte{} && mac == co.mac && !accepted
 	if verified {
 		co.verified, co.suspect = true, false
 	}

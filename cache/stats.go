@@ -7,12 +7,16 @@ type Verification int
 const (
 	Unverified Verification = iota // not seen whole: single chunks can't be told right from wrong
 	Verified                       // the MACs of all chunks fit the key
+	Accepted                       // they don't, and its owner reads it all the same
 )
 
 // String gives the word that users see.
 func (v Verification) String() string {
-	if v == Verified {
+	switch v {
+	case Verified:
 		return "yes"
+	case Accepted:
+		return "accepted"
 	}
 	return "no"
 }
@@ -66,6 +70,9 @@ func (c *Cache) State(f File) State {
 	}
 	if co.size == 0 || co.verified && co.fresh.count() == 0 {
 		s.Verified = Verified
+	}
+	if co.accepted {
+		s.Verified = Accepted
 	}
 	return s
 }

@@ -233,7 +233,7 @@ func (s *store) finish(e *entry) {
 		return
 	}
 	s.mu.Lock()
-	empty := e.count == 0 && e.flags&(flagSuspect|flagQuarantined) == 0
+	empty := e.count == 0 && e.flags&flagsAlone == 0
 	s.mu.Unlock()
 	if empty {
 		_ = os.Remove(s.path(e.name))

@@ -1,6 +1,9 @@
 package cache
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // unit is one piece of a content in memory, whole or still arriving. All but the bytes of buf is
 // GUARDED_BY(Cache.mu); buf[:filled] never changes, and what is behind it belongs to whoever fills it.
@@ -75,18 +78,16 @@ func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
 			u.wake, u.need = make(chan struct{}), need
 		}
 		u.need = min(u.need, need)
-		wake, fl := u.wake, u.flight
+		wake, fl, before := u.wake, u.flight, u.filled
 		if fl != nil {
 			fl.wanted++
 		}
 		c.mu.Unlock()
-		var err error
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+		err := c.awaitWake(ctx, wake)
 		c.mu.Lock()
+		if err == ErrTimeout && u.filled-before >= c.leastProgress() {
+			err = nil
+		}
 		if fl != nil {
 			c.unwantLocked(fl)
 		}
@@ -99,3 +100,24 @@ func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
 	}
 	return u.err
 }
+
+// awaitWake waits for a channel to be closed, for ctx to end, or for the time without progress to be over.
+func (c *Cache) awaitWake(ctx context.Context, wake <-chan struct{}) error {
+	var over <-chan time.Time
+	if c.timeout > 0 {
+		t := time.NewTimer(c.timeout)
+		defer t.Stop()
+		over = t.C
+	}
+	select {
+	case <-wake:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-over:
+		return ErrTimeout
+	}
+}
+
+// leastProgress is how much must come in the time of Options.Timeout to count: a kilobyte a second.
+func (c *Cache) leastProgress() int { return int(c.timeout.Seconds() * 1024) }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -18,7 +19,9 @@ func (c *Cache) settleMACLocked(co *content, chunk int, mac megacrypto.ChunkMAC)
 	i := int64(chunk)
 	if co.verified && co.known.has(i) && co.macs[i] != mac {
 		co.refs++
+		co.checking = true
 		if !c.goLocked(func() { defer c.release(co); c.wrong(co) }) {
+			co.checking = false
 			co.refs--
 		}
 		return
@@ -27,12 +30,13 @@ func (c *Cache) settleMACLocked(co *content, chunk int, mac megacrypto.ChunkMAC)
 	co.known.set(i)
 	co.fresh.unset(i)
 	c.checkMetaLocked(co)
+	co.tellLocked()
 }
 
 // checkMetaLocked compares all MACs with the key's, once they are known. The comparison runs in a
 // goroutine: finding out which known variant fits may take a second.
 func (c *Cache) checkMetaLocked(co *content) {
-	if co.verified || co.checking || co.quarantined || co.chunks == 0 || co.mac == ([8]byte{}) {
+	if co.verified || co.checking || co.quarantined || co.accepted || co.chunks == 0 || co.mac == ([8]byte{}) {
 		return
 	}
 	if co.known.count() < int64(co.chunks) || co.fresh.count() > 0 {
@@ -52,11 +56,11 @@ func (c *Cache) checkMeta(co *content, macs []megacrypto.ChunkMAC, mac [8]byte) 
 	_, err := co.cipher.CheckMAC(co.size, macs, mac)
 	c.mu.Lock()
 	current := co.checking // else everything was dropped while we compared
-	co.checking = false
 	if current && err == nil {
-		co.verified, co.suspect = true, false
-	}
+		co.verified, co.suspect, co.checking = true, false, false
+	} // else forgetLocked, which comes next, ends the checking
 	flags, tag := co.flagsLocked()
+	co.tellLocked()
 	c.mu.Unlock()
 	switch {
 	case !current:
@@ -84,6 +88,7 @@ func (c *Cache) mismatch(co *content) bool {
 	co.wrongAt = time.Now()
 	c.stats.Mismatches++
 	flags, tag := co.flagsLocked()
+	co.tellLocked()
 	c.mu.Unlock()
 	if again {
 		c.log.Warn("a file's content does not match its key, also when fetched a second time: it is quarantined")
@@ -125,6 +130,9 @@ func (co *content) flagsLocked() (flags uint32, tag [16]byte) {
 	if co.quarantined {
 		flags |= flagQuarantined
 	}
+	if co.accepted {
+		flags |= flagAccepted
+	}
 	return flags, co.c.macTag(co.mac)
 }
 
@@ -138,9 +146,10 @@ func (c *Cache) recheck(co *content) {
 	c.mu.Unlock()
 	r := c.readerOf(co, file)
 	defer r.Close()
-	for range recheckPasses {
+	for pass := range recheckPasses {
+		r.setStill(pass > 0)
 		for chunk := range co.chunks {
-			if err := r.readChunk(chunk); err != nil {
+			if err := r.readChunk(c.ctx, chunk); err != nil {
 				return
 			}
 		}
@@ -152,19 +161,24 @@ func (c *Cache) recheck(co *content) {
 const recheckPasses = 3
 
 // readChunk reads one chunk if its MAC isn't known.
-func (r *Reader) readChunk(chunk int) error {
+func (r *Reader) readChunk(ctx context.Context, chunk int) error {
 	r.c.mu.Lock()
-	job := r.co.jobs[chunk]
-	known := r.co.known.has(int64(chunk)) || job != nil && job.next == job.end
+	job, i := r.co.jobs[chunk], int64(chunk)
+	known := r.co.known.has(i) && !r.co.fresh.has(i) || job != nil && job.next == job.end
 	r.c.mu.Unlock()
 	if known {
 		return nil
 	}
+	return r.readUnits(ctx, chunk)
+}
+
+// readUnits reads all of a chunk.
+func (r *Reader) readUnits(ctx context.Context, chunk int) error {
 	buf := scratch.Get().(*[UnitSize]byte)
 	defer scratch.Put(buf)
 	first, end := chunkUnits(chunk, r.co.size)
 	for u := first; u < end; u++ {
-		if _, err := r.ReadAt(r.c.ctx, buf[:unitLen(u, r.co.size)], u*UnitSize); err != nil {
+		if _, err := r.read(ctx, buf[:unitLen(u, r.co.size)], u*UnitSize); err != nil {
 			return err
 		}
 	}
