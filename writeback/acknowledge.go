@@ -317,8 +317,8 @@ func (c *change) finish(in tree.Inode, it item) error {
 	if in.Pending == 0 {
 		return c.settle(in.Ino)
 	}
-	if ent.RemovedAs == it.Handle && in.Removed && in.Cloud != nil {
-		ent.RemovedAs = in.Cloud.Handle // the version that was sent is the one removed
+	if (ent.RemovedAs == "" || ent.RemovedAs == it.Handle) && in.Removed && in.Cloud != nil {
+		ent.RemovedAs = in.Cloud.Handle // the version that was sent is the one removed, also if it had no handle then
 	}
 	ent.Since = ent.Last
 	ent.Reason, ent.Code, ent.Attempts, ent.Retry = "", 0, 0, 0

@@ -254,7 +254,10 @@ func (b *batchBuilder) replaced(t task, it *item) (*tree.Cloud, error) {
 	if eerr != nil {
 		return nil, eerr
 	}
-	if err != nil || !ok || over.Cloud == nil || !over.Removed || over.Cloud.Handle != ent.RemovedAs || b.busy[t.over] {
+	if err != nil || !ok || over.Cloud == nil || !over.Removed || b.busy[t.over] {
+		return nil, nil
+	}
+	if ent.RemovedAs != "" && over.Cloud.Handle != ent.RemovedAs {
 		return nil, nil
 	}
 	it.Over = t.over

@@ -32,6 +32,9 @@ func (e *Engine) forgetBelow(ctx context.Context, top item) error {
 				if err != nil {
 					return err
 				}
+				if !in.Removed || in.Cloud == nil {
+					continue // the echo came first: it is in the bin now, and an inode like any other
+				}
 				if err := c.release(in); err != nil {
 					return err
 				}
