@@ -3,6 +3,7 @@ package tree
 import (
 	"encoding/base64"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,7 +143,12 @@ func (x Extra) store(a megacrypto.Attributes) {
 		delete(a, ExtraName)
 		return
 	}
-	raw := append([]byte{extraFirst}, must(extraEncoding.Marshal(fields))...)
+	// Fields of others go out as they came. The library would look into them once more, and refuse what it read.
+	raw := append([]byte{extraFirst}, must(extraEncoding.Marshal(len(fields)))...)
+	raw[1] |= majorMap << 5
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		raw = append(append(raw, must(extraEncoding.Marshal(key))...), fields[key]...)
+	}
 	a.SetString(ExtraName, base64.RawURLEncoding.EncodeToString(raw))
 }
 
