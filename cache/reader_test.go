@@ -307,7 +307,8 @@ func TestReadAheadUsesParallelParts(t *testing.T) {
 	for off := int64(0); off < 12<<20; off += UnitSize {
 		require.NoError(t, readWith(t, r, f, off, UnitSize))
 	}
-	cl.await(t, func() bool { return cl.running >= 4 })
+	// How many depends on the speed that was measured, and a busy machine is slow; window_test.go has the numbers.
+	cl.await(t, func() bool { return cl.running > 1 })
 	for _, n := range cl.calls() {
 		require.LessOrEqual(t, n.n, int64(partMax))
 	}
