@@ -229,3 +229,24 @@ func TestAttributesNeedTheRight(t *testing.T) {
 	require.ErrorIs(t, err, tree.ErrAccess)
 	require.ErrorIs(t, r.engine.SetXattr(r.ctx, f.Ino, "a", "1", XattrAny), tree.ErrAccess)
 }
+
+// A node that others have filled takes no more; everything else goes on.
+func TestFullNodeHoldsNothingUp(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("f", "content")
+	r.write("g", "content")
+	r.flush()
+	h := r.account.Find("f")
+	r.account.SetAttr(h, "des", strings.Repeat("x", megacrypto.MaxAttributes-60))
+	r.caughtUp()
+	require.ErrorIs(t, r.engine.SetXattr(r.ctx, r.ino("f"), "a", strings.Repeat("y", 100), XattrAny), ErrXattrRoom)
+	r.chmod("f", 0o700)
+	r.chmod("g", 0o700)
+	r.utimens("f", exactTime)
+	require.ErrorIs(t, r.engine.Flush(r.ctx, 0), ErrXattrRoom)
+	require.Equal(t, uint32(0o700), r.extra("g").Mode)
+	require.Equal(t, uint32(0o700), r.stat("f").Mode, "kept here")
+	r.unlink("f")
+	r.flush()
+	require.True(t, r.account.InRubbish(h))
+}

@@ -181,9 +181,28 @@ func (b *batchBuilder) add(t task) error {
 	return nil
 }
 
-func (b *batchBuilder) push(op megaclient.Op, it item) {
+// push adds a command, unless its attributes are more than a node holds: then
+// this change alone is refused.
+func (b *batchBuilder) push(op megaclient.Op, it item) error {
+	if !fitsNode(it.Attrs) {
+		return b.c.refuse(it.Ino, ErrXattrRoom, false)
+	}
 	b.ops = append(b.ops, op)
 	b.items = append(b.items, it)
+	return nil
+}
+
+// fitsNode tells whether the server would take the attributes.
+func fitsNode(attrs megacrypto.Attributes) bool {
+	size := 0
+	for name, value := range attrs {
+		size += len(name) + len(value)
+	}
+	if size < megacrypto.MaxAttributes/16 {
+		return true // whatever JSON makes of the names
+	}
+	_, err := megacrypto.EncryptAttributes(megacrypto.Key{}, attrs)
+	return err == nil
 }
 
 // parentStands tells whether the folder that something is to be put into is
@@ -211,10 +230,9 @@ func (b *batchBuilder) addFolder(in *tree.Inode, ent entry, it item) error {
 	it.Kind, it.Key, it.Attrs = itemFolder, ent.Key, megacrypto.Attributes{}
 	it.Attrs.SetString("n", it.Name)
 	in.StoreExtra(it.Attrs)
-	b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{{
+	return b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{{
 		Type: megaclient.FolderNode, Key: it.Key, Attrs: it.Attrs,
 	}}}, it)
-	return nil
 }
 
 func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
@@ -242,8 +260,7 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 	}
 	b.gens = append(b.gens, g)
 	b.busy[t.ino], b.busy[it.Over] = true, true
-	b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{node}}, it)
-	return nil
+	return b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{node}}, it)
 }
 
 // replaced gives the node of the removed file whose place a new one takes; nil
@@ -298,8 +315,7 @@ func (b *batchBuilder) addAttrs(in *tree.Inode, it item) error {
 		}
 	}
 	in.StoreExtra(it.Attrs)
-	b.push(megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: it.Attrs}, it)
-	return nil
+	return b.push(megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: it.Attrs}, it)
 }
 
 func (b *batchBuilder) addMove(in *tree.Inode, it item) error {
@@ -317,8 +333,7 @@ func (b *batchBuilder) addMove(in *tree.Inode, it item) error {
 			return err
 		}
 	}
-	b.push(op, it)
-	return nil
+	return b.push(op, it)
 }
 
 // keysBelow lists the keys of a node and of all below it, for a share.
@@ -356,11 +371,15 @@ func (b *batchBuilder) addTrash(in *tree.Inode, it item) error {
 		mark := it
 		mark.Kind, mark.Attrs = itemAttrs, in.Cloud.Attrs.Clone()
 		mark.Attrs.SetString("rr", string(in.Cloud.Parent))
-		b.push(megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: mark.Attrs}, mark)
+		op := megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: mark.Attrs}
+		if fitsNode(mark.Attrs) { // it can go to the bin without, too
+			if err := b.push(op, mark); err != nil {
+				return err
+			}
+		}
 	}
 	it.Kind, it.Parent = itemTrash, b.bin
-	b.push(megaclient.MoveNode{Node: it.Handle, Parent: b.bin}, it)
-	return nil
+	return b.push(megaclient.MoveNode{Node: it.Handle, Parent: b.bin}, it)
 }
 
 func (b *batchBuilder) addDelete(in *tree.Inode, it item) error {
@@ -368,8 +387,7 @@ func (b *batchBuilder) addDelete(in *tree.Inode, it item) error {
 		return nil
 	}
 	it.Kind, it.Handle = itemDelete, in.Cloud.Handle
-	b.push(megaclient.RemoveNode{Node: it.Handle}, it)
-	return nil
+	return b.push(megaclient.RemoveNode{Node: it.Handle}, it)
 }
 
 // replayBatch finds the batch that the last run left without an answer.

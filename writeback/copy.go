@@ -210,8 +210,7 @@ func (b *batchBuilder) addCopy(in *tree.Inode, ent entry, t task, it item) error
 		it.Handle, node.Replaces = old.Handle, old.Handle
 	}
 	b.busy[t.ino], b.busy[it.Over] = true, true
-	b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{node}}, it)
-	return nil
+	return b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{node}}, it)
 }
 
 // settleCopy: the copy's own node is the file's base now. What was written
