@@ -9,13 +9,12 @@ import (
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
 func extraOf(t testing.TB, fields map[uint64]any, format byte) string {
-	raw, err := cbor.Marshal(fields)
+	raw, err := extraEncoding.Marshal(fields)
 	require.NoError(t, err)
 	return base64.RawURLEncoding.EncodeToString(append([]byte{format}, raw...))
 }
