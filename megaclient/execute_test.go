@@ -193,7 +193,7 @@ func TestResultsOfAllShapes(t *testing.T) {
 	require.NoError(t, r[8].Err)
 	require.ErrorIs(t, r[8].NodeErrs[1], megaclient.ENOENT)
 	require.ErrorIs(t, r[9].Err, megaclient.ENOENT)
-	require.NoError(t, r[10].Err)
+	require.ErrorIs(t, r[10].Err, megaclient.ErrUncertain, "null says nothing")
 }
 
 func TestCommandsAreWhatTheProtocolSays(t *testing.T) {

@@ -160,7 +160,7 @@ func (c *change) settleContent(in *tree.Inode, it item, made *tree.Cloud, st *fi
 	if g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
 		return nil
 	}
-	in.Base = tree.Base{Handle: made.Handle, Key: it.Key, Size: g.State.Size, Limit: min(g.limit, g.State.Size)}
+	in.Base = tree.Base{Handle: made.Handle, Key: it.Key, Size: g.State.Size, Limit: min(g.limit.Load(), g.State.Size)}
 	ent, _, err := c.entry(it.Ino)
 	if err != nil {
 		return err

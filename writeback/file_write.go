@@ -132,7 +132,7 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 		st.garbage = append(st.garbage, st.m.Truncate(size)...)
 		st.base.Limit = min(st.base.Limit, size)
 		if st.gen != nil {
-			st.gen.limit = min(st.gen.limit, size)
+			st.gen.limit.Store(min(st.gen.limit.Load(), size))
 		}
 		st.cut = true
 	}

@@ -44,7 +44,7 @@ type generation struct {
 	Spread  bool                   `cbor:"8,keyasint,omitempty"` // the list is in rowFrozen rows
 
 	m        *staging.Map // the extents again, to read from
-	limit    int64        // GUARDED_BY(fileState.mu, Engine.writeMu): bytes of it not cut off since
+	limit    atomic.Int64 // bytes of it not cut off since; changed under fileState.mu, read by the sender too
 	stored   atomic.Bool  // its row exists
 	restored bool         // it comes from an earlier run: to be verified
 }
@@ -90,11 +90,12 @@ func (e *Engine) freeze(ctx context.Context, st *fileState) (*generation, error)
 	}
 	es := st.m.Extents()
 	g := &generation{
-		Ino: st.ino, Content: content, Base: st.base, limit: st.size,
+		Ino: st.ino, Content: content, Base: st.base,
 		State:  megaclient.UploadState{Size: st.size, Key: megacrypto.NewFileKey()},
 		Digest: extentsDigest(es, st.base, st.size),
 		m:      st.m.Clone(),
 	}
+	g.limit.Store(st.size)
 	if g.Spread = len(es) > inlineExtents; !g.Spread {
 		g.Extents = es
 	}
@@ -112,7 +113,7 @@ func (c *change) putGeneration(g *generation) error {
 
 // putLimit stores how much of a generation hasn't been cut off since.
 func (c *change) putLimit(g *generation) error {
-	return putRow(c.b, inoKey(rowLimit, g.Ino), g.limit)
+	return putRow(c.b, inoKey(rowLimit, g.Ino), g.limit.Load())
 }
 
 // storeGeneration writes the row of a generation, after those of its extents.
@@ -211,10 +212,11 @@ func (e *Engine) replayGenerations(b *badger.Txn) error {
 			g.m.Insert(g.Extents...)
 		}
 		e.staging.Retain(g.m.Extents()...)
-		g.limit = g.State.Size
-		if _, err := getRow(b, inoKey(rowLimit, g.Ino), &g.limit); err != nil {
+		limit := g.State.Size
+		if _, err := getRow(b, inoKey(rowLimit, g.Ino), &limit); err != nil {
 			return fmt.Errorf("limit of a frozen file: %w", err)
 		}
+		g.limit.Store(limit)
 		e.restored = append(e.restored, g)
 		return nil
 	})

@@ -63,14 +63,14 @@ func (e *Engine) zeroLocked(st *fileState, from, to int64) error {
 		below = st.base.Limit
 	}
 	if st.gen != nil {
-		below = max(below, st.gen.limit)
+		below = max(below, st.gen.limit.Load())
 	}
 	switch {
 	case from >= below:
 	case to >= below:
 		st.base.Limit = min(st.base.Limit, from)
 		if st.gen != nil {
-			st.gen.limit = min(st.gen.limit, from)
+			st.gen.limit.Store(min(st.gen.limit.Load(), from))
 		}
 		st.cut = true
 	default:
