@@ -52,3 +52,26 @@ func BenchmarkSequentialWrite(b *testing.B) {
 	b.StopTimer()
 	f.Release()
 }
+
+// BenchmarkLargeDrain drains one file of 512 MiB, from the last write on, over
+// 12 MB/s a connection, 100 MB/s in all, and 50 ms.
+func BenchmarkLargeDrain(b *testing.B) {
+	const size = 512 << 20
+	r := newRigFor(b, 5*time.Minute, settleNever)
+	data := make([]byte, 1<<20)
+	b.SetBytes(size)
+	for i := range b.N {
+		b.StopTimer()
+		f := r.create(fmt.Sprint("large", i))
+		for off := int64(0); off < size; off += int64(len(data)) {
+			_, err := f.WriteAt(r.ctx, data, off)
+			require.NoError(b, err)
+		}
+		require.NoError(b, f.Flush(r.ctx))
+		f.Release()
+		r.server.Faults().SetLatency(50 * time.Millisecond)
+		r.server.Faults().SetBandwidth(12e6, 100e6)
+		b.StartTimer()
+		r.flush()
+	}
+}

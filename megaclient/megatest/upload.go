@@ -151,7 +151,7 @@ func readPiece(r *http.Request, u *upload, offset int64) ([]byte, code) {
 	if r.ContentLength > left || r.ContentLength > maxPieceBytes {
 		return nil, eRange
 	}
-	piece, err := io.ReadAll(io.LimitReader(r.Body, min(left, maxPieceBytes)+1))
+	piece, err := readBody(r, min(left, maxPieceBytes)+1)
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client went away in the middle
 	}
@@ -167,6 +167,16 @@ func readPiece(r *http.Request, u *upload, offset int64) ([]byte, code) {
 		return nil, eKey
 	}
 	return piece, ok
+}
+
+// readBody reads a body, at most so many bytes of it, into memory that has its size from the first.
+func readBody(r *http.Request, most int64) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(io.LimitReader(r.Body, most))
+	}
+	body := make([]byte, min(r.ContentLength, most))
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 // chunkStart tells whether a chunk of a file of that size begins at pos.
