@@ -205,8 +205,10 @@ func (s *survey) removalFacts(f *facts, row *tree.Inode) (on []tree.Ino) {
 		break
 	}
 	if above, ok := s.tx.ByHandle(row.Cloud.Parent); ok {
-		if _, dirty := s.dirty(above); dirty {
-			if up := s.known(above); up != nil && up.Pending.Has(tree.PendingRemove) && up.Cloud != nil {
+		if d, dirty := s.dirty(above); dirty {
+			// Until the answer, the folder is on its way also when its echo came first and has shown it in the bin.
+			up := s.known(above)
+			if up != nil && up.Cloud != nil && (up.Pending.Has(tree.PendingRemove) || d.sending) {
 				f.covered = true
 				return append(on, above)
 			}
