@@ -47,6 +47,7 @@ type content struct {
 	checking    bool            // that is being found out
 	suspect     bool            // they did not fit once: everything is fetched a second time
 	wrongAt     time.Time       // when that was found out; zero: in an earlier run
+	wrongs      int             // how often it was, in this run
 	quarantined bool            // they did not fit twice
 	accepted    bool            // its owner wants to read it all the same
 	news        chan struct{}   // closed when something of this changes; nil: nobody waits

@@ -12,6 +12,10 @@ var ErrQuarantined = errors.New("content does not match its MAC: quarantined")
 // ErrClosed is what reads give once the cache, or their reader, is closed.
 var ErrClosed = errors.New("cache is closed")
 
+// ErrWrong is what the reader of a large file gets once it turns out that bytes which it was given were wrong. The
+// content is fetched once more; who opens the file again gets that.
+var ErrWrong = errors.New("content that was read does not match its MAC")
+
 // ErrShortFetch means that a [FetchFunc] ended without an error and before the last byte asked for.
 var ErrShortFetch = errors.New("fetch ended early")
 

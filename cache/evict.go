@@ -97,7 +97,7 @@ func (s *store) makeRoom(more func() bool) {
 	defer s.evicting.Unlock()
 	for {
 		s.mu.Lock()
-		at, _, ok := s.lru.GetOldest()
+		at, ok := s.oldestLocked()
 		ok = ok && s.off == nil && more()
 		s.mu.Unlock()
 		if !ok {
@@ -105,6 +105,18 @@ func (s *store) makeRoom(more func() bool) {
 		}
 		s.evict(at)
 	}
+}
+
+// oldestLocked gives the span that is to go next. Pinned ones count as just used.
+func (s *store) oldestLocked() (span, bool) {
+	for range s.lru.Len() {
+		at, _, _ := s.lru.GetOldest()
+		if !s.isPinnedLocked(at) {
+			return at, true
+		}
+		s.lru.Get(at)
+	}
+	return span{}, false
 }
 
 // evict takes one span off the disk; the file with its last one.

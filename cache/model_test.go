@@ -72,7 +72,7 @@ func (m *model) byNonce(f File) *cloudFile {
 
 func (m *model) known(err error) bool {
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, errModel) || errors.Is(err, ErrShortFetch) ||
-		errors.Is(err, ErrQuarantined) && m.lies.Load()
+		errors.Is(err, ErrQuarantined) && m.lies.Load() || errors.Is(err, ErrWrong)
 }
 
 func (m *model) reset() {

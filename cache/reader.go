@@ -18,6 +18,8 @@ type Reader struct {
 	closed  bool
 	streams streams
 	still   bool      // doesn't look ahead
+	wrongs  int       // of the content when the first byte was served
+	served  bool      // some were
 	active  bool      // counted in Cache.streaming
 	owned   []*flight // fetches that this reader keeps going
 }
@@ -83,12 +85,54 @@ func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	case r.c.strict:
 		n, err = r.readStrict(ctx, want, off)
 	default:
-		n, err = r.read(ctx, want, off)
+		n, err = r.readArriving(ctx, want, off)
 	}
 	if err == nil && n < len(p) {
 		err = io.EOF
 	}
 	return n, err
+}
+
+// readArriving is ReadAt in a file that is served while it arrives. The read with which all of it has come waits for
+// the verdict; when that is bad, this reader, which was given wrong bytes, gets no more: a file that is read whole
+// is right, or its reading fails.
+func (r *Reader) readArriving(ctx context.Context, p []byte, off int64) (int, error) {
+	n, err := r.read(ctx, p, off)
+	if err != nil {
+		return n, err
+	}
+	c := r.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !r.served {
+		r.served, r.wrongs = true, r.co.wrongs
+	}
+	for r.co.wrongs == r.wrongs && r.co.awaitsVerdictLocked() {
+		if err := c.awaitNewsLocked(ctx, r.co); err != nil {
+			return 0, err
+		}
+	}
+	if r.co.wrongs != r.wrongs {
+		return 0, ErrWrong
+	}
+	return n, nil
+}
+
+// awaitsVerdictLocked tells whether all of a content has come that was never verified, and is being compared.
+func (co *content) awaitsVerdictLocked() bool {
+	if co.verified || co.accepted || co.quarantined || co.mac == ([8]byte{}) {
+		return false
+	}
+	if co.checking {
+		return true
+	}
+	whole, working := co.known.count(), false
+	for i, job := range co.jobs {
+		if job.next == job.end && job.queued && !co.known.has(int64(i)) {
+			whole, working = whole+1, true
+		}
+	}
+	return working && whole == int64(co.chunks)
 }
 
 // read is ReadAt in a file that is served while it arrives.

@@ -26,6 +26,7 @@ type State struct {
 	Cached      int64 // bytes that can be read without the network
 	Verified    Verification
 	Quarantined bool // twice fetched, twice wrong: reads give ErrQuarantined
+	WasWrong    bool // bytes that were served in this run turned out to be wrong: who keeps some must forget them
 }
 
 // Stats are figures for status, since Open unless said.
@@ -61,7 +62,7 @@ func (c *Cache) State(f File) State {
 	defer c.release(co)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := State{Quarantined: co.quarantined}
+	s := State{Quarantined: co.quarantined, WasWrong: co.wrongs > 0}
 	s.Cached = co.entry.bytes()
 	for u, m := range co.units {
 		if m.ready && !co.entry.has(u) {

@@ -38,6 +38,7 @@ type store struct {
 	// GUARDED_BY(mu).
 	entries map[id]*entry
 	lru     *simplelru.LRU[span, int64] // bytes on disk, least recently used first
+	pinned  map[id]bool                 // contents that are not evicted
 	used    int64                       // bytes: all of lru, and what is being written
 	evicted int64                       // since open
 	off     error                       // why there is no disk level any more
@@ -56,7 +57,7 @@ func openStore(o Options) *store {
 	s := &store{
 		root: o.Dir, dir: filepath.Join(o.Dir, formatDir), sums: newSums(o.Key), log: o.Log,
 		stop: make(chan struct{}), listed: make(chan struct{}),
-		entries: map[id]*entry{}, lru: lru,
+		entries: map[id]*entry{}, lru: lru, pinned: map[id]bool{},
 	}
 	if err := s.prepare(o); err != nil {
 		s.failed(err)

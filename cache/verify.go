@@ -86,6 +86,7 @@ func (c *Cache) mismatch(co *content) bool {
 	c.forgetLocked(co)
 	co.suspect, co.quarantined = true, again
 	co.wrongAt = time.Now()
+	co.wrongs++
 	c.stats.Mismatches++
 	flags, tag := co.flagsLocked()
 	co.tellLocked()

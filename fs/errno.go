@@ -54,7 +54,7 @@ var errnos = []struct {
 	{megaclient.EOVERQUOTA, unix.EDQUOT},
 	{megaclient.EGOINGOVERQUOTA, unix.EDQUOT},
 	{megaclient.EPAYWALL, unix.EDQUOT},
-	{megaclient.ErrUnreachable, unix.ENETUNREACH},
+	{megaclient.ErrUnreachable, unix.EIO}, // what programs expect of a read that fails; the log says more
 }
 
 // errnoOf gives the errno for an error; 0 for nil.
@@ -73,7 +73,7 @@ func errnoOf(err error) unix.Errno {
 // status answers a request with an error, and logs those that nobody could expect.
 func (b *bridge) status(what string, err error) fuse.Status {
 	errno := errnoOf(err)
-	if errno == unix.EIO || errno == unix.ENETUNREACH {
+	if errno == unix.EIO {
 		b.log.WithError(withoutPath(err)).WithField("request", what).Warn("request failed")
 	}
 	return fuse.Status(errno)

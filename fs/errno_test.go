@@ -64,7 +64,7 @@ func TestErrno(t *testing.T) {
 		{&megaclient.BlockedError{Reason: 200}, unix.EACCES},
 		{megaclient.ESID, unix.EACCES},
 		{megaclient.EPAYWALL, unix.EDQUOT},
-		{megaclient.ErrUnreachable, unix.ENETUNREACH},
+		{megaclient.ErrUnreachable, unix.EIO},
 		{megaclient.ErrUncertain, unix.EIO},
 		{errors.New("something else"), unix.EIO},
 	} {

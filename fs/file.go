@@ -88,7 +88,7 @@ func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 // the one of the last open, that is waited for. From now on the handle keeps its version.
 func (b *bridge) keepPages(ctx context.Context, ino tree.Ino) bool {
 	row, err := b.engine.Stat(ino)
-	if err != nil {
+	if err != nil || b.wasWrong(&row) {
 		return false
 	}
 	if last, ok := b.versions.Get(ino); !ok || last != row.Base.Handle {

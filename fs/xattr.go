@@ -163,16 +163,33 @@ func publicLink(c *tree.Cloud) (string, error) {
 
 // verifiedAttr tells how far the version in the cloud has been checked, as far as it is here: yes, no, or quarantined.
 func (b *bridge) verifiedAttr(row *tree.Inode) (string, error) {
-	if b.cache == nil || row.Base.Handle == "" {
+	state, ok := b.cacheState(row)
+	switch {
+	case !ok:
 		return "", writeback.ErrNoXattr
-	}
-	key, err := megacrypto.UnpackFileKey(row.Base.Key)
-	if err != nil {
-		return "", writeback.ErrNoXattr
-	}
-	state := b.cache.State(cache.File{Handle: string(row.Base.Handle), Key: key, Size: row.Base.Size})
-	if state.Quarantined {
+	case state.Quarantined:
 		return "quarantined", nil
 	}
 	return state.Verified.String(), nil
+}
+
+// cacheState is what the cache knows of the version in the cloud.
+func (b *bridge) cacheState(row *tree.Inode) (cache.State, bool) {
+	if b.cache == nil || row.Base.Handle == "" {
+		return cache.State{}, false
+	}
+	key, err := megacrypto.UnpackFileKey(row.Base.Key)
+	if err != nil {
+		return cache.State{}, false
+	}
+	return b.cache.State(cache.File{Handle: string(row.Base.Handle), Key: key, Size: row.Base.Size}), true
+}
+
+// wasWrong tells whether the kernel may have pages of a file that turned out to be wrong after they were served.
+func (b *bridge) wasWrong(row *tree.Inode) bool {
+	if b.cache == nil || b.cache.Stats().Mismatches == 0 {
+		return false // as always
+	}
+	state, ok := b.cacheState(row)
+	return ok && state.WasWrong
 }
