@@ -28,6 +28,7 @@ type mountFlags struct {
 	allowOther bool
 	umask      string
 	debug      bool
+	reading    readingFlags
 	options    []string
 }
 
@@ -58,6 +59,7 @@ A second mount of the same account is handed to the process that holds the first
 	f.BoolVar(&m.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")
 	f.StringVar(&m.umask, "umask", "", "octal; taken from the modes 0666 and 0777 (default: this shell's)")
 	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, without names and content")
+	m.reading.add(f)
 	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
 	return cmd
 }
@@ -129,6 +131,10 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if err := serve.CheckMountpoint(req.Mountpoint); err != nil {
 		return err
 	}
+	if err := m.reading.check(); err != nil {
+		return err
+	}
+	c.reading = &m.reading
 	client, err := c.resume(m.account)
 	if err != nil {
 		return err
@@ -235,7 +241,11 @@ func (c *common) socket(client *megaclient.Client) (string, error) {
 func (c *common) serveOptions(client *megaclient.Client) serve.Options {
 	log, _ := c.logger() // checked when the client was resumed
 	host, _ := paths.Host(c.apiURL)
-	return serve.Options{Client: client, Dirs: c.dirs(), Host: host, Log: log}
+	o := serve.Options{Client: client, Dirs: c.dirs(), Host: host, Log: log}
+	if c.reading != nil {
+		o = c.reading.serve(o)
+	}
+	return o
 }
 
 func parseUmask(text string) (uint32, error) {

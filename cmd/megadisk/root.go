@@ -27,6 +27,7 @@ type common struct {
 	keyring   string
 	logLevel  string
 	logFormat string
+	reading   *readingFlags // of a mount; nil: of another command
 }
 
 // newRoot builds the command tree.
@@ -61,7 +62,8 @@ and everything works offline.`,
 	f.StringVar(&c.logLevel, "log-level", "info", "error, warn, info, debug or trace")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 
-	root.AddCommand(newLogin(c), newLogout(c), newWhoami(c), newMount(c), newUnmount(c), newStatus(c), newFlush(c), newDemo(c))
+	root.AddCommand(newLogin(c), newLogout(c), newWhoami(c), newMount(c), newUnmount(c), newStatus(c), newFlush(c), newVerify(c),
+		newPin(c), newUnpin(c), newDemo(c))
 	return root
 }
 
@@ -132,7 +134,11 @@ func (c *common) logger() (*logrus.Logger, error) {
 
 // client is the configuration of the protocol client.
 func (c *common) client(log logrus.FieldLogger) megaclient.Config {
-	return megaclient.Config{APIURL: c.apiURL, UserAgent: "megadisk/" + version, Log: log}
+	cfg := megaclient.Config{APIURL: c.apiURL, UserAgent: "megadisk/" + version, Log: log}
+	if c.reading != nil {
+		cfg = c.reading.client(cfg)
+	}
+	return cfg
 }
 
 // resume opens the stored session of an account ("" is the default one) without asking the server.

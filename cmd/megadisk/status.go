@@ -97,6 +97,7 @@ func printStatus(w io.Writer, st control.Status) {
 		fmt.Fprintf(w, " (%s)", st.Cache.Degraded)
 	}
 	fmt.Fprintln(w)
+	printReading(w, st)
 }
 
 func printPending(w io.Writer, st control.Status) {
@@ -116,5 +117,28 @@ func printPending(w io.Writer, st control.Status) {
 		if ch.Reason != "" {
 			fmt.Fprintf(w, "    held: %s  %s: %s\n", ch.What, ch.Path, ch.Reason)
 		}
+	}
+}
+
+// printReading tells what was fetched, what of it for nothing, and what is kept.
+func printReading(w io.Writer, st control.Status) {
+	if st.Cache.Fetched > 0 {
+		fmt.Fprintf(w, "  downloaded: %s, of which %s ahead of need and not read\n",
+			humanize.IBytes(uint64(st.Cache.Fetched)), humanize.IBytes(uint64(st.Cache.Unasked)))
+	}
+	if st.NoTransfer != nil {
+		fmt.Fprintf(w, "  ! no transfer quota for %s: what is not cached can't be read until then\n",
+			time.Until(*st.NoTransfer).Round(time.Second))
+	}
+	for _, p := range st.Pinned {
+		percent := int64(100)
+		if p.Bytes > 0 {
+			percent = p.Here * 100 / p.Bytes
+		}
+		fmt.Fprintf(w, "  pinned: %3d%%  %s  (%d files, %s)", percent, p.Path, p.Files, humanize.IBytes(uint64(p.Bytes)))
+		if p.Problem != "" {
+			fmt.Fprintf(w, ": %s", p.Problem)
+		}
+		fmt.Fprintln(w)
 	}
 }

@@ -16,6 +16,7 @@ type Backend interface {
 	Unmount(ctx context.Context, r UnmountRequest) (ending bool, err error)
 	// Flush returns when what lies at path (absolute, inside a mount; "" for all) is in the cloud.
 	Flush(ctx context.Context, path string) error
+	Content
 	// Logout ends the session on the server and the process; it refuses while mounts or pending changes exist.
 	Logout(ctx context.Context, discard bool) error
 }
@@ -49,6 +50,9 @@ type Status struct {
 	Pending  Pending    `json:"pending"`
 	Transfer []Transfer `json:"transfers"`
 	Cache    Cache      `json:"cache"`
+	Pinned   []Pinned   `json:"pinned,omitempty"`
+	// NoTransfer is until when there is no transfer quota, as far as is known.
+	NoTransfer *time.Time `json:"no_transfer_until,omitempty"`
 }
 
 // Mount is one mounted folder.
@@ -95,6 +99,8 @@ type Cache struct {
 	Hits     int64  `json:"hits"`
 	Misses   int64  `json:"misses"`
 	Degraded string `json:"degraded,omitempty"` // why it works without a disk
+	Fetched  int64  `json:"fetched"`            // bytes from the network, since the process began
+	Unasked  int64  `json:"unasked"`            // of them, bytes fetched ahead that no program has read
 }
 
 // Error is a refusal of the other side, with the exit status that fits it.

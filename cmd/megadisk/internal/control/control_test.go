@@ -32,6 +32,41 @@ func (f *fake) Unmount(_ context.Context, r UnmountRequest) (bool, error) {
 }
 func (f *fake) Flush(_ context.Context, p string) error { f.flushed = append(f.flushed, p); return nil }
 func (f *fake) Logout(context.Context, bool) error      { return nil }
+func (f *fake) Verify(_ context.Context, p string, tell func(VerifyProgress)) (VerifyReport, error) {
+	if p == "" {
+		return VerifyReport{}, errors.New("nothing there")
+	}
+	tell(VerifyProgress{Files: 1, AllFiles: 2})
+	return VerifyReport{Verified: 1, Wrong: []string{"a"}}, nil
+}
+func (f *fake) Accept(context.Context, string) (int, error) { return 3, nil }
+func (f *fake) Pin(_ context.Context, p string) error {
+	f.flushed = append(f.flushed, "pin "+p)
+	return nil
+}
+func (f *fake) Unpin(_ context.Context, p string) error {
+	f.flushed = append(f.flushed, "unpin "+p)
+	return nil
+}
+
+func TestContentOverTheSocket(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f)
+	ctx := context.Background()
+	var told []VerifyProgress
+	report, err := c.Verify(ctx, "/mnt", func(p VerifyProgress) { told = append(told, p) })
+	require.NoError(t, err)
+	require.Equal(t, VerifyReport{Verified: 1, Wrong: []string{"a"}}, report)
+	require.Equal(t, []VerifyProgress{{Files: 1, AllFiles: 2}}, told)
+	_, err = c.Verify(ctx, "", nil)
+	require.ErrorContains(t, err, "nothing there")
+	n, err := c.Accept(ctx, "/mnt")
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+	require.NoError(t, c.Pin(ctx, "/a"))
+	require.NoError(t, c.Unpin(ctx, "/a"))
+	require.Equal(t, []string{"pin /a", "unpin /a"}, f.flushed)
+}
 
 func start(t *testing.T, f *fake) (*Client, string) {
 	path := filepath.Join(t.TempDir(), "s.sock")

@@ -191,7 +191,12 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: problem(e),
 		Quota: control.Quota{Total: e.Quota.Total, Used: e.Quota.Used}, Pending: pending(e), Transfer: transfers(e),
 		Cache: control.Cache{Bytes: e.Cache.DiskUsed, Limit: e.Cache.DiskLimit, Misses: e.Cache.Misses,
-			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache)},
+			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache),
+			Fetched: e.Cache.Fetched, Unasked: e.Cache.Wasted},
+		Pinned: p.pins.forStatus(),
+	}
+	if until := p.quota.until(); until.After(time.Now()) {
+		st.NoTransfer = &until
 	}
 	if !e.Offline.IsZero() {
 		st.Offline = &e.Offline

@@ -34,6 +34,10 @@ type Options struct {
 	Dirs   paths.Dirs
 	Host   string
 	Log    logrus.FieldLogger
+
+	Timeout time.Duration // of reads without any progress; 0: none
+	Metered bool          // fetch nothing that no program has asked for
+	Strict  bool          // verify all files whole before their first byte is served
 }
 
 // Process holds the mounts of one account.
@@ -44,10 +48,13 @@ type Process struct {
 	o      Options
 	engine *writeback.Engine
 	cache  *cache.Cache
+	pins   *pins
+	quota  *transferQuota
 
 	// Constant data.
 	cancel context.CancelFunc
 	ran    chan struct{} // closed when the engine's Run has returned
+	pinned chan struct{} // closed when nothing is being pinned any more
 
 	// Mutable state.
 	mu     sync.Mutex
@@ -70,7 +77,10 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{})}
+	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{}), pinned: make(chan struct{})}
+	if p.pins, err = openPins(p, state); err != nil {
+		return nil, err
+	}
 	if err := p.openStores(ctx, state, cacheDir, key); err != nil {
 		return nil, err
 	}
@@ -82,6 +92,10 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 			o.Log.WithError(err).Error("following the cloud ended")
 		}
 	}()
+	go func() {
+		defer close(p.pinned)
+		p.pins.run(run)
+	}()
 	if err := p.ready(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -89,10 +103,15 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 }
 
 func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [32]byte) (err error) {
-	p.cache, err = cache.Open(cache.Options{Dir: cacheDir, Key: writeback.CacheKey(key), Log: p.o.Log, Fetch: fetcher(p.o.Client), Prepare: preparer(p.o.Client)})
+	p.quota = &transferQuota{}
+	p.cache, err = cache.Open(cache.Options{
+		Dir: cacheDir, Key: writeback.CacheKey(key), Log: p.o.Log, Timeout: p.o.Timeout, Strict: p.o.Strict,
+		Fetch: p.fetch, Prepare: preparer(p.o.Client),
+	})
 	if err != nil {
 		return fmt.Errorf("opening the cache: %w", err)
 	}
+	p.cache.SetMetered(p.o.Metered)
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
 	})
@@ -102,15 +121,20 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	return nil
 }
 
-// fetcher is where cache and protocol meet; neither knows of the other.
-func fetcher(c *megaclient.Client) cache.FetchFunc {
-	return func(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
-		h := megaclient.Handle(f.Handle)
-		if wrong, wants := cache.WantsFreshURL(ctx); wants {
-			c.RenewURL(ctx, h, wrong)
-		}
-		return c.ReadContent(ctx, h, off, n, w)
+// fetch is where cache and protocol meet; neither knows of the other.
+func (p *Process) fetch(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
+	h := megaclient.Handle(f.Handle)
+	if wrong, wants := cache.WantsFreshURL(ctx); wants {
+		p.o.Client.RenewURL(ctx, h, wrong)
 	}
+	err := p.o.Client.ReadContent(ctx, h, off, n, w)
+	var over *megaclient.OverQuotaError
+	if errors.As(err, &over) {
+		until := time.Now().Add(over.Left)
+		p.quota.usedUp(until)
+		p.cache.PauseAhead(until)
+	}
+	return err
 }
 
 // preparer asks for the download URLs of files that are about to be fetched, all in one request. Without them
@@ -168,6 +192,7 @@ func (p *Process) Close() error {
 		errs = append(errs, m.detach())
 	}
 	p.cancel()
+	<-p.pinned
 	<-p.ran
 	errs = append(errs, p.engine.Close(), p.cache.Close())
 	return errors.Join(errs...)
