@@ -53,6 +53,7 @@ const (
 	corruptDown
 	shortDown
 	stallDown
+	answerDown
 	failUpload
 	loseAnswerUp
 )
@@ -65,6 +66,8 @@ type rule struct {
 	code  code
 	value int64
 	left  int // Always, or how often more
+
+	answer func(w http.ResponseWriter, r *http.Request, content []byte)
 }
 
 func newFaults(s *Server) *Faults {

@@ -20,6 +20,12 @@ func (f *Faults) StallDownloads(after int64, n int) {
 	f.add(rule{kind: stallDown, value: after, left: n})
 }
 
+// AnswerDownloads lets fn answer the next n downloads in place of the server. content is what it should send, the
+// range that was asked for.
+func (f *Faults) AnswerDownloads(n int, fn func(w http.ResponseWriter, r *http.Request, content []byte)) {
+	f.add(rule{kind: answerDown, answer: fn, left: n})
+}
+
 // FailUpload answers the next n upload pieces with a number in the body: -4 (lost, start over), -5, -6,
 // -8, -14 (checksum), -3.
 func (f *Faults) FailUpload(mega int, n int) {

@@ -1,0 +1,316 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"megadisk/integration/needs"
+	"megadisk/integration/program"
+	"megadisk/megaclient/megatest"
+)
+
+// Servers, keys and disks that misbehave under a read: the bytes are right or it fails with EIO, in bounded time, and
+// the mount lives.
+
+const (
+	readTimeout = 2 * time.Second
+	// bounded is generous, since the machine may be busy; what is meant is: not for ever.
+	bounded = 60 * time.Second
+)
+
+func noise(n int, seed uint64) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(b)
+	return b
+}
+
+// impatient mounts with a short timeout.
+func impatient(t *testing.T, more ...string) (*program.Program, *megatest.Account) {
+	t.Helper()
+	needs.FUSE(t)
+	p, account := program.WithAccount(t)
+	p.Login()
+	p.Run(append([]string{"mount", "-o", "timeout=" + readTimeout.String(), p.Point}, more...)...)
+	return p, account
+}
+
+// await waits until the mount shows a file.
+func await(t *testing.T, p *program.Program, name string) string {
+	t.Helper()
+	path := filepath.Join(p.Point, name)
+	require.Eventually(t, func() bool { _, err := os.Stat(path); return err == nil }, bounded, 10*time.Millisecond)
+	return path
+}
+
+// rightOrEIO reads a file whole.
+func rightOrEIO(t *testing.T, path string, want []byte) (right bool) {
+	t.Helper()
+	start := time.Now()
+	got, err := os.ReadFile(path)
+	require.Less(t, time.Since(start), bounded)
+	if err != nil {
+		require.ErrorIs(t, err, unix.EIO)
+		return false
+	}
+	require.True(t, bytes.Equal(want, got), "a file read whole is right")
+	return true
+}
+
+type answerer func(w http.ResponseWriter, r *http.Request, content []byte)
+
+func send(w http.ResponseWriter, length int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(length))
+	_, _ = w.Write(body)
+}
+
+// badAnswers are what a storage server sends in place of content.
+var badAnswers = map[string]answerer{
+	"truncated": func(w http.ResponseWriter, _ *http.Request, c []byte) { send(w, len(c), c[:len(c)/2]) },
+	"short":     func(w http.ResponseWriter, _ *http.Request, c []byte) { send(w, len(c)/2, c[:len(c)/2]) },
+	"longer":    func(w http.ResponseWriter, _ *http.Request, c []byte) { send(w, len(c)+9, append(c, "surprise!"...)) },
+	"longer, unsized": func(w http.ResponseWriter, _ *http.Request, c []byte) {
+		_, _ = w.Write(c)
+		_ = http.NewResponseController(w).Flush()
+		_, _ = w.Write([]byte("surprise!"))
+	},
+	"wrong range": func(w http.ResponseWriter, _ *http.Request, c []byte) {
+		send(w, len(c), append(append([]byte{}, c[16:]...), c[:16]...))
+	},
+	"a web page": func(w http.ResponseWriter, _ *http.Request, c []byte) {
+		w.Header().Set("Content-Type", "text/html")
+		send(w, len(c), bytes.Repeat([]byte("<p>log in"), len(c)/9+1)[:len(c)])
+	},
+	"a web page in disguise": func(w http.ResponseWriter, _ *http.Request, c []byte) {
+		send(w, len(c), bytes.Repeat([]byte("<p>log in"), len(c)/9+1)[:len(c)])
+	},
+	"nothing":        func(w http.ResponseWriter, _ *http.Request, c []byte) { send(w, 0, nil) },
+	"a server error": func(w http.ResponseWriter, _ *http.Request, _ []byte) { w.WriteHeader(http.StatusInternalServerError) },
+	"one byte a second": func(w http.ResponseWriter, r *http.Request, c []byte) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(c)))
+		for i := range c {
+			_, err := w.Write(c[i : i+1])
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(time.Second):
+			}
+			if err != nil {
+				return
+			}
+		}
+	},
+	"silence": func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() },
+}
+
+func TestBadAnswersOfStorageServers(t *testing.T) {
+	p, account := impatient(t)
+	for name, answer := range badAnswers {
+		for size, what := range map[int]string{150_000: "small", 3 << 20: "large"} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				content := noise(size, uint64(size))
+				file := fmt.Sprint(name, " ", what)
+				account.PutFile(account.Root(), file, content, time.Now())
+				path := await(t, p, file)
+				p.Server.Faults().AnswerDownloads(1, answer)
+				once := rightOrEIO(t, path, content)
+				if name != "wrong range" && name != "a web page in disguise" || what == "small" {
+					require.True(t, once, "one bad answer is got over")
+				}
+				require.Eventually(t, func() bool { return rightOrEIO(t, path, content) }, bounded, 100*time.Millisecond)
+
+				account.PutFile(account.Root(), file+" again", content, time.Now())
+				path = await(t, p, file+" again")
+				t.Cleanup(p.Server.Faults().Clear)
+				p.Server.Faults().AnswerDownloads(megatest.Always, answer)
+				right := rightOrEIO(t, path, content)
+				require.Equal(t, name == "longer, unsized", right, "all bad are an error, unless what was asked for is there")
+			})
+		}
+	}
+	require.Equal(t, "alive", p.Shell("echo -n alive >w && cat w"))
+}
+
+func TestWrongMACAndAccept(t *testing.T) {
+	p, account := impatient(t)
+	dir := account.Mkdir(account.Root(), "dir")
+	for size, name := range map[int]string{1000: "small", 3 << 20: "large"} {
+		content := noise(size, 5)
+		account.Put(megatest.PutSpec{Parent: dir, Name: name, Content: content, Mtime: time.Now(), WrongMAC: true})
+		path := await(t, p, "dir/"+name)
+		require.False(t, rightOrEIO(t, path, content))
+	}
+	account.PutFile(dir, "good", noise(2<<20, 6), time.Now())
+	await(t, p, "dir/good")
+	folder := filepath.Join(p.Point, "dir")
+	out, errs, status := p.Try("", "verify", folder)
+	require.Equal(t, 1, status, errs)
+	require.Contains(t, out, "verified: 1 files")
+	require.Contains(t, out, "WRONG: small")
+	require.Contains(t, out, "WRONG: large")
+	require.Contains(t, errs, "--accept")
+	require.Contains(t, p.Run("verify", "--accept", folder), "2 files")
+	for size, name := range map[int]string{1000: "small", 3 << 20: "large"} {
+		require.True(t, rightOrEIO(t, filepath.Join(folder, name), noise(size, 5)), "its owner reads it all the same")
+	}
+	require.Contains(t, p.Run("verify", folder), "accepted although they do not match: 2 files")
+	require.Contains(t, p.Run("verify", "--json", filepath.Join(folder, "good")), `"verified":1`)
+	_, errs, status = p.Try("", "verify", "--accept", filepath.Join(folder, "good"))
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "nothing there was found wrong")
+}
+
+func TestStrictMount(t *testing.T) {
+	needs.FUSE(t)
+	p, account := program.WithAccount(t)
+	content := noise(5<<20, 7)
+	account.PutFile(account.Root(), "right", content, time.Now())
+	account.Put(megatest.PutSpec{Parent: account.Root(), Name: "wrong", Content: content, Mtime: time.Now(), WrongMAC: true})
+	p.Login()
+	p.Run("mount", "-o", "verify=strict,timeout=20s,max_connections=3,max_download=200M,metered", p.Point)
+	require.True(t, rightOrEIO(t, filepath.Join(p.Point, "right"), content))
+	f, err := os.Open(filepath.Join(p.Point, "wrong"))
+	require.NoError(t, err)
+	defer f.Close()
+	n, err := f.Read(make([]byte, 1))
+	require.ErrorIs(t, err, unix.EIO, "not one wrong byte")
+	require.Zero(t, n)
+}
+
+func TestReadingOptionsThatMakeNoSense(t *testing.T) {
+	p, _ := program.WithAccount(t)
+	p.Login()
+	for _, o := range []string{"timeout=0s", "timeout=x", "max_download=much", "max_download=0", "max_connections=-1", "max_connections=9999", "verify=lax"} {
+		refused(t, p, 2, "", "mount", "-o", o, p.Point)
+	}
+}
+
+// Without transfer quota, what is cached is read, the rest fails, status says until when, and nothing is fetched ahead.
+func TestNoTransferQuota(t *testing.T) {
+	p, account := impatient(t)
+	content := noise(200_000, 8)
+	for _, name := range []string{"cached", "not cached"} {
+		account.PutFile(account.Root(), name, content, time.Now())
+		await(t, p, name)
+	}
+	require.True(t, rightOrEIO(t, filepath.Join(p.Point, "cached"), content))
+	p.Server.Faults().UseUpTransferQuota(time.Hour)
+	_, err := os.ReadFile(filepath.Join(p.Point, "not cached"))
+	require.ErrorIs(t, err, unix.EDQUOT)
+	require.True(t, rightOrEIO(t, filepath.Join(p.Point, "cached"), content))
+	require.Contains(t, p.Run("status"), "no transfer quota")
+	p.Server.Faults().UseUpTransferQuota(0)
+	require.True(t, rightOrEIO(t, filepath.Join(p.Point, "not cached"), content))
+}
+
+func TestCacheFolderDeletedUnderTheMount(t *testing.T) {
+	p, account := impatient(t)
+	contents := map[string][]byte{"one": noise(3<<20, 1), "two": noise(200_000, 2), "three": noise(3<<20, 3)}
+	for name, c := range contents {
+		account.PutFile(account.Root(), name, c, time.Now())
+		await(t, p, name)
+	}
+	require.True(t, rightOrEIO(t, filepath.Join(p.Point, "one"), contents["one"]))
+	require.NoError(t, os.RemoveAll(filepath.Join(p.Dir, "cache")))
+	for name, c := range contents {
+		require.True(t, rightOrEIO(t, filepath.Join(p.Point, name), c), name)
+	}
+}
+
+func TestCacheDiskIsFull(t *testing.T) {
+	needs.FUSE(t)
+	p, account := program.WithAccount(t)
+	cache := filepath.Join(p.Dir, "cache")
+	require.NoError(t, os.MkdirAll(cache, 0o700))
+	if err := unix.Mount("tmpfs", cache, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skip("NO SMALL DISK: mounting a tmpfs is not allowed here:", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(cache, unix.MNT_DETACH) })
+	contents := map[string][]byte{"one": noise(4<<20, 1), "two": noise(9<<20, 2)}
+	for name, c := range contents {
+		account.PutFile(account.Root(), name, c, time.Now())
+	}
+	p.Login()
+	p.Mount()
+	require.True(t, rightOrEIO(t, await(t, p, "one"), contents["one"]))
+	fill, err := os.Create(filepath.Join(cache, "somebody else's"))
+	require.NoError(t, err)
+	_, _ = io.Copy(fill, io.LimitReader(zeros{}, 64<<20)) // to the brim
+	require.NoError(t, fill.Close())
+	for name, c := range contents {
+		require.True(t, rightOrEIO(t, filepath.Join(p.Point, name), c), name)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestPin(t *testing.T) {
+	p, account := impatient(t)
+	dir := account.Mkdir(account.Root(), "album")
+	contents := map[string][]byte{"a": noise(3<<20, 1), "b": noise(1000, 2), "c": noise(300_000, 3)}
+	for name, c := range contents {
+		account.PutFile(dir, name, c, time.Now())
+		await(t, p, "album/"+name)
+	}
+	album := filepath.Join(p.Point, "album")
+	p.Run("pin", album)
+	p.Run("pin", album)
+	pinned := func() bool {
+		out := p.Run("status")
+		return bytes.Contains([]byte(out), []byte("pinned: 100%  /album"))
+	}
+	require.Eventually(t, pinned, bounded, 100*time.Millisecond)
+
+	// What comes later is kept, too.
+	contents["d"] = noise(2<<20, 4)
+	account.PutFile(dir, "d", contents["d"], time.Now())
+	await(t, p, "album/d")
+	before := p.Server.Stats().BytesDown
+	require.Eventually(t, func() bool { return p.Server.Stats().BytesDown >= before+2<<20 }, bounded, 100*time.Millisecond)
+	require.Eventually(t, pinned, bounded, 100*time.Millisecond)
+
+	p.Server.Faults().FailHTTP(megatest.Downloads, http.StatusServiceUnavailable, megatest.Always)
+	for name, c := range contents {
+		require.True(t, rightOrEIO(t, filepath.Join(album, name), c), "%s is read without the network", name)
+	}
+	p.Run("unmount", p.Point)
+	p.Run("mount", p.Point)
+	require.Eventually(t, pinned, bounded, 100*time.Millisecond, "the next mount knows")
+	p.Run("unpin", album)
+	require.NotContains(t, p.Run("status"), "pinned")
+	_, errs, status := p.Try("", "unpin", album)
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "is not pinned itself")
+	refused(t, p, 1, "", "pin", "/tmp")
+}
+
+// A read that waits for the network ends with its program, and the mount goes on.
+func TestInterruptedRead(t *testing.T) {
+	p, account := impatient(t)
+	account.PutFile(account.Root(), "far", noise(2<<20, 1), time.Now())
+	path := await(t, p, "far")
+	p.Server.Faults().StallDownloads(0, megatest.Always)
+	cmd := exec.Command("cat", path)
+	require.NoError(t, cmd.Start())
+	time.Sleep(200 * time.Millisecond) // let it begin to wait; too early is right as well
+	start := time.Now()
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	_ = cmd.Wait()
+	require.Less(t, time.Since(start), bounded)
+	p.Server.Faults().Clear()
+	require.True(t, rightOrEIO(t, path, noise(2<<20, 1)))
+}
