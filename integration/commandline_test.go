@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,6 +65,29 @@ func TestSymbolicLinkToTheMountPoint(t *testing.T) {
 	p.Run("flush", filepath.Join(link, "f"))
 	p.Run("unmount", link)
 	require.Empty(t, p.Statuses())
+}
+
+func TestFlushSaysWhatItWaitsFor(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := program.WithAccount(t)
+	p.Login()
+	p.Mount()
+	p.Server.Close()
+	p.Shell("echo text >f")
+	for _, args := range [][]string{{"flush"}, {"unmount", p.Point}} {
+		cmd := p.Command(args...)
+		said, err := cmd.StderrPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		line, err := bufio.NewReader(said).ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, "waiting")
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		_ = cmd.Wait()
+		require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%v", args)
+		require.Len(t, p.Statuses(), 1, "it stays mounted")
+	}
+	p.Run("unmount", "--no-wait", p.Point)
 }
 
 func TestUmask(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -67,18 +68,21 @@ func (c *common) processes() []*control.Client {
 	return all
 }
 
-// withProgress runs do, showing on a terminal how much is still pending.
+// withProgress runs do, showing on a terminal how much is still pending, and anywhere why it takes so long when the
+// server can't be reached.
 func withProgress(ctx context.Context, process *control.Client, do func() error) error {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return do()
-	}
 	done := make(chan error, 1)
 	go func() { done <- do() }()
-	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowBytes(true),
+	out := io.Discard
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		out = os.Stderr
+	}
+	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(out), progressbar.OptionShowBytes(true),
 		progressbar.OptionSetDescription("uploading"), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30))
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
 	var most int64
+	warned := false
 	for {
 		select {
 		case err := <-done:
@@ -88,6 +92,11 @@ func withProgress(ctx context.Context, process *control.Client, do func() error)
 			st, err := process.Status(ctx)
 			if err != nil {
 				continue // do() will say what is wrong
+			}
+			if st.Offline != nil && !warned {
+				warned = true
+				_ = bar.Clear()
+				fmt.Fprintln(os.Stderr, "megadisk: the server can't be reached: waiting for it (Ctrl-C stops waiting; what is pending stays on this disk)")
 			}
 			left := st.Pending.Bytes
 			for _, t := range st.Transfer {
