@@ -94,6 +94,7 @@ type Cache struct {
 	aheadBusy int       // goroutines that do so
 	macQueue  []*macJob
 	macers    int     // goroutines that compute MACs
+	macTimer  bool    // one is about to
 	parts     []*part // of uploads: units that are not whole yet, oldest first
 	closed    bool
 	stats     Stats

@@ -21,6 +21,7 @@ type entry struct {
 	s    *store
 	name id
 	l    layout
+	old  bool // its units' records are those of formatMark1
 
 	// io is held shared while bytes are read or written, exclusively to make, punch or empty the file.
 	io sync.RWMutex
@@ -110,7 +111,7 @@ func (e *entry) readLocked(u int64, buf []byte) (gen int64, err error) {
 	if _, err := e.f.ReadAt(buf, u*UnitSize); err != nil {
 		return gen, errCorrupt
 	}
-	if e.s.sums.sum(kindUnit, e.name, u, buf) != *rec {
+	if e.s.sums.unit(e, u, buf) != *rec {
 		return gen, errCorrupt
 	}
 	return gen, nil
@@ -162,7 +163,7 @@ func (e *entry) put(gen, u int64, data []byte) error {
 	if _, err := e.f.WriteAt(data, u*UnitSize); err != nil {
 		return err
 	}
-	sum := e.s.sums.sum(kindUnit, e.name, u, data)
+	sum := e.s.sums.unit(e, u, data)
 	if _, err := e.f.WriteAt(sum[:], e.l.unit(u)); err != nil {
 		return err
 	}
@@ -219,7 +220,7 @@ func (e *entry) createLocked() error {
 
 func (e *entry) writeHeaderLocked() error {
 	e.s.mu.Lock()
-	h := header{flags: e.flags, size: e.l.size, tag: e.tag}
+	h := header{old: e.old, flags: e.flags, size: e.l.size, tag: e.tag}
 	e.s.mu.Unlock()
 	_, err := e.f.WriteAt(e.s.sums.encodeHeader(e.name, h), e.l.header())
 	return err

@@ -13,12 +13,16 @@ import (
 //
 //	ciphertext … | one record a unit | one record a chunk | header
 const (
-	formatDir  = "v1"       // folder of this version, below Options.Dir
-	formatMark = "mdcache1" // first bytes of a header
+	formatDir = "v1" // folder of this version, below Options.Dir
+
+	// First bytes of a header, which say how the units' records are made. The older ones are still read, and
+	// added to; new files get the newer.
+	formatMark1 = "mdcache1" // keyed BLAKE3
+	formatMark2 = "mdcache2" // encrypted GMAC
 
 	pageSize    = 4096
 	headerSize  = 64
-	unitRecord  = 16 // keyed BLAKE3 of the unit; all zero: absent
+	unitRecord  = 16 // checksum of the unit; all zero: absent
 	chunkRecord = 24 // MAC, keyed BLAKE3 of it; all zero: not known
 	sumSize     = 16
 )
@@ -61,6 +65,7 @@ func roundUp(n, to int64) int64 { return (n + to - 1) / to * to }
 
 // header is what is said of a content as a whole.
 type header struct {
+	old   bool // formatMark1
 	flags uint32
 	size  int64
 	tag   [16]byte // of the key's MAC; zero: not known yet
@@ -69,7 +74,10 @@ type header struct {
 // encodeHeader gives the bytes of a header of content name.
 func (s *sums) encodeHeader(name id, h header) []byte {
 	b := make([]byte, headerSize)
-	copy(b, formatMark)
+	copy(b, formatMark2)
+	if h.old {
+		copy(b, formatMark1)
+	}
 	binary.LittleEndian.PutUint32(b[8:], h.flags)
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.size))
 	copy(b[24:], h.tag[:])
@@ -80,14 +88,18 @@ func (s *sums) encodeHeader(name id, h header) []byte {
 
 // decodeHeader is its reverse; it believes only what was written under the same key and name.
 func (s *sums) decodeHeader(name id, b []byte) (header, error) {
-	if len(b) != headerSize || string(b[:8]) != formatMark {
+	if len(b) != headerSize {
+		return header{}, errHeader
+	}
+	old := string(b[:8]) == formatMark1
+	if !old && string(b[:8]) != formatMark2 {
 		return header{}, errHeader
 	}
 	sum := s.sum(kindHeader, name, 0, b[:headerSize-sumSize])
 	if sum != [sumSize]byte(b[headerSize-sumSize:]) {
 		return header{}, errHeader
 	}
-	h := header{flags: binary.LittleEndian.Uint32(b[8:]), size: int64(binary.LittleEndian.Uint64(b[16:]))}
+	h := header{old: old, flags: binary.LittleEndian.Uint32(b[8:]), size: int64(binary.LittleEndian.Uint64(b[16:]))}
 	copy(h.tag[:], b[24:])
 	return h, nil
 }

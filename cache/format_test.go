@@ -21,9 +21,15 @@ func sampleFile() *cloudFile { return seededFile(2*UnitSize+1000, 4711) }
 // Every later version of this package opens what this one wrote, or says that it is another format by
 // using another folder.
 func TestFrozenSampleOpensForEver(t *testing.T) {
+	for _, mark := range []string{"v1", "mark2"} {
+		t.Run(mark, func(t *testing.T) { openSample(t, mark) })
+	}
+}
+
+func openSample(t *testing.T, mark string) {
 	dir := t.TempDir()
-	sample := filepath.Join("testdata", "v1")
-	if *freeze {
+	sample := filepath.Join("testdata", mark)
+	if _, err := os.Stat(sample); err != nil && *freeze {
 		freezeSample(t, sample)
 	}
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "v1"), os.DirFS(sample)))

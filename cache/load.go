@@ -18,7 +18,7 @@ type saved struct {
 
 // load reads the index of an entry whose file nobody else has yet.
 func (e *entry) load(h header) (saved, error) {
-	e.l = layoutOf(h.size)
+	e.l, e.old = layoutOf(h.size), h.old
 	e.present, e.flags, e.tag = newBitmap(e.l.units), h.flags, h.tag
 	if err := e.loadUnits(); err != nil {
 		return saved{}, err

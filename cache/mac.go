@@ -3,6 +3,7 @@ package cache
 import (
 	"runtime"
 	"sync"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -77,34 +78,105 @@ func (c *Cache) advanceMACLocked(job *macJob) {
 	job.queued = true
 	job.co.refs++
 	c.macQueue = append(c.macQueue, job)
-	if c.macers < runtime.GOMAXPROCS(0) && c.goLocked(c.computeMACs) {
+	c.startMACsLocked()
+}
+
+// MACs of several chunks cost little more than that of one when they are computed together, so a job waits a moment
+// for others of its kind.
+const (
+	macTogether = 8                    // jobs that are worked on at once at most
+	macEnough   = 6                    // so many fill the processor
+	macPatience = 3 * time.Millisecond // or after so long with fewer
+)
+
+// startMACsLocked has the queue worked on: at once when enough is in it, else soon.
+func (c *Cache) startMACsLocked() {
+	if len(c.macQueue) >= macEnough {
+		c.hireMACerLocked()
+		return
+	}
+	if c.macTimer || c.macers > 0 {
+		return
+	}
+	c.macTimer = c.goLocked(func() {
+		t := time.NewTimer(macPatience)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-c.ctx.Done():
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.macTimer = false
+		if len(c.macQueue) > 0 && c.macers == 0 {
+			c.macers++
+			c.computeMACsLocked(1)
+		}
+	})
+}
+
+func (c *Cache) hireMACerLocked() {
+	if c.macers < runtime.GOMAXPROCS(0) && c.goLocked(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.computeMACsLocked(macEnough)
+	}) {
 		c.macers++
 	}
 }
 
-// computeMACs works until the queue is empty.
-func (c *Cache) computeMACs() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.macQueue) > 0 {
-		job := c.macQueue[0]
-		c.macQueue[0] = nil
-		c.macQueue = c.macQueue[1:]
-		c.stepMACLocked(job)
+// computeMACsLocked works, at first if there are at least so many jobs, and then for as long as there are enough;
+// c.mu is free meanwhile.
+func (c *Cache) computeMACsLocked(least int) {
+	var work [macTogether]macWork
+	for ; len(c.macQueue) >= least || c.closed && len(c.macQueue) > 0; least = macEnough {
+		n := c.takeJobsLocked(&work)
+		c.stepMACsLocked(work[:n])
+		clear(work[:])
 	}
 	c.macers--
+	if len(c.macQueue) > 0 {
+		c.startMACsLocked() // what is left waits for more
+	}
 }
 
-// stepMACLocked works on a job, with c.mu free meanwhile.
-func (c *Cache) stepMACLocked(job *macJob) {
-	co, todo := job.co, job.todo
-	job.todo = nil
-	ok := !c.closed
-	c.mu.Unlock()
-	for _, u := range todo {
-		ok = ok && job.fold(u)
+// takeJobsLocked takes the first job from the queue, and others of its content along with it.
+func (c *Cache) takeJobsLocked(work *[macTogether]macWork) (n int) {
+	co, rest := c.macQueue[0].co, c.macQueue[:0]
+	for _, job := range c.macQueue {
+		if job.co == co && n < macTogether {
+			work[n] = macWork{job: job, todo: job.todo, ok: !c.closed}
+			n++
+			job.todo = nil
+		} else {
+			rest = append(rest, job)
+		}
 	}
+	clear(c.macQueue[len(rest):])
+	c.macQueue = rest
+	return n
+}
+
+// macWork is what a job has to do in one step.
+type macWork struct {
+	job  *macJob
+	todo []macUnit
+	ok   bool // the disk has lost none of them
+}
+
+// stepMACsLocked works on jobs of one content, with c.mu free meanwhile.
+func (c *Cache) stepMACsLocked(work []macWork) {
+	c.mu.Unlock()
+	work[0].job.co.foldTogether(work)
 	c.mu.Lock()
+	for _, w := range work {
+		c.steppedMACLocked(w.job, w.todo, w.ok)
+	}
+}
+
+// steppedMACLocked looks at what has happened to a job while it was worked on. c.mu may be free for a while.
+func (c *Cache) steppedMACLocked(job *macJob, todo []macUnit, ok bool) {
+	co := job.co
 	c.unpinMACLocked(todo)
 	job.queued = false
 	co.tellLocked()
@@ -137,13 +209,51 @@ func (c *Cache) stepMACLocked(job *macJob) {
 	}
 }
 
-// fold takes one unit into the MAC. It fails if the disk has lost it.
-func (j *macJob) fold(u macUnit) bool {
-	if u.mem != nil {
-		_, _ = j.mac.Write(u.mem.buf)
-		return true
+// foldTogether takes the units of several jobs into their MACs: the first of each together, then the second, …
+func (co *content) foldTogether(work []macWork) {
+	var (
+		ws   [macTogether]*megacrypto.MACWriter
+		data [macTogether][]byte
+		lent [macTogether]*[UnitSize]byte // for units on disk
+	)
+	for k := 0; ; k++ {
+		n := 0
+		for i := range work {
+			w := &work[i]
+			if !w.ok || k >= len(w.todo) {
+				continue
+			}
+			if data[n], w.ok = co.plainOf(w.todo[k], &lent[n]); w.ok {
+				ws[n] = w.job.mac
+				n++
+			}
+		}
+		if n == 0 {
+			break
+		}
+		megacrypto.AdvanceMACs(ws[:n], data[:n])
 	}
-	return j.co.withStored(u.index, func(plain []byte) { _, _ = j.mac.Write(plain) })
+	for _, buf := range lent {
+		if buf != nil {
+			scratch.Put(buf)
+		}
+	}
+}
+
+// plainOf gives the plaintext of a unit; one on disk is read to lent, which is borrowed from scratch.
+func (co *content) plainOf(u macUnit, lent **[UnitSize]byte) ([]byte, bool) {
+	if u.mem != nil {
+		return u.mem.buf, true
+	}
+	if *lent == nil {
+		*lent = scratch.Get().(*[UnitSize]byte)
+	}
+	b := (*lent)[:unitLen(u.index, co.size)]
+	if co.entry.read(u.index, b) != nil {
+		return nil, false
+	}
+	co.cipher.XORKeyStreamAt(b, b, u.index*UnitSize)
+	return b, true
 }
 
 func (c *Cache) unpinMACLocked(todo []macUnit) {
@@ -166,16 +276,3 @@ func (co *content) dropJobsLocked() {
 }
 
 var scratch = sync.Pool{New: func() any { return new([UnitSize]byte) }}
-
-// withStored calls fn with the plaintext of a unit on disk.
-func (co *content) withStored(u int64, fn func(plain []byte)) bool {
-	buf := scratch.Get().(*[UnitSize]byte)
-	defer scratch.Put(buf)
-	b := buf[:unitLen(u, co.size)]
-	if co.entry.read(u, b) != nil {
-		return false
-	}
-	co.cipher.XORKeyStreamAt(b, b, u*UnitSize)
-	fn(b)
-	return true
-}

@@ -136,15 +136,7 @@ func (b *smallBuffers) fetch(ctx context.Context, first, end int) error {
 // verify computes all MACs. A MAC that isn't known yet verifies nothing and refutes nothing.
 func (b *smallBuffers) verify(mac [8]byte, accepted bool) (bool, error) {
 	c, co := b.s.co.c, b.s.co
-	macs := make([]megacrypto.ChunkMAC, co.chunks)
-	for i := range macs {
-		m := co.cipher.NewMAC()
-		first, end := chunkUnits(i, co.size)
-		for _, u := range b.units[first:end] {
-			_, _ = m.Write(u.buf)
-		}
-		macs[i] = m.Sum()
-	}
+	macs := b.computeMACs()
 	if mac != ([8]byte{}) && !accepted {
 		if _, err := co.cipher.CheckMAC(co.size, macs, mac); err != nil {
 			return false, nil
@@ -168,6 +160,31 @@ func (b *smallBuffers) verify(mac [8]byte, accepted bool) (bool, error) {
 	c.mu.Unlock()
 	b.macs, b.flags, b.tag = macs, flags, tag
 	return true, nil
+}
+
+// computeMACs takes the first unit of each chunk into its MAC, all at once, then the second of each, …
+func (b *smallBuffers) computeMACs() []megacrypto.ChunkMAC {
+	co := b.s.co
+	all := make([]*megacrypto.MACWriter, co.chunks)
+	for i := range all {
+		all[i] = co.cipher.NewMAC()
+	}
+	for k, more := int64(0), true; more; k++ {
+		var ws []*megacrypto.MACWriter
+		var data [][]byte
+		for i, w := range all {
+			if first, end := chunkUnits(i, co.size); first+k < end {
+				ws, data = append(ws, w), append(data, b.units[first+k].buf)
+			}
+		}
+		megacrypto.AdvanceMACs(ws, data)
+		more = len(ws) > 0
+	}
+	macs := make([]megacrypto.ChunkMAC, co.chunks)
+	for i, w := range all {
+		macs[i] = w.Sum()
+	}
+	return macs
 }
 
 // store writes to disk what did not come from there.
