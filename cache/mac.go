@@ -86,13 +86,13 @@ func (c *Cache) advanceMACLocked(job *macJob) {
 const (
 	macTogether = 8                    // jobs that are worked on at once at most
 	macEnough   = 6                    // so many fill the processor
-	macPatience = 3 * time.Millisecond // or after so long with fewer
+	macPatience = 8 * time.Millisecond // or after so long with fewer, unless somebody waits for the verdict
 )
 
 // startMACsLocked has the queue worked on: at once when enough is in it, else soon.
 func (c *Cache) startMACsLocked() {
 	if len(c.macQueue) >= macEnough {
-		c.hireMACerLocked()
+		c.hireMACerLocked(macEnough)
 		return
 	}
 	if c.macTimer || c.macers > 0 {
@@ -115,13 +115,21 @@ func (c *Cache) startMACsLocked() {
 	})
 }
 
-func (c *Cache) hireMACerLocked() {
+// hireMACerLocked has the queue worked on if there are at least so many jobs in it.
+func (c *Cache) hireMACerLocked(least int) {
 	if c.macers < runtime.GOMAXPROCS(0) && c.goLocked(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.computeMACsLocked(macEnough)
+		c.computeMACsLocked(least)
 	}) {
 		c.macers++
+	}
+}
+
+// hurryMACsLocked is for somebody who waits for what is in the queue.
+func (c *Cache) hurryMACsLocked() {
+	if len(c.macQueue) > 0 {
+		c.hireMACerLocked(1)
 	}
 }
 

@@ -134,6 +134,7 @@ func (c *Cache) awaitNewsLocked(ctx context.Context, co *content) error {
 		co.news = make(chan struct{})
 	}
 	news := co.news
+	c.hurryMACsLocked()
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	select {
