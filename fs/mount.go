@@ -83,6 +83,9 @@ func mount(mountpoint string, e engine, t table, o Options, direct bool) (*Serve
 	if err := s.fuse.WaitMount(); err != nil {
 		return fail(errors.Join(err, s.Unmount()))
 	}
+	if direct {
+		widenReadAhead(path)
+	}
 	return s, nil
 }
 
