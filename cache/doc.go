@@ -34,7 +34,17 @@
 // describes the files.
 //
 // A read fails with what FetchFunc returned, wrapped in a [FetchError]; with its context's error; with
-// ErrQuarantined or [ErrClosed]; and with nothing else.
+// ErrQuarantined, ErrWrong, [ErrTimeout] or [ErrClosed]; and with nothing else.
+//
+// [Cache.Verify] reads a file for the verdict alone; Options.Strict asks for it before each file's first byte;
+// [Cache.Accept] lets its owner read what is wrong. The reader of a large file that turns out wrong gets
+// [ErrWrong] from then on, at the latest with the read with which all of it has come: a file that is read
+// whole is right, or its reading fails.
+//
+// # What is fetched without being asked for
+//
+// Read-ahead (window.go, link.go) and files that a program is likely to open next ([Cache.Prefetch]). It is
+// counted, and limited to a tenth of what is of use beyond a small start (waste.go).
 //
 // # Memory
 //
