@@ -121,12 +121,12 @@ var errNewShare = errors.New("this account keeps its share keys where only MEGA'
 // openFolder shares a folder with whoever has its key. A key made for that would have to be written
 // into ^!keys on a modern account, which is never done here.
 func (c *Client) openFolder(ctx context.Context, n *Node, below []KeyedNode) (megacrypto.Key, error) {
-	key, known := c.givingKey(n.Handle)
+	key, known := c.ownKey(n.Handle)
 	if !known {
 		if err := c.LoadKeys(ctx); err != nil {
 			return key, err
 		}
-		if key, known = c.givingKey(n.Handle); !known && c.isModern() {
+		if key, known = c.ownKey(n.Handle); !known && c.isModern() {
 			return key, errNewShare
 		}
 	}

@@ -132,7 +132,7 @@ func TestLinks(t *testing.T) {
 	require.Equal(t, megaclient.Handle(link.Handle), result.Links[megaclient.Handle(dir)])
 	require.Contains(t, result.OutShares, megaclient.Share{Node: megaclient.Handle(dir), Link: true})
 	key := again.ShareKeys()[megaclient.Handle(dir)]
-	require.Equal(t, link.Key, key[:], "the server keeps the share's key for our other sessions")
+	require.Equal(t, link.Key, key.Key[:], "the server keeps the share's key for our other sessions")
 	same, err := again.ExportLink(t.Context(), byName(t, again)["dir"])
 	require.NoError(t, err)
 	require.Equal(t, link, same, "asked again, the same link")

@@ -199,7 +199,7 @@ func TestResultsOfAllShapes(t *testing.T) {
 func TestCommandsAreWhatTheProtocolSays(t *testing.T) {
 	c := saying(t, "0").resume(t)
 	share := megacrypto.NewKey()
-	c.AddShareKeys(map[megaclient.Handle]megacrypto.Key{"SHAREAAA": share})
+	c.AddShareKeys(map[megaclient.Handle]megaclient.ShareKey{"SHAREAAA": {Key: share, Proven: true}})
 	file := megacrypto.NewFileKey()
 	attrs := megacrypto.Attributes{}
 	attrs.SetString("n", "a<b>&c")

@@ -222,7 +222,7 @@ func TestShareKeysAreLearnedOnTheWay(t *testing.T) {
 	require.True(t, c.Unlock(got["OWNSHARE"]), "its key came after it")
 	require.Equal(t, "from somebody else", nameOf(t, got["OWNSHARE"]))
 	require.False(t, c.Unlock(got["FORGEDAA"]))
-	require.Equal(t, map[megaclient.Handle]megacrypto.Key{"SHAREAAA": share, "OUTAAAAA": own}, c.ShareKeys())
+	require.Equal(t, map[megaclient.Handle]megaclient.ShareKey{"SHAREAAA": {Key: share}, "OUTAAAAA": {Key: own, Proven: true}}, c.ShareKeys())
 
 	fresh := saying(t, "-9").resume(t)
 	fresh.AddShareKeys(c.ShareKeys())
@@ -371,6 +371,6 @@ func TestServerCannotChooseTheKeyOfOurOwnShare(t *testing.T) {
 		_, err = c.DecodePacket([]byte(key))
 		require.NoError(t, err)
 		require.True(t, carries(c))
-		require.Equal(t, map[megaclient.Handle]megacrypto.Key{folder: own}, c.ShareKeys())
+		require.Equal(t, map[megaclient.Handle]megaclient.ShareKey{folder: {Key: own, Proven: true}}, c.ShareKeys())
 	}
 }

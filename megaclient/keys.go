@@ -3,7 +3,6 @@ package megaclient
 import (
 	"bytes"
 	"errors"
-	"maps"
 	"strings"
 	"sync"
 
@@ -43,16 +42,25 @@ type keySource int
 
 const (
 	fromServer  keySource = iota + 1 // sk, k: as the server says
-	fromCaller                       // AddShareKeys
+	fromCaller                       // AddShareKeys, not proven
 	fromPeer                         // from the user who shares, encrypted between the two of us
+	fromBefore                       // AddShareKeys, proven in an earlier run
 	fromOwner                        // made here, or ok with its proof that we made it
 	fromAccount                      // ^!keys, which only the account's own clients can write
 )
 
-// provesOwner says that a key can be believed to be that of a folder of our own. The word of the server, or of whom
+// proven says that a key can be believed to be that of a folder of our own. The word of the server, or of whom
 // it calls a peer, is not enough: it could name a key that it knows, and everything put into that folder would be
-// encrypted for it. (AddShareKeys brings back what was believed before.)
-func (s keySource) provesOwner() bool { return s == fromCaller || s >= fromOwner }
+// encrypted for it.
+func (s keySource) proven() bool { return s >= fromBefore }
+
+// ShareKey is the key of a shared folder.
+type ShareKey struct {
+	Key megacrypto.Key
+	// Proven: it was made by a client of this account. Only such a key may open a folder of our own to others;
+	// any other is good for a folder that somebody shares with us, and for nothing else.
+	Proven bool
+}
 
 type shareKey struct {
 	key    megacrypto.Key
@@ -131,7 +139,7 @@ func (c *Client) learnOwnShare(h Handle, key, auth string) {
 	if err != nil || !validHandle(h) || !bytes.Equal(given, megacrypto.ShareAuth(c.session.MasterKey, string(h))) {
 		return
 	}
-	if len(key) != folderKeyText {
+	if len(key) != folderKeyText || c.isModern() { // a modern account's keys are in ^!keys; ha proves who, not which key
 		return
 	}
 	if k, ok := c.openShareKey(key); ok {
@@ -144,7 +152,7 @@ func (c *Client) noteOwnShare(h Handle) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ownShares[h] = struct{}{}
-	if k, known := c.shares[h]; known && !k.source.provesOwner() {
+	if k, known := c.shares[h]; known && !k.source.proven() {
 		delete(c.shares, h)
 	}
 }
@@ -159,7 +167,7 @@ func (c *Client) noteIncoming(h Handle) {
 func (c *Client) learnShare(h Handle, key megacrypto.Key, source keySource) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, own := c.ownShares[h]; own && !source.provesOwner() {
+	if _, own := c.ownShares[h]; own && !source.proven() {
 		return
 	}
 	if c.shares[h].source <= source {
@@ -178,7 +186,15 @@ func (c *Client) shareKey(h Handle) (megacrypto.Key, bool) {
 func (c *Client) believedLocked(h Handle, k shareKey) bool {
 	_, own := c.ownShares[h]
 	_, incoming := c.incoming[h]
-	return k.source.provesOwner() || incoming && !own
+	return k.source.proven() || incoming && !own
+}
+
+// ownKey is the key under which a folder of our own may be opened to others.
+func (c *Client) ownKey(h Handle) (megacrypto.Key, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.shares[h]
+	return k.key, k.source.proven()
 }
 
 // givingKey is the key of a share for which keys of other nodes may be encrypted.
@@ -191,22 +207,27 @@ func (c *Client) givingKey(h Handle) (megacrypto.Key, bool) {
 
 // ShareKeys gives the share keys known, for the caller to keep until the next run: they can't all
 // be had again (PROTOCOL 3.10). A key of which nothing but the server says that it belongs to a share is left out.
-func (c *Client) ShareKeys() map[Handle]megacrypto.Key {
+func (c *Client) ShareKeys() map[Handle]ShareKey {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	keys := make(map[Handle]megacrypto.Key, len(c.shares))
+	keys := make(map[Handle]ShareKey, len(c.shares))
 	for h, k := range c.shares {
 		if c.believedLocked(h, k) {
-			keys[h] = k.key
+			keys[h] = ShareKey{k.key, k.source.proven()}
 		}
 	}
 	return keys
 }
 
 // AddShareKeys brings back what ShareKeys gave in an earlier run.
-func (c *Client) AddShareKeys(m map[Handle]megacrypto.Key) {
-	for h, k := range maps.All(m) {
-		c.learnShare(h, k, fromCaller)
+func (c *Client) AddShareKeys(m map[Handle]ShareKey) {
+	for h, k := range m {
+		source := fromBefore
+		if !k.Proven {
+			source = fromCaller
+			c.noteIncoming(h)
+		}
+		c.learnShare(h, k.Key, source)
 	}
 }
 
@@ -229,6 +250,7 @@ func (c *Client) Unlock(n *Node) bool {
 	}
 	for kek, text := range c.keyEntries(n.RawKey) {
 		if key, ok := c.openKey(kek, text, size); ok && n.accept(key) {
+			n.Foreign = kek != c.session.MasterKey || len(text) > fileKeyText
 			return n.Attrs != nil
 		}
 	}

@@ -28,7 +28,10 @@ type Node struct {
 	ShareRoot bool       // root of an incoming share
 	Index     int        // place in the p command that made it, in answers and packets; else -1
 	Version   bool       // it came as an older version (its parent is a file)
-	Damaged   bool       // a file whose size is absent or impossible: to be treated as read-only
+	// Foreign: the key came encrypted with RSA or for a share, so somebody else knows it, and may have chosen it. It must
+	// never be sent encrypted with the master key: that would let its author pass it off as one of our own.
+	Foreign bool
+	Damaged bool // a file whose size is absent or impossible: to be treated as read-only
 }
 
 // Name gives the node's name: any string at all, even one that no file system could hold. It is

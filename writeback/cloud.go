@@ -5,14 +5,13 @@ import (
 	"io"
 
 	"megadisk/megaclient"
-	"megadisk/megaclient/megacrypto"
 )
 
 // Cloud is what the engine needs of MEGA; *megaclient.Client is one.
 type Cloud interface {
 	LoadKeys(ctx context.Context) error
-	ShareKeys() map[megaclient.Handle]megacrypto.Key
-	AddShareKeys(m map[megaclient.Handle]megacrypto.Key)
+	ShareKeys() map[megaclient.Handle]megaclient.ShareKey
+	AddShareKeys(m map[megaclient.Handle]megaclient.ShareKey)
 	Unlock(n *megaclient.Node) bool
 	FetchNodes(ctx context.Context, cached bool, fn func(*megaclient.Node) error) (*megaclient.FetchResult, error)
 	Listen(ctx context.Context, sn string, kick <-chan struct{}, handle func(*megaclient.Answer) error) error

@@ -166,8 +166,8 @@ func hasExtents(b *badger.Txn, ino tree.Ino) bool {
 }
 
 // copySource gives the fingerprint of the version that a file is a copy of, by
-// the attributes of its node; false if the file isn't such a copy, or they are
-// unknown.
+// the attributes of its node; false if the file isn't such a copy, they are
+// unknown, or its key may not be used for a node of ours (Node.Foreign).
 func copySource(tx *tree.Tx, in *tree.Inode, ent entry) (f megacrypto.Fingerprint, ok bool) {
 	if !isCopy(in) || ent.NoCopy || hasExtents(tx.Badger(), in.Ino) {
 		return f, false
@@ -177,7 +177,7 @@ func copySource(tx *tree.Tx, in *tree.Inode, ent entry) (f megacrypto.Fingerprin
 		return f, false
 	}
 	src, err := tx.Get(ino)
-	if err != nil || src.Cloud == nil || src.Cloud.Handle != in.Base.Handle {
+	if err != nil || src.Cloud == nil || src.Cloud.Handle != in.Base.Handle || src.Cloud.Foreign {
 		return f, false
 	}
 	text, _ := src.Cloud.Attrs.String("c")

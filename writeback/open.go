@@ -75,6 +75,9 @@ func (e *Engine) openStores() (err error) {
 // replay brings the rows of the last run into memory.
 func (e *Engine) replay(ctx context.Context) error {
 	e.client.AddShareKeys(e.tree.ShareKeys())
+	if e.tree.KeysUnproven() {
+		e.stream.wantFetch()
+	}
 	entries := map[tree.Ino]*entry{}
 	err := e.tree.View(func(tx *tree.Tx) error {
 		b := tx.Badger()

@@ -88,7 +88,7 @@ func cloudOf(n *megaclient.Node) *tree.Cloud {
 	c := &tree.Cloud{
 		Handle: n.Handle, Parent: n.Parent, Owner: n.Owner, Type: n.Type, Name: name, Size: n.Size,
 		Created: n.Created, Key: n.Key, Attrs: n.Attrs, FileAttrs: n.FileAttrs, Access: n.Access,
-		Share: n.ShareRoot, SharedBy: n.SharedBy, Damaged: n.Damaged,
+		Share: n.ShareRoot, SharedBy: n.SharedBy, Damaged: n.Damaged, Foreign: n.Foreign,
 	}
 	if n.Key == nil || n.Attrs == nil {
 		c.RawKey, c.RawAttrs = n.RawKey, n.RawAttrs
@@ -106,6 +106,6 @@ func nodeOf(c *tree.Cloud) *megaclient.Node {
 	return &megaclient.Node{
 		Handle: c.Handle, Parent: c.Parent, Owner: c.Owner, Type: c.Type, Size: c.Size, Created: c.Created,
 		Key: c.Key, RawKey: c.RawKey, Attrs: c.Attrs, RawAttrs: c.RawAttrs, FileAttrs: c.FileAttrs,
-		Access: c.Access, SharedBy: c.SharedBy, ShareRoot: c.Share, Damaged: c.Damaged, Index: -1,
+		Access: c.Access, SharedBy: c.SharedBy, ShareRoot: c.Share, Damaged: c.Damaged, Foreign: c.Foreign, Index: -1,
 	}
 }

@@ -103,8 +103,8 @@ func (a *Account) share(folder string, key megacrypto.Key, fresh bool, target ma
 	a.must(cmd, nil)
 }
 
-// sealForMe is what others do to send this account a key: RSA.
-func (a *Account) sealForMe(key []byte) string {
+// Seal encrypts a key for this account, as others do who send it one: with RSA, so without proof of who they are.
+func (a *Account) Seal(key []byte) string {
 	mpi, err := a.rsa.Public().Encrypt(key)
 	if err != nil {
 		panic("megatest: encrypting a key: " + err.Error())
@@ -119,7 +119,7 @@ func (a *Account) Share(folder string, with *Account, access int) {
 	target := map[string]any{"u": with.Handle, "r": access}
 	secure := a.curve != nil && with.curve != nil
 	if !secure {
-		target["k"] = with.sealForMe(key[:])
+		target["k"] = with.Seal(key[:])
 	}
 	a.share(folder, key, fresh, target)
 	with.learnShareKey(folder, key)

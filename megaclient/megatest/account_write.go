@@ -126,7 +126,7 @@ func (a *Account) sealNodeKey(packed []byte, spec PutSpec) string {
 	case spec.NoKey:
 		return seal(megacrypto.NewKey(), packed)
 	case spec.RSAKey:
-		return a.sealForMe(packed)
+		return a.Seal(packed)
 	}
 	return seal(a.master, packed)
 }

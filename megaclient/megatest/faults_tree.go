@@ -21,3 +21,12 @@ func (f *Faults) frozenTree(v viewer) (snapshot, bool) {
 	snap, found := f.frozen[v.user]
 	return snap, found && v.link == nil
 }
+
+// Tell puts packets (JSON objects) into an account's event stream as they are, whatever they say.
+func (f *Faults) Tell(a *Account, packets ...string) {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	for _, p := range packets {
+		a.user.feed.add([]byte(p), f.s.opt.logLimit)
+	}
+}

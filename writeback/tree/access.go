@@ -168,16 +168,26 @@ func shareOf(p place) Ino {
 }
 
 // SharesOf gives the share roots with known keys at or above an inode: folders of our own that we share
-// or exported, and roots of incoming shares. What is put there carries its key for each of them.
+// or exported, and roots of incoming shares. What is put there carries its key for each of them. Below a folder of
+// our own only keys count that are proven to be ours: everything else is the word of the server.
 func (tx *Tx) SharesOf(ino Ino) ([]megaclient.Handle, error) {
-	var list []megaclient.Handle
-	_, err := tx.climb(ino, func(in *Inode) bool {
-		if in.Cloud != nil && tx.hasShareKey(in.Cloud.Handle) {
-			list = append(list, in.Cloud.Handle)
+	var proven, lent []megaclient.Handle
+	p, err := tx.climb(ino, func(in *Inode) bool {
+		if in.Cloud == nil {
+			return true
+		}
+		k, known := tx.shareKey(in.Cloud.Handle)
+		if known && k.Proven {
+			proven = append(proven, in.Cloud.Handle)
+		} else if known && in.Cloud.Share {
+			lent = append(lent, in.Cloud.Handle)
 		}
 		return true
 	})
-	return list, err
+	if p.share != nil {
+		proven = append(proven, lent...)
+	}
+	return proven, err
 }
 
 // SharesOf is Tx.SharesOf for the newest state.

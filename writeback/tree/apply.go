@@ -48,7 +48,7 @@ func (tx *Tx) shadowOf(n *megaclient.Node) (*Cloud, error) {
 	c := &Cloud{
 		Handle: n.Handle, Parent: n.Parent, Owner: n.Owner, Type: n.Type, Created: clampSeconds(n.Created),
 		Key: n.Key, FileAttrs: n.FileAttrs, Access: n.Access, Share: n.ShareRoot, SharedBy: n.SharedBy,
-		Damaged: n.Damaged,
+		Damaged: n.Damaged, Foreign: n.Foreign,
 	}
 	if n.Type == megaclient.FileNode {
 		c.Size = min(max(n.Size, 0), maxSize)
@@ -106,6 +106,11 @@ func (tx *Tx) apply(c *Cloud, own bool) error {
 		return err
 	}
 	isNode := known && !r.Version && r.Orphan == ""
+	if isNode {
+		if err := tx.keepOurs(r.Ino, c); err != nil {
+			return err
+		}
+	}
 	if !isNode && c.Key != nil {
 		if ino, ok := tx.t.opts.PendingKey(c.Key, c.Parent, c.Name); ok {
 			if done, err := tx.attachOwn(ino, c); done || err != nil {

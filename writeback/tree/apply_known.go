@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,11 +38,40 @@ func (tx *Tx) applyKnown(ino Ino, c *Cloud, parent Ino, own bool) error {
 	return tx.applyShown(e, c, parent, moved)
 }
 
-// keepKnown carries over to the new shadow what the node as sent doesn't say.
+// keepOurs refuses what would make something of our own part of what somebody else shares, and so encrypt for him
+// what is put there: nodes never come to be an incoming share, nor move into one.
+func (tx *Tx) keepOurs(ino Ino, c *Cloud) error {
+	in, err := tx.peek(ino)
+	if err != nil || in.Cloud == nil || in.Cloud.Share {
+		return err
+	}
+	from, err := tx.climb(ino, nil)
+	if err != nil || from.share != nil {
+		return err
+	}
+	if c.Share {
+		c.Share, c.SharedBy, c.Access = false, "", in.Cloud.Access
+	}
+	r, known, err := tx.handle(c.Parent)
+	if err != nil || !known || r.Orphan != "" {
+		return err
+	}
+	to, err := tx.climb(r.Ino, nil)
+	if err == nil && to.share != nil {
+		err = fmt.Errorf("a node of ours in another's share: %w", ErrInvalid)
+	}
+	return err
+}
+
+// keepKnown carries over to the new shadow what the node as sent doesn't say. A key once known never changes: another
+// one is of the server's choice.
 func (tx *Tx) keepKnown(old, c *Cloud) {
 	c.Link, c.Versions = old.Link, old.Versions
-	if c.Key == nil && old.Key != nil {
-		c.Key, c.RawKey = old.Key, ""
+	if old.Key != nil {
+		if c.Key != nil && !bytes.Equal(c.Key, old.Key) {
+			c.Attrs, c.Name = nil, ""
+		}
+		c.Key, c.RawKey, c.Foreign = old.Key, "", old.Foreign
 	}
 	if c.Attrs == nil {
 		if a, err := megaclient.DecryptAttrs(c.Type, c.Key, c.RawAttrs); err == nil {
@@ -248,7 +278,7 @@ func (tx *Tx) newAttrs(c *Cloud, raw string) {
 	n.RawAttrs, n.Attrs = raw, nil
 	c.RawAttrs = raw
 	if tx.t.opts.Decrypt(n) {
-		c.Key, c.RawKey = n.Key, ""
+		c.Key, c.RawKey, c.Foreign = n.Key, "", n.Foreign
 		c.setAttrs(n.Attrs)
 	}
 }
@@ -258,7 +288,7 @@ func (c *Cloud) node() *megaclient.Node {
 	return &megaclient.Node{
 		Handle: c.Handle, Parent: c.Parent, Owner: c.Owner, Type: c.Type, Size: c.Size, Created: c.Created,
 		Key: c.Key, RawKey: c.RawKey, Attrs: c.Attrs, RawAttrs: c.RawAttrs, FileAttrs: c.FileAttrs,
-		Access: c.Access, SharedBy: c.SharedBy, ShareRoot: c.Share, Index: -1, Damaged: c.Damaged,
+		Access: c.Access, SharedBy: c.SharedBy, ShareRoot: c.Share, Index: -1, Damaged: c.Damaged, Foreign: c.Foreign,
 	}
 }
 

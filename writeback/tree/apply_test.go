@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"megadisk/megaclient"
-	"megadisk/megaclient/megacrypto"
 
 	"github.com/stretchr/testify/require"
 )
@@ -411,7 +410,7 @@ func TestShares(t *testing.T) {
 		return nil
 	}))
 	h.update(func(tx *Tx) error {
-		return tx.AddShareKeys(map[megaclient.Handle]megacrypto.Key{"OWNAAAAA": {1}, "SHAREBBB": {2}})
+		return tx.AddShareKeys(map[megaclient.Handle]megaclient.ShareKey{"OWNAAAAA": {Proven: true}, "SHAREBBB": {}})
 	})
 	shares, err := h.SharesOf(h.at("//shares/s (SHAREBBB)/f").Ino)
 	require.NoError(t, err)

@@ -262,6 +262,8 @@ func (r *reader) cloudField(key int64, c *Cloud) {
 		c.Versions = int(r.int())
 	case 18:
 		c.Damaged = r.bool()
+	case 19:
+		c.Foreign = r.bool()
 	default:
 		r.skip(0)
 	}

@@ -19,7 +19,7 @@ func fullInode() *Inode {
 		Cloud: &Cloud{
 			Handle: "HANDLEAA", Parent: "PARENTAA", Owner: "OWNERAAAAAA", Type: megaclient.FileNode, Name: "raw/\x00", Size: 12, Created: -13,
 			Key: nodeKey("Q", 32), Attrs: megacrypto.Attributes{"n": json.RawMessage(`"raw"`), "x\xff": json.RawMessage(`1`)},
-			RawKey: "k", RawAttrs: "a", FileAttrs: "fa", Link: "LINKAAAA", Access: 2, Share: true, SharedBy: "SHARERAAAAA", Versions: 300, Damaged: true,
+			RawKey: "k", RawAttrs: "a", FileAttrs: "fa", Link: "LINKAAAA", Access: 2, Share: true, SharedBy: "SHARERAAAAA", Versions: 300, Damaged: true, Foreign: true,
 		},
 	}
 }

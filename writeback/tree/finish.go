@@ -142,6 +142,7 @@ func (tx *Tx) publishLocked() {
 	st.next, st.epoch, st.fetched, st.sn = tx.next, tx.epoch, tx.fetched, tx.sn
 	for h, k := range tx.shareKeys {
 		st.shareKeys[h] = k
+		delete(st.unmarked, h)
 	}
 	for h, heard := range tx.halves {
 		if heard {

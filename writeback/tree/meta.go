@@ -22,6 +22,7 @@ const (
 	metaFetched  = "fetched"
 	metaSN       = "sn"
 	metaShareKey = "sharekey/"
+	metaProof    = "shareproof/"
 	metaCaller   = "x/"
 )
 
@@ -68,38 +69,44 @@ func (tx *Tx) metaUint(name string) (uint64, error) {
 	return binary.BigEndian.Uint64(b), nil
 }
 
-// AddShareKeys keeps share keys, by the handle of the shared folder.
-func (tx *Tx) AddShareKeys(m map[megaclient.Handle]megacrypto.Key) error {
-	have := tx.ShareKeys()
+// AddShareKeys keeps share keys, by the handle of the shared folder. A proven one gives way to another proven one only.
+func (tx *Tx) AddShareKeys(m map[megaclient.Handle]megaclient.ShareKey) error {
 	for h, k := range m {
-		if old, ok := have[h]; ok && old == k || !validHandle(h) {
+		old, known := tx.shareKey(h)
+		if known && (old == k && !tx.unmarked(h) || old.Proven && !k.Proven) || !validHandle(h) {
 			continue
 		}
 		tx.shareKeys[h] = k
-		if err := tx.setRaw(textKey(rowMeta, metaShareKey+string(h)), k[:]); err != nil {
+		if err := tx.setRaw(textKey(rowMeta, metaShareKey+string(h)), k.Key[:]); err != nil {
+			return err
+		}
+		proof := []byte{0}
+		if k.Proven {
+			proof[0] = 1
+		}
+		if err := tx.setRaw(textKey(rowMeta, metaProof+string(h)), proof); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ShareKeys gives the share keys kept.
-func (tx *Tx) ShareKeys() map[megaclient.Handle]megacrypto.Key {
-	m := tx.t.ShareKeys()
-	for h, k := range tx.shareKeys {
-		m[h] = k
-	}
-	return m
+// unmarked says that an earlier program kept a share key, which didn't know what is proven.
+func (tx *Tx) unmarked(h megaclient.Handle) bool {
+	tx.t.stateMu.RLock()
+	defer tx.t.stateMu.RUnlock()
+	return tx.t.state.unmarked[h]
 }
 
-func (tx *Tx) hasShareKey(h megaclient.Handle) bool {
-	if _, ok := tx.shareKeys[h]; ok {
-		return true
+// shareKey gives a share key that is kept.
+func (tx *Tx) shareKey(h megaclient.Handle) (megaclient.ShareKey, bool) {
+	if k, ok := tx.shareKeys[h]; ok {
+		return k, true
 	}
 	tx.t.stateMu.RLock()
 	defer tx.t.stateMu.RUnlock()
-	_, ok := tx.t.state.shareKeys[h]
-	return ok
+	k, ok := tx.t.state.shareKeys[h]
+	return k, ok
 }
 
 // flushMeta writes the counters that changed.
@@ -133,7 +140,8 @@ func count(b bool) uint64 {
 func (t *Tree) load() error {
 	t.state = state{
 		next:      firstFree,
-		shareKeys: map[megaclient.Handle]megacrypto.Key{},
+		shareKeys: map[megaclient.Handle]megaclient.ShareKey{},
+		unmarked:  map[megaclient.Handle]bool{},
 		pending:   map[Ino]struct{}{},
 		halves:    map[megaclient.Handle]struct{}{},
 	}
@@ -197,14 +205,26 @@ func (t *Tree) loadSets(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	prefix = textKey(rowMeta, metaShareKey)
+	return tx.loadShareKeys()
+}
+
+func (tx *Tx) loadShareKeys() error {
+	st := &tx.t.state
+	prefix := textKey(rowMeta, metaShareKey)
 	return tx.scan(prefix, prefix, func(item *badger.Item) (bool, error) {
 		h := megaclient.Handle(strings.TrimPrefix(string(item.Key()), string(prefix)))
+		proof, err := tx.metaRow(metaProof + string(h))
+		if err != nil {
+			return false, err
+		}
+		if len(proof) != 1 {
+			st.unmarked[h] = true
+		}
 		return true, item.Value(func(b []byte) error {
 			if len(b) != len(megacrypto.Key{}) {
 				return fmt.Errorf("%w: a share key's row", ErrCorrupt)
 			}
-			t.state.shareKeys[h] = megacrypto.Key(b)
+			st.shareKeys[h] = megaclient.ShareKey{Key: megacrypto.Key(b), Proven: len(proof) == 1 && proof[0] == 1}
 			return nil
 		})
 	})

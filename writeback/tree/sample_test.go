@@ -58,7 +58,7 @@ func makeSample(t *testing.T, to string) {
 	h.update(func(tx *Tx) error {
 		require.NoError(t, tx.ApplyLink("FILEAAAA", "PUBLICAA", false))
 		require.NoError(t, tx.ApplyRemove("INBINAAA", true))
-		require.NoError(t, tx.AddShareKeys(map[megaclient.Handle]megacrypto.Key{"SHAREAAA": {1}}))
+		require.NoError(t, tx.AddShareKeys(map[megaclient.Handle]megaclient.ShareKey{"SHAREAAA": {Key: megacrypto.Key{1}}}))
 		require.NoError(t, tx.SetMeta("note", []byte("kept")))
 		require.NoError(t, tx.Badger().Set([]byte("wjournal"), []byte("row")))
 		return tx.SetSN("SEQUENCE")
@@ -89,7 +89,7 @@ func (h *house) checkSample() {
 	require.Len(t, h.Pending(), 3)
 	require.Equal(t, "SEQUENCE", h.SN())
 	require.True(t, h.Fetched())
-	require.Equal(t, map[megaclient.Handle]megacrypto.Key{"SHAREAAA": {1}}, h.ShareKeys())
+	require.Equal(t, map[megaclient.Handle]megaclient.ShareKey{"SHAREAAA": {Key: megacrypto.Key{1}}}, h.ShareKeys())
 	require.NoError(t, h.View(func(tx *Tx) error {
 		v, err := tx.Versions(f.Ino)
 		require.NoError(t, err)

@@ -162,6 +162,12 @@ func (tx *Tx) addVersion(top *Inode, v Version) error {
 		}
 		top.Cloud.Versions++
 	}
+	var old Version
+	if ok, err := tx.row(versionKey(top.Ino, v.Handle), &old); err != nil {
+		return err
+	} else if ok && old.Key != nil {
+		v.Key = old.Key // one that is known never changes
+	}
 	v.Epoch = tx.epoch
 	if err := tx.set(versionKey(top.Ino, v.Handle), v); err != nil {
 		return err

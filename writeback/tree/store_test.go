@@ -36,7 +36,7 @@ func TestReopen(t *testing.T) {
 	h.update(func(tx *Tx) error {
 		require.NoError(t, tx.ApplyRemove("BBBBBBBB", true))
 		require.NoError(t, tx.SetMeta("k", []byte("v")))
-		require.NoError(t, tx.AddShareKeys(map[megaclient.Handle]megacrypto.Key{"AAAAAAAA": {7}}))
+		require.NoError(t, tx.AddShareKeys(map[megaclient.Handle]megaclient.ShareKey{"AAAAAAAA": {Key: megacrypto.Key{7}}}))
 		require.NoError(t, tx.Purge(gone))
 		return tx.SetSN("sn-1")
 	})
@@ -54,7 +54,7 @@ func TestReopen(t *testing.T) {
 	h.check()
 	require.True(t, h.Fetched())
 	require.Equal(t, "sn-1", h.SN())
-	require.Equal(t, map[megaclient.Handle]megacrypto.Key{"AAAAAAAA": {7}}, h.ShareKeys())
+	require.Equal(t, map[megaclient.Handle]megaclient.ShareKey{"AAAAAAAA": {Key: megacrypto.Key{7}}}, h.ShareKeys())
 	require.Equal(t, []Ino{mine}, h.Pending())
 	require.Equal(t, b, h.at("/Secret folder/secret.txt").Ino)
 	require.NoError(t, h.View(func(tx *Tx) error {

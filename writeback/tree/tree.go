@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"megadisk/megaclient"
-	"megadisk/megaclient/megacrypto"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/sirupsen/logrus"
@@ -55,7 +54,8 @@ type state struct {
 	fetched   bool   // a fetch has come to its end once
 	fetching  bool   // one is under way in this process
 	sn        string
-	shareKeys map[megaclient.Handle]megacrypto.Key
+	shareKeys map[megaclient.Handle]megaclient.ShareKey
+	unmarked  map[megaclient.Handle]bool     // share keys of which is not known whether they are proven
 	pending   map[Ino]struct{}               // inodes with a Pending bit
 	halves    map[megaclient.Handle]struct{} // nodes of which only the first half of a move was heard
 }
@@ -244,10 +244,17 @@ func (t *Tree) Fetched() bool {
 }
 
 // ShareKeys gives the share keys that were kept (Tx.AddShareKeys).
-func (t *Tree) ShareKeys() map[megaclient.Handle]megacrypto.Key {
+func (t *Tree) ShareKeys() map[megaclient.Handle]megaclient.ShareKey {
 	t.stateMu.RLock()
 	defer t.stateMu.RUnlock()
 	return maps.Clone(t.state.shareKeys)
+}
+
+// KeysUnproven says that an earlier program kept share keys without saying which are proven: a fetch tells.
+func (t *Tree) KeysUnproven() bool {
+	t.stateMu.RLock()
+	defer t.stateMu.RUnlock()
+	return len(t.state.unmarked) > 0
 }
 
 // Pending gives the inodes with a Pending bit, in the order of their numbers.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"megadisk/megaclient"
-	"megadisk/megaclient/megacrypto"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -35,7 +34,7 @@ type Tx struct {
 	epoch     uint32
 	fetched   bool
 	sn        string
-	shareKeys map[megaclient.Handle]megacrypto.Key
+	shareKeys map[megaclient.Handle]megaclient.ShareKey
 	halves    map[megaclient.Handle]bool // true: heard, false: complete
 
 	rows  int // written so far, about
@@ -59,7 +58,7 @@ func newTx(t *Tree, origin any) *Tx {
 		contested: map[entryID]struct{}{},
 		doubles:   map[entryID][]Ino{},
 		limbo:     map[megaclient.Handle]Ino{},
-		shareKeys: map[megaclient.Handle]megacrypto.Key{},
+		shareKeys: map[megaclient.Handle]megaclient.ShareKey{},
 		halves:    map[megaclient.Handle]bool{},
 	}
 	t.stateMu.RLock()

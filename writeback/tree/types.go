@@ -114,6 +114,7 @@ type Cloud struct {
 	SharedBy  megaclient.UserHandle `cbor:"16,keyasint,omitempty"`
 	Versions  int                   `cbor:"17,keyasint,omitempty"` // older versions known
 	Damaged   bool                  `cbor:"18,keyasint,omitempty"` // size absent or impossible
+	Foreign   bool                  `cbor:"19,keyasint,omitempty"` // somebody else may have chosen Key
 }
 
 // Version is one older version of a file.
