@@ -42,17 +42,17 @@ func (b *bridge) fill(out *fuse.Attr, in *tree.Inode) {
 
 // mode is the type of an inode with the permissions that a program has set, or the usual ones less the umask.
 func (b *bridge) mode(in *tree.Inode) uint32 {
-	kind, usual := typeOf(in), uint32(fileMode)
+	kind, usual := typeOf(in), fileMode&^b.fmask
 	switch kind {
 	case syscall.S_IFLNK:
 		return kind | linkMode
 	case syscall.S_IFDIR:
-		usual = dirMode
+		usual = dirMode &^ b.dmask
 	}
 	if in.HasMode {
 		return kind | in.Mode&modeBits
 	}
-	return kind | usual&^b.umask
+	return kind | usual
 }
 
 // typeOf is what an inode is, in the bits that stat(2) and readdir(3) use.

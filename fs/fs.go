@@ -22,9 +22,12 @@ type Options struct {
 	Cache  *cache.Cache // tells user.mega.verified; nil: that attribute is absent
 
 	ReadOnly   bool
-	AllowOther bool   // let other users in; what they may do, the modes say
-	UID, GID   uint32 // who owns everything
-	Umask      uint32 // taken from the modes of what has none of its own
+	AllowOther bool     // let other users in; what they may do, the modes say
+	UID, GID   uint32   // who owns everything
+	Umask      uint32   // taken from the modes of what has none of its own
+	FMask      uint32   // the same, of files only
+	DMask      uint32   // the same, of folders only
+	Flags      []string // of the mount, for the kernel to carry out: "noexec", "sync", "dirsync"
 
 	FsName   string // what df and mount show as the device; "" means "megadisk"
 	Timeouts Timeouts
@@ -71,7 +74,8 @@ type bridge struct {
 	// Constant data.
 	root     tree.Ino
 	uid, gid uint32
-	umask    uint32
+	fmask    uint32 // taken from the modes of files that nobody set
+	dmask    uint32 // and of folders
 	timeouts Timeouts
 	life     context.Context // ends with the mount
 	end      context.CancelFunc
@@ -95,7 +99,8 @@ func newBridge(e engine, t table, o Options) *bridge {
 		root:          o.Root,
 		uid:           o.UID,
 		gid:           o.GID,
-		umask:         o.Umask,
+		fmask:         o.Umask | o.FMask,
+		dmask:         o.Umask | o.DMask,
 		timeouts:      o.Timeouts.withDefaults(),
 	}
 	if b.log == nil {

@@ -164,6 +164,9 @@ func (s *Server) Unmount() error {
 	return nil
 }
 
+// kernelFlags are the flags of a mount that may be asked for.
+var kernelFlags = map[string]uintptr{"noexec": unix.MS_NOEXEC, "sync": unix.MS_SYNCHRONOUS, "dirsync": unix.MS_DIRSYNC}
+
 // mountOptions is what go-fuse and the kernel must be told; doc.go says why.
 func (b *bridge) mountOptions(o Options, direct bool) *fuse.MountOptions {
 	m := &fuse.MountOptions{
@@ -185,10 +188,16 @@ func (b *bridge) mountOptions(o Options, direct bool) *fuse.MountOptions {
 	if m.FsName == "" {
 		m.FsName = "megadisk"
 	}
+	if !direct {
+		m.Options = append(m.Options, o.Flags...)
+	}
 	if direct {
 		m.DirectMountFlags = unix.MS_NOSUID | unix.MS_NODEV
 		if o.ReadOnly {
 			m.DirectMountFlags |= unix.MS_RDONLY
+		}
+		for _, name := range o.Flags {
+			m.DirectMountFlags |= kernelFlags[name]
 		}
 	} else if o.ReadOnly { // fusermount3 adds nosuid and nodev by itself
 		m.Options = append(m.Options, "ro")

@@ -218,8 +218,8 @@ func TestStaleMountPoint(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, proc.Kill())
 	program.AwaitGone(t, pid)
-	require.Contains(t, refused(t, p, 6, "", "mount", p.Point), "megadisk unmount")
 	p.Run("unmount", p.Point)
+	require.Contains(t, refused(t, p, 6, "", "unmount", p.Point), "shows nothing there")
 	p.Mount()
 }
 

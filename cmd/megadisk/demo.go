@@ -64,7 +64,7 @@ func demo(ctx context.Context, c *common, point string) (err error) {
 		return fmt.Errorf("logging in to the demo's server: %w", err)
 	}
 	defer client.Close()
-	req, err := (&mountFlags{}).request("", point)
+	req, _, err := (&mountFlags{}).request("", point)
 	if err != nil {
 		return err
 	}

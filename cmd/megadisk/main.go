@@ -26,11 +26,15 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	err := newRoot().ExecuteContext(ctx)
+	completeEnvironment()
+	root, codes, err := commandFor(os.Args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return exitDone
 	}
-	code, text := exitStatus(err), sentence(err)
+	code, text := codes(err), sentence(err)
 	if !daemon.Failed(text, code) { // who waits for the mount says it; here it would go to the log, with names in it
 		fmt.Fprintln(os.Stderr, "megadisk: "+text)
 	}

@@ -23,12 +23,15 @@ type Backend interface {
 
 // MountRequest asks the process to show one more folder.
 type MountRequest struct {
-	Source     string // "" or /Remote/Folder
-	Mountpoint string // absolute
-	ReadOnly   bool
-	AllowOther bool
-	Umask      uint32
-	Debug      bool
+	Source       string // "" or /Remote/Folder
+	FsName       string // what df and mount show as the device
+	Mountpoint   string // absolute
+	ReadOnly     bool
+	AllowOther   bool
+	UID, GID     uint32   // who owns everything
+	FMask, DMask uint32   // taken from the modes of files, and of folders
+	Flags        []string // of the mount: noexec, sync, dirsync
+	Debug        bool
 }
 
 // UnmountRequest asks it to stop showing one.

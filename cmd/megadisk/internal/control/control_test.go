@@ -87,7 +87,7 @@ func TestRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "a@example.com", st.Account)
 
-	want := MountRequest{Source: "/Photos", Mountpoint: "/mnt", ReadOnly: true, Umask: 0o22}
+	want := MountRequest{Source: "/Photos", Mountpoint: "/mnt", ReadOnly: true, FMask: 0o22}
 	require.NoError(t, c.Mount(ctx, want))
 	require.Equal(t, []MountRequest{want}, f.mounted)
 	require.NoError(t, c.Flush(ctx, "/mnt/a"))

@@ -4,8 +4,9 @@
 //	$XDG_CACHE_HOME/megadisk/HOST/USERHANDLE/   blocks from the cloud: losing it costs downloads only
 //	$XDG_RUNTIME_DIR/megadisk/                  control sockets, one a process
 //
-// HOST is the API's, so that a test server never shares state with the real one. Without HOME and XDG
-// variables, as at boot, the folders are /var/lib/megadisk, /var/cache/megadisk and /run/megadisk.
+// HOST is the API's, so that a test server never shares state with the real one. Root's folders, in a shell, at boot
+// and under sudo, are /var/lib/megadisk, /var/cache/megadisk and /run/megadisk, unless an XDG variable says otherwise:
+// what root logs in to is what fstab mounts.
 package paths
 
 import (
@@ -41,25 +42,46 @@ func New(state, cache string) Dirs {
 }
 
 func defaults() Dirs {
-	if os.Getenv("HOME") == "" && os.Getenv("XDG_STATE_HOME") == "" {
-		return Dirs{State: "/var/lib/megadisk", Cache: "/var/cache/megadisk", Runtime: "/run/megadisk"}
-	}
-	return Dirs{
+	d := Dirs{
 		State:   filepath.Join(xdg.StateHome, "megadisk"),
 		Cache:   filepath.Join(xdg.CacheHome, "megadisk"),
 		Runtime: runtimeDir(),
 	}
+	if os.Getuid() != 0 {
+		return d
+	}
+	if os.Getenv("XDG_STATE_HOME") == "" {
+		d.State = "/var/lib/megadisk"
+	}
+	if os.Getenv("XDG_CACHE_HOME") == "" {
+		d.Cache = "/var/cache/megadisk"
+	}
+	return d
 }
 
-// runtimeDir is the user's own; where no session manager made one, a folder in /tmp that only this user may enter.
-func runtimeDir() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // XDG's rule: a relative one is as none
-		return filepath.Join(dir, "megadisk")
+// Config is the configuration file that is read when none is named.
+func Config() string {
+	if os.Getuid() == 0 && os.Getenv("XDG_CONFIG_HOME") == "" {
+		return "/etc/megadisk.toml"
 	}
-	if os.Getuid() == 0 {
+	return filepath.Join(xdg.ConfigHome, "megadisk", "config.toml")
+}
+
+// runtimeDir is the user's own; where no session manager made one, a folder in /tmp that only this user may enter. A
+// session of root's ends, and its folder with it; its mounts don't.
+func runtimeDir() string {
+	uid := os.Getuid()
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if uid == 0 && (dir == "" || dir == "/run/user/0") {
 		return "/run/megadisk"
 	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("megadisk-%d", os.Getuid()))
+	if filepath.IsAbs(dir) { // XDG's rule: a relative one is as none
+		return filepath.Join(dir, "megadisk")
+	}
+	if dir = fmt.Sprintf("/run/user/%d", uid); unix.Access(dir, unix.W_OK|unix.X_OK) == nil { // as cron and boot see it
+		return filepath.Join(dir, "megadisk")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("megadisk-%d", uid))
 }
 
 // Host is the folder name for an API URL: its host, with the port if it has one.

@@ -23,11 +23,20 @@ func TestHost(t *testing.T) {
 	}
 }
 
-func TestWithoutHome(t *testing.T) {
-	t.Setenv("HOME", "")
-	t.Setenv("XDG_STATE_HOME", "")
-	require.Equal(t, "/var/lib/megadisk", New("", "").State)
-	require.Equal(t, "/elsewhere", New("/elsewhere", "").State)
+func TestRootsFolders(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED, NOT RUN: only root has them")
+	}
+	for _, home := range []string{"", "/root", "/home/anna"} { // boot, a shell, sudo
+		t.Setenv("HOME", home)
+		t.Setenv("XDG_STATE_HOME", "")
+		t.Setenv("XDG_CONFIG_HOME", "")
+		t.Setenv("XDG_RUNTIME_DIR", "/run/user/0")
+		require.Equal(t, "/var/lib/megadisk", New("", "").State)
+		require.Equal(t, "/run/megadisk", New("", "").Runtime)
+		require.Equal(t, "/etc/megadisk.toml", Config())
+		require.Equal(t, "/elsewhere", New("/elsewhere", "").State)
+	}
 }
 
 func TestAccountFoldersArePrivate(t *testing.T) {

@@ -41,8 +41,8 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	}
 	m := &mounted{source: r.Source, point: r.Mountpoint, ro: r.ReadOnly, root: root, gone: make(chan struct{})}
 	m.server, err = fs.Mount(r.Mountpoint, fs.Options{
-		Engine: p.engine, Cache: p.cache, Root: root, ReadOnly: r.ReadOnly, AllowOther: r.AllowOther, Umask: r.Umask,
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), FsName: "megadisk", Log: p.o.Log, Debug: r.Debug,
+		Engine: p.engine, Cache: p.cache, Root: root, ReadOnly: r.ReadOnly, AllowOther: r.AllowOther,
+		UID: r.UID, GID: r.GID, FMask: r.FMask, DMask: r.DMask, Flags: r.Flags, FsName: r.FsName, Log: p.o.Log, Debug: r.Debug,
 	})
 	if err != nil {
 		return &MountpointError{Path: r.Mountpoint, Problem: cause(err)}

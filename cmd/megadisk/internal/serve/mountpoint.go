@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,26 +23,39 @@ func (e *MountpointError) Error() string {
 // fsType is how our mounts stand in /proc/self/mountinfo.
 const fsType = "fuse.megadisk"
 
-// CheckMountpoint finds the usual mistakes before anything is started. The error is a *MountpointError.
+// automount is the type of what waits, with systemd, for the mount that it starts.
+const automount = "autofs"
+
+// CheckMountpoint finds the usual mistakes before anything is started. A mount of ours whose process died is taken
+// away. The error is a *MountpointError.
 func CheckMountpoint(point string) error {
 	refuse := func(format string, args ...any) error {
 		return &MountpointError{Path: point, Problem: fmt.Sprintf(format, args...)}
 	}
-	kind := mountedType(point)
+	at := mountedAt(point)
+	if at.kind == fsType && dead(point) {
+		if uid := os.Geteuid(); uid != 0 && at.user != uid {
+			return refuse("a mount of another user that died is still there: choose another folder")
+		}
+		if err := detachPoint(point); err != nil {
+			return refuse("a mount that died is still there, and can't be removed: %v", err)
+		}
+		at = mountedAt(point)
+	}
 	info, err := os.Stat(point)
 	switch {
-	case kind == fsType && dead(point):
-		return refuse("a mount that died is still there: `megadisk unmount %s` removes it", point)
-	case kind == fsType:
+	case at.kind == fsType:
 		return refuse("megadisk is already mounted there")
-	case kind != "":
-		return refuse("another filesystem (%s) is mounted there: choose another folder", kind)
+	case at.kind != "" && at.kind != automount:
+		return refuse("another filesystem (%s) is mounted there: choose another folder", at.kind)
 	case errors.Is(err, os.ErrNotExist):
 		return refuse("there is no such folder: `mkdir -p %s` makes it", point)
 	case err != nil:
 		return refuse("%v", errors.Unwrap(err))
 	case !info.IsDir():
 		return refuse("it is not a folder")
+	case mountedAround(point) == fsType:
+		return refuse("it lies inside a folder that megadisk shows: choose another folder")
 	}
 	return nil
 }
@@ -67,7 +79,7 @@ func checkAllowOther(point string) error {
 
 // UnmountStale removes a mount of ours whose process is gone; another program's is never touched.
 func UnmountStale(point string) error {
-	if mountedType(point) != fsType {
+	if mountedAt(point).kind != fsType {
 		return &MountpointError{Path: point, Problem: "megadisk shows nothing there (`megadisk status` lists the mounts)"}
 	}
 	if !dead(point) {
@@ -96,30 +108,6 @@ func detachPoint(point string) error {
 	}
 	return nil
 }
-
-// mountedType is the type of what is mounted exactly at point, or "".
-func mountedType(point string) string {
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(point)); err == nil {
-		point = filepath.Join(dir, filepath.Base(point)) // the kernel lists real paths
-	}
-	table, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return ""
-	}
-	kind := ""
-	for _, line := range strings.Split(string(table), "\n") {
-		head, tail, ok := strings.Cut(line, " - ")
-		fields := strings.Fields(head)
-		if ok && len(fields) > 4 && unescape(fields[4]) == point {
-			kind, _, _ = strings.Cut(tail, " ") // the last one is on top
-		}
-	}
-	return kind
-}
-
-var mountinfoEscapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-
-func unescape(path string) string { return mountinfoEscapes.Replace(path) }
 
 // Umask is this process's file mode mask.
 func Umask() uint32 {

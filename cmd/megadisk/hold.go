@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/paths"
+	"megadisk/cmd/megadisk/internal/serve"
+	"megadisk/megaclient"
+)
+
+// hold is the process that holds the mounts of an account, until the last one is gone or a signal comes. It
+// calls ready when the first one answers.
+func hold(ctx context.Context, c *common, client *megaclient.Client, socket string, req control.MountRequest, ready func()) error {
+	serve.NoDumps()
+	p, err := serve.Open(ctx, c.serveOptions(client))
+	if err != nil {
+		return err
+	}
+	server, err := control.Serve(socket, p, describe)
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	if err := p.Mount(ctx, req); err != nil {
+		server.Close()
+		return errors.Join(err, p.Close())
+	}
+	ready()
+	p.Wait(ctx)
+	err = p.Close()
+	server.Close()
+	return err
+}
+
+// socket is the path of the control socket of the client's account.
+func (c *common) socket(client *megaclient.Client) (string, error) {
+	host, err := paths.Host(c.apiURL)
+	if err != nil {
+		return "", usage("%v", err)
+	}
+	return c.dirs().Socket(host, string(client.Session().User))
+}
+
+// serveOptions says where the account's stores are and who writes the log.
+func (c *common) serveOptions(client *megaclient.Client) serve.Options {
+	log, _ := c.logger() // checked when the client was resumed
+	host, _ := paths.Host(c.apiURL)
+	o := serve.Options{Client: client, Dirs: c.dirs(), Host: host, Log: log}
+	if c.reading != nil {
+		o = c.reading.serve(o)
+	}
+	return o
+}

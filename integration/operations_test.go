@@ -1,0 +1,38 @@
+package integration
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What docs/OPERATIONS.md promises is shown by the tests that it names, so they must exist.
+func TestOperationsNamesTests(t *testing.T) {
+	page, err := os.ReadFile("../docs/OPERATIONS.md")
+	require.NoError(t, err)
+	all := map[string]bool{}
+	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(source, -1) {
+			all[string(m[1])] = true
+		}
+		return err
+	}))
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllSubmatch(page, -1)
+	require.NotEmpty(t, named)
+	for _, m := range named {
+		require.True(t, all[string(m[1])], "docs/OPERATIONS.md names %s, which doesn't exist", m[1])
+	}
+	for n, line := range strings.Split(string(page), "\n") {
+		row := strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| what ")
+		require.True(t, !row || strings.Contains(line, "`Test"), "line %d names no test", n+1)
+	}
+}
