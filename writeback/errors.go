@@ -21,6 +21,10 @@ var (
 	ErrClosed = errors.New("the state is closed")
 	// ErrWrongMaster: the master key doesn't open the state key.
 	ErrWrongMaster = errors.New("the state belongs to another master key")
+	// ErrKeyMissing: there is a state, but not the key that opens it.
+	ErrKeyMissing = errors.New("the key of the state is missing")
+	// ErrKeyDamaged: the file with the state key can't be read.
+	ErrKeyDamaged = errors.New("the key of the state is damaged")
 	// ErrNotWritable: the handle wasn't opened for writing.
 	ErrNotWritable = errors.New("handle not open for writing")
 	// ErrHeldBack: content that was found damaged after a crash isn't uploaded.

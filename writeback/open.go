@@ -53,7 +53,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 
 func (e *Engine) openStores() (err error) {
 	e.tree, err = tree.Open(tree.Options{
-		Dir: filepath.Join(e.opts.Dir, "tree"), Key: subkey(e.opts.StateKey, labelTree), Log: e.log,
+		Dir: filepath.Join(e.opts.Dir, treeDir), Key: subkey(e.opts.StateKey, labelTree), Log: e.log,
 		IsOpen: e.isOpen, PendingKey: e.pendingKey, OwnTag: e.ownTag, Decrypt: e.client.Unlock, Host: e.opts.Host,
 	})
 	if err != nil {
@@ -96,7 +96,7 @@ func (e *Engine) replay(ctx context.Context) error {
 		return e.replayBatch(b)
 	})
 	if err != nil {
-		return fmt.Errorf("reading the journal: %w", err)
+		return fmt.Errorf("%w: reading the journal: %w", tree.ErrCorrupt, err)
 	}
 	e.queue.apply(entries)
 	e.adoptRestored()

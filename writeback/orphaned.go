@@ -18,9 +18,10 @@ const (
 	orphanedGlob = "staging-orphaned-*"
 )
 
-// saveOrphaned moves segments aside when the database knows nothing of them:
-// it is new, so the one that said whose they are was lost. They stay as they
-// are, for Salvage; nothing here ever deletes them.
+// saveOrphaned puts segments aside that the database may know nothing of: it
+// is new, so the one that said whose they are was lost, or it was damaged and
+// goes on from an earlier record. They stay as they are, for Salvage; nothing
+// here ever deletes them.
 func (e *Engine) saveOrphaned() error {
 	dir := filepath.Join(e.opts.Dir, stagingDir)
 	segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
@@ -28,22 +29,45 @@ func (e *Engine) saveOrphaned() error {
 		return err
 	}
 	blank, err := e.isBlank()
-	if err != nil || !blank {
+	if err != nil || !blank && e.tree.Recovered() == "" {
 		return err
 	}
 	to, err := freePath(filepath.Join(e.opts.Dir, "staging-orphaned-"+e.now().UTC().Format("20060102T150405Z")))
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(dir, to); err != nil {
-		return fmt.Errorf("moving staged bytes aside whose database was lost: %w", err)
+	if blank {
+		err = os.Rename(dir, to)
+	} else {
+		err = linkAll(segments, to)
 	}
-	if err := syncDir(e.opts.Dir); err != nil {
-		return fmt.Errorf("moving staged bytes aside whose database was lost: %w", err)
+	if err == nil {
+		err = syncDir(e.opts.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("putting staged bytes aside whose database was lost: %w", err)
 	}
 	e.log.WithField("folder", to).WithField("segments", len(segments)).
-		Error("the database was lost; bytes that were staged under it were moved aside, untouched")
+		Error("the database was lost, or its end; bytes that were staged under it were put aside, untouched")
 	return nil
+}
+
+// linkAll gives files a second name in a new folder. It appears with all of
+// them, or not at all.
+func linkAll(files []string, to string) error {
+	tmp, err := os.MkdirTemp(filepath.Dir(to), ".aside-*")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Link(f, filepath.Join(tmp, filepath.Base(f))); err != nil {
+			return errors.Join(err, os.RemoveAll(tmp))
+		}
+	}
+	if err := syncDir(tmp); err != nil {
+		return err
+	}
+	return os.Rename(tmp, to)
 }
 
 // isBlank tells whether nothing was ever written to the database: no tree, and
@@ -94,7 +118,7 @@ func syncDir(dir string) error {
 	return unix.Fsync(int(d.Fd()))
 }
 
-// Orphaned is a folder of staged bytes whose database was lost.
+// Orphaned is a folder of staged bytes whose database was lost, or its end.
 type Orphaned struct {
 	Dir   string
 	Since time.Time

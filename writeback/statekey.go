@@ -30,19 +30,36 @@ type wrappedStateKey struct {
 	Sealed  []byte `cbor:"3,keyasint"` // AES-256-GCM of the 32 bytes
 }
 
+// treeDir is the folder of the database in a state folder.
+const treeDir = "tree"
+
 // HasState tells whether dir holds the state of an account.
 func HasState(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, stateKeyFile))
-	return err == nil
+	return err == nil || hasStores(dir)
+}
+
+// hasStores tells whether there is something in dir that a state key protects.
+func hasStores(dir string) bool {
+	for _, store := range []string{treeDir, stagingDir, orphanedGlob} {
+		if found, _ := filepath.Glob(filepath.Join(dir, store, "*")); len(found) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // OpenStateKey returns the random key that protects everything in dir. It
-// makes one if there is none; it is kept in dir wrapped by the account's
-// master key. Errors: ErrWrongMaster, *NewerStateError.
+// makes one if there is nothing in dir yet; it is kept in dir wrapped by the
+// account's master key. Errors: ErrWrongMaster, ErrKeyMissing, ErrKeyDamaged,
+// *NewerStateError.
 func OpenStateKey(dir string, master megacrypto.Key) ([32]byte, error) {
 	path := filepath.Join(dir, stateKeyFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if hasStores(dir) {
+			return [32]byte{}, fmt.Errorf("%w: %s", ErrKeyMissing, path)
+		}
 		return makeStateKey(dir, path, master)
 	}
 	if err != nil {
@@ -83,7 +100,7 @@ func wrapStateKey(key [32]byte, master megacrypto.Key) ([]byte, error) {
 func unwrapStateKey(raw []byte, master megacrypto.Key) (key [32]byte, err error) {
 	var w wrappedStateKey
 	if err := cbor.Unmarshal(raw, &w); err != nil {
-		return key, fmt.Errorf("reading the state key: %w", err)
+		return key, fmt.Errorf("%w: %w", ErrKeyDamaged, err)
 	}
 	if w.Version > stateKeyVersion {
 		return key, &NewerStateError{w.Version}

@@ -30,7 +30,7 @@ const (
 	exitUnreachable = 4 // the server can't be reached
 	exitPending     = 5 // something is still not in the cloud
 	exitMountpoint  = 6 // the mount point is missing, busy, stale or not a folder
-	exitState       = 7 // the state is in use by another process, of a newer version, or can't be written
+	exitState       = 7 // the state is in use by another process, of a newer version, damaged, or can't be written
 )
 
 // usageError is a mistake in the command line.
@@ -122,6 +122,7 @@ func stateProblem(err error) string {
 		newerTree *tree.NewerError
 		newerKey  *writeback.NewerStateError
 		newerSeg  *staging.NewerError
+		damaged   *tree.DamagedError
 		full      *serve.FullError
 		folder    *paths.FolderError
 	)
@@ -132,6 +133,12 @@ func stateProblem(err error) string {
 		return "this account's state was written by a newer megadisk: use that version, or another --state-dir"
 	case errors.Is(err, tree.ErrWrongKey), errors.Is(err, writeback.ErrWrongMaster):
 		return "this account's state can't be opened with the key of this login: log in with the account that made it, or use another --state-dir"
+	case errors.Is(err, writeback.ErrKeyMissing), errors.Is(err, writeback.ErrKeyDamaged):
+		return fmt.Sprintf("%v: put it back from a backup of the state folder (without it nothing that is pending there can be read), or move the folder away to begin anew", err)
+	case errors.As(err, &damaged):
+		return fmt.Sprintf("%v: put the state folder back from a backup, or move it away to begin anew (what is pending stays in it)", damaged)
+	case errors.Is(err, tree.ErrCorrupt):
+		return fmt.Sprintf("%v: put the state folder back from a backup, or move it away to begin anew (what is pending stays in it)", err)
 	case errors.As(err, &full):
 		return full.Error()
 	case errors.As(err, &folder):

@@ -8,6 +8,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 )
 
 // Sizes for a laptop; Badger's own defaults are a server's.
@@ -41,6 +42,8 @@ func badgerOptions(o Options) badger.Options {
 		WithBlockCacheSize(blockCache).
 		WithIndexCacheSize(indexCache).
 		WithCompression(options.Snappy).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithVerifyValueChecksum(true).
 		WithCompactL0OnClose(false) // an unmount shouldn't wait for it
 	if o.InMemory {
 		return b.WithDir("").WithValueDir("")
@@ -48,16 +51,29 @@ func badgerOptions(o Options) badger.Options {
 	return b.WithValueLogFileSize(valueLogSize).WithEncryptionKey(o.Key[:])
 }
 
-// openBadger opens the database and names the errors that have a reason of their own.
-func openBadger(o Options) (*badger.DB, error) {
-	db, err := badger.Open(badgerOptions(o))
+// openBadger checks and opens the database, and names the errors that have a reason of their own. What is found
+// wrong only by opening (a file that no check knows) is damage too.
+func openBadger(o Options) (db *badger.DB, recovered string, err error) {
+	if !o.InMemory {
+		if recovered, err = checkFiles(o); err != nil {
+			return nil, "", err
+		}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = &DamagedError{Dir: o.Dir, Err: errors.New("it can't be read")}
+		}
+	}()
+	db, err = badger.Open(badgerOptions(o))
 	switch {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
-		return nil, ErrWrongKey
+		return nil, "", ErrWrongKey
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EACCES), errors.Is(err, unix.EROFS):
+		return nil, "", fmt.Errorf("opening the database: %w", err)
 	case err != nil:
-		return nil, fmt.Errorf("opening the database: %w", err)
+		return nil, "", &DamagedError{Dir: o.Dir, Err: err}
 	}
-	return db, nil
+	return db, recovered, nil
 }
 
 // quietLogger passes on what Badger says, at level debug but for errors, and only the constant part of

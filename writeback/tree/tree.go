@@ -31,6 +31,8 @@ type Tree struct {
 	db   *badger.DB
 	draw func([]byte) // fills with random bytes
 
+	recovered string // constant: what was lost when it was opened, "" normally
+
 	// Parts with locks of their own.
 	memory   *memory
 	dispatch *dispatcher
@@ -60,7 +62,8 @@ type state struct {
 	halves    map[megaclient.Handle]struct{} // nodes of which only the first half of a move was heard
 }
 
-// Open opens the tree in o.Dir, or makes an empty one. Errors: *LockedError, *NewerError, ErrWrongKey.
+// Open opens the tree in o.Dir, or makes an empty one. Errors: *LockedError, *NewerError, *DamagedError,
+// ErrWrongKey.
 func Open(o Options) (_ *Tree, err error) {
 	o = withDefaults(o)
 	t := &Tree{opts: o, log: o.Log, memory: newMemory(o.CacheInodes), draw: func(b []byte) { rand.Read(b) }}
@@ -77,11 +80,19 @@ func Open(o Options) (_ *Tree, err error) {
 			}
 		}()
 	}
-	if t.db, err = openBadger(o); err != nil {
+	if t.db, t.recovered, err = openBadger(o); err != nil {
 		return nil, err
+	}
+	if t.recovered != "" {
+		t.log.WithField("cut", t.recovered).Error("the database was damaged; it goes on from the last good record")
 	}
 	if err := t.load(); err != nil {
 		return nil, errors.Join(err, t.db.Close())
+	}
+	if !o.InMemory {
+		if err := setRunning(o.Dir, true); err != nil {
+			return nil, errors.Join(err, t.db.Close())
+		}
 	}
 	t.syncs = newSyncer(t.db.Sync)
 	t.dispatch = newDispatcher()
@@ -132,7 +143,11 @@ func (t *Tree) Close() error {
 	t.sweeper.close()
 	t.users.Wait()
 	t.dispatch.close()
-	err := t.db.Close()
+	var err error
+	if t.lock != nil {
+		err = setRunning(t.opts.Dir, false)
+	}
+	err = errors.Join(err, t.db.Close())
 	if t.lock != nil {
 		err = errors.Join(err, t.lock.Close())
 	}
@@ -154,6 +169,10 @@ func (t *Tree) enter() error {
 }
 
 func (t *Tree) leave() { t.users.Done() }
+
+// Recovered says what was cut off because it was damaged when the tree was opened, "" normally: rows that were
+// there may be missing or older.
+func (t *Tree) Recovered() string { return t.recovered }
 
 // Sync returns when every transaction committed before the call survives a loss of power. Calls at the
 // same time share one sync.

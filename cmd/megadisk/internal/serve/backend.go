@@ -212,7 +212,7 @@ func problem(e writeback.Status) string {
 	case e.Blocked != "":
 		return e.Blocked
 	case len(e.Orphaned) > 0:
-		return "the database was lost; what was staged under it lies untouched in " + e.Orphaned[0].Dir
+		return "the database was lost, or its end; what was staged under it lies untouched in " + e.Orphaned[0].Dir
 	}
 	return ""
 }
