@@ -45,10 +45,11 @@ type content struct {
 	jobs        map[int]*macJob // MACs that are not whole yet
 	verified    bool            // all MACs together fitted the key's
 	checking    bool            // that is being found out
-	suspect     bool            // they did not fit once: everything is fetched a second time
+	suspect     bool            // they did not fit: everything is fetched another way
+	wrongMACs   [][8]byte       // MACs of what came since then, in this run
 	wrongAt     time.Time       // when that was found out; zero: in an earlier run
 	wrongs      int             // how often it was, in this run
-	quarantined bool            // they did not fit twice
+	quarantined bool            // the same wrong bytes came twice, or many different ones
 	accepted    bool            // its owner wants to read it all the same
 	news        chan struct{}   // closed when something of this changes; nil: nobody waits
 }

@@ -24,7 +24,7 @@
 // Bytes are served as they arrive: single chunks of MEGA's can't be told right from wrong, only whole
 // files. Files up to 1 MiB are therefore fetched and verified whole before the first byte is served;
 // of larger ones [Cache.State] says whether all was seen and fitted. If it did not fit, in none of the
-// known variants, all of it is dropped and fetched once more; if that fits no better, the file is
+// known variants, all of it is dropped and fetched another way; if the same comes again, the file is
 // quarantined and reads give [ErrQuarantined].
 //
 // The disk level can only help. It holds ciphertext; its index is written after the data and never

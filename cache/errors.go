@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrQuarantined is what reads of a file give whose content, fetched twice, did not fit its key's MAC
+// ErrQuarantined is what reads of a file give whose content, also when fetched again, did not fit its key's MAC
 // in any known variant. None of its bytes is kept. [Cache.Drop] forgets the verdict.
 var ErrQuarantined = errors.New("content does not match its MAC: quarantined")
 
@@ -13,7 +13,7 @@ var ErrQuarantined = errors.New("content does not match its MAC: quarantined")
 var ErrClosed = errors.New("cache is closed")
 
 // ErrWrong is what the reader of a large file gets once it turns out that bytes which it was given were wrong. The
-// content is fetched once more; who opens the file again gets that.
+// content is fetched again; who opens the file again gets that.
 var ErrWrong = errors.New("content that was read does not match its MAC")
 
 // ErrShortFetch means that a [FetchFunc] ended without an error and before the last byte asked for.

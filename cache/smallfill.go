@@ -31,12 +31,12 @@ func (b *smallBuffers) fill() error {
 			if err := b.fetchMissing(wrong); err != nil {
 				return err
 			}
-			ok, err := b.verify(mac, accepted)
+			ok, came, err := b.verify(mac, accepted)
 			if err != nil {
 				return err
 			}
 			if !ok {
-				if c.mismatch(co) {
+				if c.mismatch(co, came) {
 					return ErrQuarantined
 				}
 				continue // everything once more
@@ -133,19 +133,20 @@ func (b *smallBuffers) fetch(ctx context.Context, first, end int) error {
 	return nil
 }
 
-// verify computes all MACs. A MAC that isn't known yet verifies nothing and refutes nothing.
-func (b *smallBuffers) verify(mac [8]byte, accepted bool) (bool, error) {
+// verify computes all MACs, and the one that the file would have with what came. A MAC that isn't known yet verifies
+// nothing and refutes nothing.
+func (b *smallBuffers) verify(mac [8]byte, accepted bool) (ok bool, came [8]byte, err error) {
 	c, co := b.s.co.c, b.s.co
 	macs := b.computeMACs()
 	if mac != ([8]byte{}) && !accepted {
 		if _, err := co.cipher.CheckMAC(co.size, macs, mac); err != nil {
-			return false, nil
+			return false, co.cipher.MetaMAC(macs), nil
 		}
 	}
 	c.mu.Lock()
 	if co.small != b.s || b.s.ctx.Err() != nil {
 		c.mu.Unlock()
-		return false, errAbandoned
+		return false, came, errAbandoned
 	}
 	copy(co.macs, macs)
 	for i := range macs {
@@ -159,7 +160,7 @@ func (b *smallBuffers) verify(mac [8]byte, accepted bool) (bool, error) {
 	flags, tag := co.flagsLocked()
 	c.mu.Unlock()
 	b.macs, b.flags, b.tag = macs, flags, tag
-	return true, nil
+	return true, came, nil
 }
 
 // computeMACs takes the first unit of each chunk into its MAC, all at once, then the second of each, …

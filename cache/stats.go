@@ -25,7 +25,7 @@ func (v Verification) String() string {
 type State struct {
 	Cached      int64 // bytes that can be read without the network
 	Verified    Verification
-	Quarantined bool // twice fetched, twice wrong: reads give ErrQuarantined
+	Quarantined bool // fetched again and still wrong: reads give ErrQuarantined
 	WasWrong    bool // bytes that were served in this run turned out to be wrong: who keeps some must forget them
 }
 

@@ -222,7 +222,8 @@ func TestDamageUnderARunningCache(t *testing.T) {
 	readAll(t, c, f)
 	require.EqualValues(t, UnitSize, cl.moved(t)-before, "only the damaged unit is fetched")
 	require.EqualValues(t, 1, c.Stats().Corrupt)
-	require.Equal(t, Verified, c.State(f.File).Verified, "and compared with its chunk's MAC")
+	require.Eventually(t, func() bool { return c.State(f.File).Verified == Verified }, 30*time.Second, time.Millisecond,
+		"and compared with its chunk's MAC")
 }
 
 func TestStraysAreLeftAloneOrRemoved(t *testing.T) {

@@ -23,9 +23,9 @@ func (r *Reader) setStill(on bool) {
 	r.still = on
 }
 
-// verifyPasses is how often a file is gone through: once, once more when it was wrong, and for chunks that
-// missed their MAC since memory was short.
-const verifyPasses = 5
+// verifyPasses is how often a file is gone through: once, again whenever it was wrong, and for chunks that missed
+// their MAC since memory was short.
+const verifyPasses = mostWrong + 4
 
 func (r *Reader) verify(ctx context.Context, progress func(int64)) error {
 	defer r.setStill(false)

@@ -20,7 +20,8 @@ func (c *Cache) settleMACLocked(co *content, chunk int, mac megacrypto.ChunkMAC)
 	if co.verified && co.known.has(i) && co.macs[i] != mac {
 		co.refs++
 		co.checking = true
-		if !c.goLocked(func() { defer c.release(co); c.wrong(co) }) {
+		came := co.cipher.MetaMAC([]megacrypto.ChunkMAC{mac})
+		if !c.goLocked(func() { defer c.release(co); c.wrong(co, came) }) {
 			co.checking = false
 			co.refs--
 		}
@@ -67,22 +68,31 @@ func (c *Cache) checkMeta(co *content, macs []megacrypto.ChunkMAC, mac [8]byte) 
 	case err == nil:
 		co.entry.save(flags, tag)
 	default:
-		c.wrong(co)
+		c.wrong(co, co.cipher.MetaMAC(macs))
 	}
 }
 
 // wrong deals with a large file that failed, in a goroutine of the cache's.
-func (c *Cache) wrong(co *content) {
-	if !c.mismatch(co) {
+func (c *Cache) wrong(co *content, came [8]byte) {
+	if !c.mismatch(co, came) {
 		c.recheck(co)
 	}
 }
 
-// mismatch is called when the bytes that came are not what the key says. The first time all of them go
-// and are fetched once more; the second time they go for good. It tells whether this was the second.
-func (c *Cache) mismatch(co *content) bool {
+// mostWrong is how often different bytes may come in place of a file before it is given up. One of six servers that
+// a file is spread over may be wrong, and each of them is left out in turn.
+const mostWrong = 6
+
+// mismatch is called when the bytes that came are not what the key says; came is what their MAC would be. All of
+// them go, and are fetched once more, another way. When the same come again, it is the file that is wrong and not a
+// server: they go for good. It tells whether this is so.
+func (c *Cache) mismatch(co *content, came [8]byte) bool {
 	c.mu.Lock()
-	again := co.suspect
+	if !co.suspect {
+		co.wrongMACs = nil
+	}
+	again := slices.Contains(co.wrongMACs, came) || len(co.wrongMACs)+1 >= mostWrong
+	co.wrongMACs = append(co.wrongMACs, came)
 	c.forgetLocked(co)
 	co.suspect, co.quarantined = true, again
 	co.wrongAt = time.Now()
@@ -92,7 +102,7 @@ func (c *Cache) mismatch(co *content) bool {
 	co.tellLocked()
 	c.mu.Unlock()
 	if again {
-		c.log.Warn("a file's content does not match its key, also when fetched a second time: it is quarantined")
+		c.log.Warn("a file's content does not match its key, also when fetched again: it is quarantined")
 	} else {
 		c.log.Warn("a file's content does not match its key: fetching it once more")
 	}

@@ -53,8 +53,8 @@ func (c *Client) prepareURLs(ctx context.Context, handles []Handle) error {
 		if _, refused := parseRefusal(raw); refused || json.Unmarshal(raw, &a) != nil || a.check() != nil {
 			continue
 		}
-		if address, err := c.secureURL(a.URL); err == nil {
-			entries[i].url = &downloadURL{url: address, size: *a.Size, asked: asked}
+		if u, err := c.downloadURL(&a, asked); err == nil {
+			entries[i].setLocked(u)
 		}
 	}
 	return nil

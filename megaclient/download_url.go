@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"megadisk/megaclient/megacrypto"
@@ -16,10 +17,14 @@ const maxURLs = 4096
 
 // downloadURL is where a file's ciphertext can be fetched for a while.
 type downloadURL struct {
-	url   string // without the range
+	urls  []string // without the range: one, or those of the six parts
 	size  int64
 	asked time.Time
+	spare atomic.Int32 // of six, the one that is left out
 }
+
+// id tells it from others.
+func (u *downloadURL) id() string { return u.urls[0] }
 
 // urlCache remembers the download URL of each handle. Whoever needs one that isn't there asks for
 // it; others who need the same meanwhile wait.
@@ -31,8 +36,16 @@ type urlCache struct {
 
 // urlEntry is the place of one handle. Its slot is held while its URL is looked at or asked for.
 type urlEntry struct {
-	slot chan struct{}
-	url  *downloadURL // GUARDED_BY(slot)
+	slot  chan struct{}
+	url   *downloadURL // GUARDED_BY(slot)
+	wrong int          // URLs that gave wrong content. GUARDED_BY(slot)
+}
+
+// setLocked remembers a new URL. Of six, another one is left out each time that the content was wrong, since one
+// of the others must have been at fault.
+func (e *urlEntry) setLocked(u *downloadURL) {
+	u.spare.Store(int32(e.wrong % raidParts))
+	e.url = u
 }
 
 func newURLCache(t *transferTiming) *urlCache {
@@ -63,7 +76,7 @@ func (u *urlCache) get(ctx context.Context, h Handle, refused string, ask func(c
 		return nil, context.Cause(ctx)
 	}
 	defer func() { <-e.slot }()
-	if e.url != nil && e.url.url != refused && time.Since(e.url.asked) < u.timing.urlLife {
+	if e.url != nil && e.url.id() != refused && time.Since(e.url.asked) < u.timing.urlLife {
 		return e.url, nil
 	}
 	e.url = nil
@@ -71,11 +84,12 @@ func (u *urlCache) get(ctx context.Context, h Handle, refused string, ask func(c
 	if err != nil {
 		return nil, err
 	}
-	e.url = fresh
+	e.setLocked(fresh)
 	return fresh, nil
 }
 
-// forget drops the URL of h if it was asked for before a moment. Whoever is asking now gets a newer one.
+// forget drops the URL of h, which gave wrong content, if it was asked for before a moment. Whoever is asking now
+// gets a newer one.
 func (u *urlCache) forget(ctx context.Context, h Handle, before time.Time) {
 	e, known := u.entries.Get(h)
 	if !known {
@@ -89,11 +103,13 @@ func (u *urlCache) forget(ctx context.Context, h Handle, before time.Time) {
 	defer func() { <-e.slot }()
 	if e.url != nil && e.url.asked.Before(before) {
 		e.url = nil
+		e.wrong++
 	}
 }
 
 // RenewURL lets the next ReadContent of h ask for another download URL than one that was asked for before
-// a moment: for content that came from there and turned out to be wrong. Another server may then answer.
+// a moment: for content that came from there and turned out to be wrong. Another server may then answer; of a
+// file that is spread over six, another five do.
 func (c *Client) RenewURL(ctx context.Context, h Handle, before time.Time) {
 	c.transfers.urls.forget(ctx, h, before)
 }
@@ -105,45 +121,58 @@ func (c *Client) contentURL(ctx context.Context, h Handle, refused string) (*dow
 	})
 }
 
-// getCommand is the command g (PROTOCOL 6.1). Without "v", which is never sent, the answer has a
-// single URL.
+// getCommand is the command g (PROTOCOL 6.1). "v":2 says that there may be six URLs.
 type getCommand struct {
 	A    string `json:"a"`
 	URL  int    `json:"g,omitempty"`
+	V    int    `json:"v,omitempty"`
 	SSL  int    `json:"ssl"`
 	Node Handle `json:"n,omitempty"`
 	Link Handle `json:"p,omitempty"`
 }
 
 type getAnswer struct {
-	Size     *int64 `json:"s"`
-	Attrs    string `json:"at"`
-	FileAttr string `json:"fa"`
-	URL      string `json:"g"`
-	Err      int    `json:"e"`
-	Down     int    `json:"d"`
-	Left     int64  `json:"tl"`
+	Size     *int64      `json:"s"`
+	Attrs    string      `json:"at"`
+	FileAttr string      `json:"fa"`
+	URLs     contentURLs `json:"g"`
+	Err      int         `json:"e"`
+	Down     int         `json:"d"`
+	Left     int64       `json:"tl"`
 }
 
 // askContentURL sends g for a node, or for a public file link that LinkNode has opened.
 func (c *Client) askContentURL(ctx context.Context, h Handle) (*downloadURL, error) {
+	asked := time.Now()
 	a, err := c.get(ctx, c.urlCommand(h))
 	if err != nil {
 		return nil, err
 	}
-	address, err := c.secureURL(a.URL)
-	if err != nil {
-		return nil, fmt.Errorf("command g: %w", err)
+	return c.downloadURL(a, asked)
+}
+
+// downloadURL takes the URLs of a good answer.
+func (c *Client) downloadURL(a *getAnswer, asked time.Time) (*downloadURL, error) {
+	u := &downloadURL{size: *a.Size, asked: asked}
+	for _, raw := range a.URLs {
+		address, err := c.secureURL(raw)
+		if err != nil {
+			return nil, fmt.Errorf("command g: %w", err)
+		}
+		u.urls = append(u.urls, address)
 	}
-	return &downloadURL{url: address, size: *a.Size, asked: time.Now()}, nil
+	if len(u.urls) == 0 {
+		return nil, fmt.Errorf("command g: %w: no address", ErrBadAnswer)
+	}
+	return u, nil
 }
 
 // urlCommand is the g for a node, or for a public file link that LinkNode has opened.
 func (c *Client) urlCommand(h Handle) getCommand {
 	if c.transfers.urls.links.Contains(h) {
-		return getCommand{A: "g", URL: 1, SSL: 2, Link: h}
+		return getCommand{A: "g", URL: 1, V: 2, SSL: 2, Link: h}
 	}
-	return getCommand{A: "g", URL: 1, SSL: 2, Node: h}
+	return getCommand{A: "g", URL: 1, V: 2, SSL: 2, Node: h}
 }
 
 // get sends g and turns each of its ways to refuse into an error.

@@ -14,6 +14,9 @@ func SetStall(c *Client, d time.Duration) {
 	c.transfers.timing.stallDown, c.transfers.timing.stallUp = d, d
 }
 
+// SetLag changes how long the last part of a spread file may take longer than the others.
+func SetLag(c *Client, d time.Duration) { c.transfers.timing.lag = d }
+
 // SetURLLife changes how long a download URL is used.
 func SetURLLife(c *Client, d time.Duration) { c.transfers.timing.urlLife = d }
 
@@ -22,3 +25,6 @@ func Connections(c *Client) (down, up int) { return c.transfers.down.width(), c.
 
 // SetGiveUp changes how long a transfer may fail.
 func SetGiveUp(c *Client, d time.Duration) { c.transfers.timing.giveUp = d }
+
+// RAIDPartSize is the length of a part of a spread file.
+func RAIDPartSize(size int64, part int) int64 { return raidPartSize(size, part) }

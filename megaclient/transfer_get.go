@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -21,7 +22,9 @@ const (
 
 // Get writes the whole plaintext of a file to w, fetched over several connections, and verifies it as
 // the last step: an error that is megacrypto.ErrMAC says that what w got is wrong, though it is
-// complete. Other errors are those of ReadContent and of w. It holds up to 24 MiB meanwhile.
+// complete. Called again it asks other servers; of a file that is spread over six, one may be wrong for ever,
+// and the sixth call at the latest does without it. Other errors are those of ReadContent and of w. It holds up to
+// 24 MiB meanwhile.
 func (c *Client) Get(ctx context.Context, n *Node, w io.Writer) error {
 	key, ok := n.FileKey()
 	if !ok {
@@ -35,6 +38,7 @@ func (c *Client) Get(ctx context.Context, n *Node, w io.Writer) error {
 		return err
 	}
 	if _, err := g.cipher.CheckMAC(n.Size, g.macs, key.MAC); err != nil {
+		c.RenewURL(ctx, n.Handle, time.Now())
 		return fmt.Errorf("verifying a file: %w", err)
 	}
 	return nil

@@ -21,6 +21,13 @@ type waits struct {
 // begin counts the time without progress from now on, rather than from the first failure.
 func (w *waits) begin() { w.failing = time.Now() }
 
+// excuse takes time out of the account that nobody can be blamed for.
+func (w *waits) excuse(d time.Duration) {
+	if !w.failing.IsZero() {
+		w.failing = w.failing.Add(d)
+	}
+}
+
 // progress says that something got through: the next failure is a first one.
 func (w *waits) progress() {
 	if !w.failing.IsZero() {

@@ -12,6 +12,7 @@ type transfers struct {
 	urls     *urlCache
 	timing   transferTiming
 	limit    *rate.Limiter // of what is downloaded; nil: none
+	windows  chan struct{} // one for each window of spread files (download_parts.go)
 }
 
 // largestRead is how much is read from a connection at once.
@@ -21,6 +22,7 @@ const largestRead = 256 << 10
 type transferTiming struct {
 	stallDown  time.Duration // a download without a byte for so long is begun anew
 	stallUp    time.Duration // the same for an upload (PROTOCOL 1.8)
+	lag        time.Duration // five parts of a spread file wait at least so long for the last before the sixth is asked for
 	retryFirst time.Duration // first wait between two tries
 	retryMax   time.Duration // longest such wait
 	giveUp     time.Duration // a transfer that fails for so long without any progress is given up
@@ -32,6 +34,7 @@ type transferTiming struct {
 var defaultTransferTiming = transferTiming{
 	stallDown:  15 * time.Second,
 	stallUp:    time.Minute,
+	lag:        100 * time.Millisecond,
 	retryFirst: 250 * time.Millisecond,
 	retryMax:   15 * time.Second,
 	giveUp:     2 * time.Minute,
@@ -45,7 +48,7 @@ func newTransfers(cfg Config) *transfers {
 	if n <= 0 {
 		n = mostConnections
 	}
-	t := &transfers{down: newGate(n), up: newGate(n), timing: defaultTransferTiming}
+	t := &transfers{down: newGate(n), up: newGate(n), timing: defaultTransferTiming, windows: make(chan struct{}, raidWindows)}
 	if cfg.Timeout > 0 {
 		t.timing.giveUp = cfg.Timeout
 		t.timing.stallDown = min(t.timing.stallDown, cfg.Timeout/4)

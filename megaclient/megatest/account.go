@@ -40,6 +40,7 @@ type accountSpec struct {
 	keys    bool
 	quota   int64
 	name    string
+	raid    bool
 }
 
 // V1 makes an account of the old kind, from before 2018: no salt, weak key derivation.
@@ -88,7 +89,7 @@ func (s *Server) AddAccount(email, password string, opts ...AccountOption) *Acco
 // makeUser makes what the server keeps: everything secret is encrypted here.
 func (a *Account) makeUser(password string, spec accountSpec) *user {
 	u := &user{
-		handle: a.Handle, email: a.Email, version: spec.version, name: spec.name, mfa: spec.mfa, quota: spec.quota,
+		handle: a.Handle, email: a.Email, version: spec.version, name: spec.name, spread: spec.raid, mfa: spec.mfa, quota: spec.quota,
 		created: a.s.unix(), attrs: map[string]userAttr{}, sessions: map[string]*session{},
 		shares: map[*node]struct{}{}, links: map[*node]struct{}{}, incoming: map[*node]struct{}{},
 		contacts: map[string]*user{}, feed: newFeed(),

@@ -32,6 +32,8 @@ type PutSpec struct {
 	RSAKey, NoKey bool
 	// BadAttrs stores attributes that don't decrypt.
 	BadAttrs bool
+	// RAID lets this file be served over six URLs, as the option of that name does for all.
+	RAID bool
 }
 
 // PutFile makes a file and returns its handle. A file of that name stays beside it, as with megajs.
@@ -75,7 +77,7 @@ func (a *Account) Put(spec PutSpec) string {
 		attrs.SetString(k, v)
 	}
 	entry := map[string]any{
-		"h": a.s.deposit(size, stored), "t": fileNode, "a": sealAttrs(key.Key, attrs), "k": a.sealNodeKey(key.Pack(), spec),
+		"h": a.s.deposit(size, stored, spec.RAID), "t": fileNode, "a": sealAttrs(key.Key, attrs), "k": a.sealNodeKey(key.Pack(), spec),
 	}
 	if spec.BadAttrs {
 		entry["a"] = sealAttrs(megacrypto.NewKey(), attrs)

@@ -11,9 +11,10 @@ import (
 
 // blob is the stored ciphertext of one file. Copies made on the server share it.
 type blob struct {
-	size int64
-	refs int // nodes and tokens that use it. GUARDED_BY(Server.mu)
-	data content
+	size   int64
+	refs   int // nodes and tokens that use it. GUARDED_BY(Server.mu)
+	data   content
+	spread bool // served over six URLs
 }
 
 // content is where ciphertext is kept. Different ranges may be written at the same time.

@@ -44,6 +44,8 @@
 //	CorruptDownloads           a bit of the content is wrong
 //	CutDownloads,              content ends early; or hangs
 //	StallDownloads
+//	Part(i).Fail, Cut, Stall,  one of the six URLs of a spread file (CloudRAID; see RAID)
+//	Corrupt, Answer
 //	FailUpload                 an error number for a piece: -4 (start over), -5, -6, -8, -14, -3
 //	LoseUploadAnswers          the piece has come, the connection breaks
 //	LoseUploads                pieces and tokens are forgotten: 404, and -9 from p
@@ -61,7 +63,7 @@
 //
 // # Limits
 //
-// Only the old dialect is spoken: no v=3 on the URL, no wsc, no CloudRAID (a URL with v=3 is answered in
+// Only the old dialect is spoken: no v=3 on the URL, no wsc (a URL with v=3 is answered in
 // the old style). Contacts are made by sharing, and there are no chats, albums or payments. Where MEGA's
 // behaviour can't be seen in any client, the harder one was chosen.
 //
@@ -70,6 +72,6 @@
 // server, answer, batch, replay: a request's way in and out. handlers: the table of commands; cmd_*: what
 // they do, under the server's one lock, at a cost that doesn't grow with the tree (f, and the subtrees in
 // move packets, excepted). node, tally, share, user, viewer: the data and who sees it. feed, packets, nodejson, sc: the event
-// channel. upload, download, blob, fileattr: storage. faults, hold, puzzle, shape, stats: misbehaviour and
+// channel. upload, download, raid, blob, fileattr: storage. faults, hold, puzzle, shape, stats: misbehaviour and
 // measurement. account*, synthetic: the trusted half.
 package megatest

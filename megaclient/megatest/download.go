@@ -1,6 +1,7 @@
 package megatest
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,13 +12,25 @@ import (
 type dlURL struct {
 	blob   *blob
 	expiry time.Time
+	part   int // of a spread file; anyPart: the file as it is
+}
+
+// anyPart stands for content that isn't spread.
+const anyPart = -1
+
+// content is what a URL gives.
+func (u *dlURL) content() (data io.ReaderAt, size int64) {
+	if u.part == anyPart {
+		return u.blob.data, u.blob.size
+	}
+	return raidPart{u.blob.data, u.blob.size, u.part}, raidPartSize(u.blob.size, u.part)
 }
 
 // cmdDownloadURL is g: size and attributes of a file, and with g:1 the URL of its content (PROTOCOL 6.1).
 func cmdDownloadURL(c *call) (any, code) {
 	var a struct {
 		N, P string
-		G    int
+		G, V int
 	}
 	if failure := c.parse(&a); failure != ok {
 		return nil, failure
@@ -40,7 +53,16 @@ func cmdDownloadURL(c *call) (any, code) {
 		answer["e"], answer["tl"] = int(eOverQuota), left
 		return answer, ok
 	}
-	answer["g"] = c.base + "/dl/" + c.s.newDownloadLocked(n.blob)
+	address := func(part int) string { return c.base + "/dl/" + c.s.newDownloadLocked(n.blob, part) }
+	if a.V != 2 || !n.blob.spread && !n.owner.spread {
+		answer["g"] = address(anyPart)
+		return answer, ok
+	}
+	six := make([]string, raidParts)
+	for part := range six {
+		six[part] = address(part)
+	}
+	answer["g"] = six
 	return answer, ok
 }
 
@@ -62,8 +84,8 @@ func (c *call) downloadable(h, ph string) (*node, code) {
 	return l.node, ok
 }
 
-// newDownloadLocked makes a URL for b.
-func (s *Server) newDownloadLocked(b *blob) string {
+// newDownloadLocked makes a URL for b, or for a part of it.
+func (s *Server) newDownloadLocked(b *blob, part int) string {
 	now := s.opt.now()
 	if len(s.urls) > 2*s.urlsKept+1000 {
 		for id, u := range s.urls {
@@ -76,7 +98,7 @@ func (s *Server) newDownloadLocked(b *blob) string {
 	}
 	id := randomID(18)
 	b.refs++
-	s.urls[id] = &dlURL{blob: b, expiry: now.Add(s.opt.urlLifetime)}
+	s.urls[id] = &dlURL{blob: b, expiry: now.Add(s.opt.urlLifetime), part: part}
 	return id
 }
 
@@ -102,19 +124,23 @@ func (s *Server) serveDownload(a *answer, r *http.Request, rest string) {
 		a.status(http.StatusForbidden)
 		return
 	}
-	first, last, valid := parseSpan(span, u.blob.size)
+	if s.faults.partFault(a, u.part) {
+		return
+	}
+	data, size := u.content()
+	first, last, valid := parseSpan(span, size)
 	if !valid {
 		a.status(http.StatusRequestedRangeNotSatisfiable)
 		return
 	}
-	if hit, found := s.faults.takeKind(answerDown); found {
+	if hit, found := s.faults.takePart(answerDown, u.part); found {
 		content := make([]byte, last+1-first)
-		_, _ = u.blob.data.ReadAt(content, first)
+		_, _ = data.ReadAt(content, first)
 		a.started = true
 		hit.answer(a.w, r, content)
 		return
 	}
-	s.send(a, u.blob, first, last+1)
+	s.send(a, data, u.part, first, last+1)
 }
 
 // parseSpan reads "first-last", both inclusive; nothing at all means everything.
@@ -137,12 +163,17 @@ func parseSpan(span string, size int64) (first, last int64, valid bool) {
 	return first, last, first >= 0 && first <= last
 }
 
-// send writes the bytes [from,to) of b, with the faults that were asked for.
-func (s *Server) send(a *answer, b *blob, from, to int64) {
-	damage := s.faults.download(from, to)
+// send writes the bytes [from,to) of content, with the faults that were asked for.
+func (s *Server) send(a *answer, data io.ReaderAt, part int, from, to int64) {
+	damage := s.faults.download(part, from, to)
 	a.w.Header().Set("Content-Type", "application/octet-stream")
 	a.w.Header().Set("Content-Length", strconv.FormatInt(to-from, 10))
-	s.stats.count(func(n *Stats) { n.Downloads++ })
+	s.stats.count(func(n *Stats) {
+		n.Downloads++
+		if part != anyPart {
+			n.Parts[part]++
+		}
+	})
 	a.begin(http.StatusOK)
 	buf := make([]byte, min(to-from, 256<<10))
 	for off := from; off < to; {
@@ -150,7 +181,7 @@ func (s *Server) send(a *answer, b *blob, from, to int64) {
 		if len(p) == 0 {
 			damage.strike(s, a)
 		}
-		n, err := b.data.ReadAt(p, off)
+		n, err := data.ReadAt(p, off)
 		if n < len(p) {
 			if err != nil {
 				panic(http.ErrAbortHandler)

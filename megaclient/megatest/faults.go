@@ -66,9 +66,13 @@ type rule struct {
 	code  code
 	value int64
 	left  int // Always, or how often more
+	part  int // of a spread file, counted from 1; 0: any request
 
-	answer func(w http.ResponseWriter, r *http.Request, content []byte)
+	answer answerFunc
 }
+
+// answerFunc answers a download. content is what the server would send.
+type answerFunc = func(w http.ResponseWriter, r *http.Request, content []byte)
 
 func newFaults(s *Server) *Faults {
 	return &Faults{s: s, shaper: newShaper(s.ctx), holds: map[string]*hold{}}
@@ -270,10 +274,14 @@ func (f *Faults) beforePoll(a *answer) bool {
 
 // httpFault answers with an HTTP status if one is asked for.
 func (f *Faults) httpFault(a *answer, where Endpoint) bool {
-	hit, found := f.take(func(r *rule) bool { return r.kind == failHTTP && r.where == where })
+	hit, found := f.take(func(r *rule) bool { return r.kind == failHTTP && r.where == where && r.part == 0 })
 	if !found {
 		return false
 	}
+	return f.fail(a, hit)
+}
+
+func (f *Faults) fail(a *answer, hit rule) bool {
 	if hit.value == http.StatusTooManyRequests {
 		a.w.Header().Set("Retry-After", strconv.Itoa(1))
 	}

@@ -22,7 +22,7 @@ func (f *Faults) StallDownloads(after int64, n int) {
 
 // AnswerDownloads lets fn answer the next n downloads in place of the server. content is what it should send, the
 // range that was asked for.
-func (f *Faults) AnswerDownloads(n int, fn func(w http.ResponseWriter, r *http.Request, content []byte)) {
+func (f *Faults) AnswerDownloads(n int, fn answerFunc) {
 	f.add(rule{kind: answerDown, answer: fn, left: n})
 }
 
@@ -74,15 +74,20 @@ type damage struct {
 	stall bool
 }
 
-func (f *Faults) download(from, to int64) damage {
+// takePart finds a fault that hits a download of a part of a spread file, or of a whole one (anyPart).
+func (f *Faults) takePart(k kind, part int) (rule, bool) {
+	return f.take(func(r *rule) bool { return r.kind == k && (r.part == 0 || r.part == part+1) })
+}
+
+func (f *Faults) download(part int, from, to int64) damage {
 	d := damage{flip: -1, until: math.MaxInt64}
-	if _, hit := f.takeKind(corruptDown); hit {
+	if _, hit := f.takePart(corruptDown, part); hit {
 		d.flip = from + (to-from)/2
 	}
-	if hit, found := f.takeKind(shortDown); found {
+	if hit, found := f.takePart(shortDown, part); found {
 		d.until = from + hit.value
 	}
-	if hit, found := f.takeKind(stallDown); found {
+	if hit, found := f.takePart(stallDown, part); found {
 		d.until, d.stall = from+hit.value, true
 	}
 	return d

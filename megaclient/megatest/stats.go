@@ -22,6 +22,7 @@ type Stats struct {
 	Held      int            // commands held now
 	Pieces    int            // upload pieces accepted
 	Downloads int            // download requests answered with content
+	Parts     [raidParts]int // of these, for each part of spread files (see RAID)
 	BytesUp   int64          // content bytes received
 	BytesDown int64          // content bytes sent
 

@@ -256,7 +256,7 @@ func (s *Server) answerPiece(a *answer, r *http.Request, u *upload, failure code
 }
 
 // deposit stores whole content as an upload would, and returns its token.
-func (s *Server) deposit(size int64, data content) string {
+func (s *Server) deposit(size int64, data content, spread bool) string {
 	s.mu.Lock()
 	u := s.newUploadLocked(size, true)
 	s.mu.Unlock()
@@ -264,6 +264,7 @@ func (s *Server) deposit(size int64, data content) string {
 	defer u.mu.Unlock()
 	u.data = data
 	s.complete(u)
+	u.blob.spread = spread
 	return u.token
 }
 

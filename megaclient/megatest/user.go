@@ -16,6 +16,7 @@ type user struct {
 	pubk    string // RSA public key
 	csid    func(sid []byte) (string, error)
 	created int64
+	spread  bool // all files are served over six URLs
 
 	root, vault, rubbish *node
 
