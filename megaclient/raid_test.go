@@ -143,6 +143,7 @@ func TestRAIDSurvivesTheLossOfAPart(t *testing.T) {
 				before := r.commands("g")
 				f := r.fresh()
 				f.T = t
+				megaclient.SetLag(f.client, 20*time.Millisecond)
 				f.equal(want[1_034_567:1_234_567], f.plainRange(n, 1_034_567, 200_000))
 				f.equal(want, f.get(n))
 				require.Equal(t, before+1, r.commands("g"), "no other URLs were needed")
