@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"megadisk/megaclient"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -30,6 +31,10 @@ type engine interface {
 	Forget(origin any, ino tree.Ino)
 	Statfs() (total, used int64)
 	FileState(ino tree.Ino) (string, error)
+	Versions(ino tree.Ino) ([]writeback.Version, error)
+	VersionOf(h megaclient.Handle) (writeback.Version, error)
+	OpenVersion(h megaclient.Handle) (*writeback.VersionReader, error)
+	ShareOwner(h megaclient.UserHandle) string
 
 	open(ctx context.Context, ino tree.Ino, write, truncate bool) (file, error)
 }

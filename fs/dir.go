@@ -131,8 +131,15 @@ func (b *bridge) dotEntry(dir tree.Ino, cookie uint64) (fuse.DirEntry, error) {
 		return up, nil
 	}
 	row, err := b.table.Get(dir)
-	if err != nil {
+	switch {
+	case err != nil:
 		return up, err
+	case row.Parent == 0: // bin and vault
+		up.Ino = hiddenID(kindTop, 0)
+		return up, nil
+	case row.Parent == tree.SharesIno && row.Cloud != nil:
+		up.Ino = ownerID(row.Cloud.SharedBy)
+		return up, nil
 	}
 	up.Ino = b.nodeID(row.Parent)
 	return up, nil

@@ -46,6 +46,12 @@
 //     promises that set-id bits are dropped, and none is ever shown.
 //   - default_permissions: the kernel checks modes and owner, ACCESS never comes. nosuid and nodev, always.
 //
+// # The hidden folder
+//
+// What has no row in the tree (.mega in the mounted folder, and what is below it but bin, vault and shares) has numbers
+// from 2^62 up, made so that the number alone says what it is (hidden.go). Type front answers for those, and passes
+// everything else on.
+//
 // # Requests, contexts, interrupts
 //
 // Each request has a context (context.go) that ends with the mount, or 2 s after the kernel interrupts the request:

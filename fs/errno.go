@@ -44,6 +44,7 @@ var errnos = []struct {
 	{writeback.ErrNotLink, unix.EINVAL},
 	{writeback.ErrNoData, unix.ENXIO},
 	{writeback.ErrTooBig, unix.EFBIG},
+	{writeback.ErrInBin, unix.EPERM},
 	{writeback.ErrNotWritable, unix.EBADF},
 	{unix.ENOSPC, unix.ENOSPC}, // the disk of the state, cache or staging
 	{unix.EDQUOT, unix.EDQUOT},

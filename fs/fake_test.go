@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"megadisk/megaclient"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -265,6 +266,15 @@ func (f *fake) Forget(_ any, ino tree.Ino) {
 }
 
 func (f *fake) FileState(tree.Ino) (string, error) { return "synced", nil }
+
+func (f *fake) Versions(tree.Ino) ([]writeback.Version, error) { return nil, nil }
+func (f *fake) VersionOf(megaclient.Handle) (writeback.Version, error) {
+	return writeback.Version{}, tree.ErrNotFound
+}
+func (f *fake) OpenVersion(megaclient.Handle) (*writeback.VersionReader, error) {
+	return nil, tree.ErrNotFound
+}
+func (f *fake) ShareOwner(h megaclient.UserHandle) string { return string(h) }
 
 func (f *fake) open(_ context.Context, ino tree.Ino, _, _ bool) (file, error) {
 	return &fakeFile{f, ino}, nil

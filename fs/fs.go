@@ -29,6 +29,11 @@ type Options struct {
 	DMask      uint32   // the same, of folders only
 	Flags      []string // of the mount, for the kernel to carry out: "noexec", "sync", "dirsync"
 
+	// Hidden is the name of the hidden folder; "" means HiddenName. A real folder of that name wins.
+	Hidden string
+	// Status gives the content of its status.json; nil: an empty object.
+	Status func(ctx context.Context) ([]byte, error)
+
 	FsName   string // what df and mount show as the device; "" means "megadisk"
 	Timeouts Timeouts
 	Log      logrus.FieldLogger
@@ -77,6 +82,9 @@ type bridge struct {
 	fmask    uint32 // taken from the modes of files that nobody set
 	dmask    uint32 // and of folders
 	timeouts Timeouts
+	hidden   string // the hidden folder's name
+	state    func(context.Context) ([]byte, error)
+	born     int64           // when it was mounted, ns since 1970
 	life     context.Context // ends with the mount
 	end      context.CancelFunc
 
@@ -102,9 +110,15 @@ func newBridge(e engine, t table, o Options) *bridge {
 		fmask:         o.Umask | o.FMask,
 		dmask:         o.Umask | o.DMask,
 		timeouts:      o.Timeouts.withDefaults(),
+		hidden:        o.Hidden,
+		state:         o.Status,
+		born:          time.Now().UnixNano(),
 	}
 	if b.log == nil {
 		b.log = quietLog()
+	}
+	if b.hidden == "" {
+		b.hidden = HiddenName
 	}
 	if b.root == 0 {
 		b.root = tree.DriveIno

@@ -44,7 +44,7 @@ func TestReadOnlyShareRefusesAtOnce(t *testing.T) {
 	ben.PutFile(folder, "f", []byte("text"), megatestTime)
 	ben.Share(folder, anna, 0)
 	p.Login()
-	p.Run("mount", "/.mega/shares/lent", p.Point)
+	p.Run("mount", "/.mega/shares/ben@example.com/lent", p.Point)
 	require.Equal(t, "text", string(readFile(t, p.Point, "f")))
 	require.ErrorIs(t, os.WriteFile(filepath.Join(p.Point, "new"), nil, 0o644), os.ErrPermission)
 	require.ErrorIs(t, os.Remove(filepath.Join(p.Point, "f")), os.ErrPermission)

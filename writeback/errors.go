@@ -25,6 +25,8 @@ var (
 	ErrKeyMissing = errors.New("the key of the state is missing")
 	// ErrKeyDamaged: the file with the state key can't be read.
 	ErrKeyDamaged = errors.New("the key of the state is damaged")
+	// ErrInBin: what is in the bin can be moved out of it; it goes for good only by emptying the bin.
+	ErrInBin = errors.New("in the bin already")
 	// ErrNotWritable: the handle wasn't opened for writing.
 	ErrNotWritable = errors.New("handle not open for writing")
 	// ErrHeldBack: content that was found damaged after a crash isn't uploaded.

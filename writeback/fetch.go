@@ -117,6 +117,9 @@ func (e *Engine) endFetch(ctx context.Context, epoch uint32, result *megaclient.
 				}
 			}
 		}
+		if err := c.keepUsers(result.Users); err != nil {
+			return err
+		}
 		return c.SetSN(result.SN)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
@@ -105,11 +106,17 @@ func (c *change) remove(in tree.Inode) error {
 		}
 	}
 	parent := in.Parent
+	above, err := c.ancestors(parent)
+	if err != nil {
+		return err
+	}
+	if in.Cloud != nil && slices.Contains(above, tree.BinIno) {
+		return ErrInBin
+	}
 	if err := c.Unlink(in.Ino); err != nil {
 		return err
 	}
-	in, err := c.Get(in.Ino)
-	if err != nil {
+	if in, err = c.Get(in.Ino); err != nil {
 		return err
 	}
 	in.Ctime = c.e.now().UnixNano()
@@ -121,12 +128,12 @@ func (c *change) remove(in tree.Inode) error {
 		}
 		return c.retire(in.Ino)
 	}
-	return c.removePending(in, parent)
+	return c.removePending(in, above)
 }
 
 // removePending journals the removal of something that the cloud has, or will
 // have when the answer comes that is on its way.
-func (c *change) removePending(in tree.Inode, parent tree.Ino) error {
+func (c *change) removePending(in tree.Inode, above []tree.Ino) error {
 	as := megaclient.Handle("")
 	if in.Cloud != nil {
 		as = in.Cloud.Handle
@@ -154,11 +161,7 @@ func (c *change) removePending(in tree.Inode, parent tree.Ino) error {
 	}); err != nil {
 		return err
 	}
-	dirs, err := c.ancestors(parent)
-	if err != nil {
-		return err
-	}
-	c.after = append(c.after, func() { c.e.queue.deletedBelow(dirs, c.e.now()) })
+	c.after = append(c.after, func() { c.e.queue.deletedBelow(above, c.e.now()) })
 	return nil
 }
 

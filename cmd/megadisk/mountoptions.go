@@ -13,6 +13,8 @@ import (
 	"megadisk/cmd/megadisk/internal/options"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
+	"megadisk/fs"
+	"megadisk/writeback/tree"
 )
 
 // mountFlags are the options of mount; -o takes the same words, and those of mount(8).
@@ -25,6 +27,7 @@ type mountFlags struct {
 	umask      string
 	fmask      string
 	dmask      string
+	hidden     string
 	debug      bool
 	reading    readingFlags
 	options    []string
@@ -44,6 +47,7 @@ func (m *mountFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&m.fmask, "fmask", "", "the same, of files only")
 	f.StringVar(&m.dmask, "dmask", "", "the same, of folders only")
 	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, without names and content")
+	f.StringVar(&m.hidden, "hidden-name", fs.HiddenName, "name of the hidden folder with earlier versions, bin and shares")
 	m.reading.add(f)
 	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
 	f.BoolVar(&m.sloppy, "sloppy", false, "")
@@ -123,8 +127,12 @@ func (m *mountFlags) request(text, point string) (req control.MountRequest, who 
 	if from.account != "" && m.account != "" && from.account != m.account {
 		return req, "", usage("two accounts are named: %s and %s", from.account, m.account)
 	}
+	if err := tree.ValidName(m.hidden); err != nil {
+		return req, "", usage("--hidden-name is a name like %s, not %q", fs.HiddenName, m.hidden)
+	}
 	req = control.MountRequest{
 		Source: from.folder, FsName: from.device, ReadOnly: m.readOnly, AllowOther: m.allowOther, Flags: m.kernel, Debug: m.debug,
+		Hidden: m.hidden,
 	}
 	if req.Mountpoint, err = paths.Real(point); err != nil {
 		return req, "", err

@@ -36,6 +36,18 @@ func (h *Harness) AwaitInode(path string, cond func(tree.Inode) bool) (in tree.I
 	return in
 }
 
+// AwaitIn waits until a path below an inode (the bin, the shares) is there.
+func (h *Harness) AwaitIn(top tree.Ino, path string) {
+	h.T.Helper()
+	h.await(func() bool { _, err := h.lookupIn(top, path); return err == nil })
+}
+
+// AwaitGoneIn waits until it isn't.
+func (h *Harness) AwaitGoneIn(top tree.Ino, path string) {
+	h.T.Helper()
+	h.await(func() bool { _, err := h.lookupIn(top, path); return err != nil })
+}
+
 // AwaitRow waits until the tree has, or hasn't, a row for an inode. A row that goes makes no event, so that this looks
 // again and again.
 func (h *Harness) AwaitRow(ino tree.Ino, want bool) {
@@ -83,9 +95,11 @@ func (h *Harness) Drain() {
 }
 
 // lookup finds a path, relative to the drive, in the tree: the test's process needs no system call for that.
-func (h *Harness) lookup(p string) (tree.Inode, error) {
+func (h *Harness) lookup(p string) (tree.Inode, error) { return h.lookupIn(tree.DriveIno, p) }
+
+func (h *Harness) lookupIn(top tree.Ino, p string) (tree.Inode, error) {
 	t := h.Engine.Tree()
-	in, err := t.Get(tree.DriveIno)
+	in, err := t.Get(top)
 	for _, name := range strings.Split(path.Clean("/"+p), "/") {
 		if err != nil {
 			return in, err

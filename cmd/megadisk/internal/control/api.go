@@ -31,6 +31,7 @@ type MountRequest struct {
 	UID, GID     uint32   // who owns everything
 	FMask, DMask uint32   // taken from the modes of files, and of folders
 	Flags        []string // of the mount: noexec, sync, dirsync
+	Hidden       string   // name of the hidden folder; "": .mega
 	Debug        bool
 }
 

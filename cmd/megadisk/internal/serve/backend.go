@@ -43,6 +43,7 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	m.server, err = fs.Mount(r.Mountpoint, fs.Options{
 		Engine: p.engine, Cache: p.cache, Root: root, ReadOnly: r.ReadOnly, AllowOther: r.AllowOther,
 		UID: r.UID, GID: r.GID, FMask: r.FMask, DMask: r.DMask, Flags: r.Flags, FsName: r.FsName, Log: p.o.Log, Debug: r.Debug,
+		Hidden: r.Hidden, Status: p.statusText,
 	})
 	if err != nil {
 		return &MountpointError{Path: r.Mountpoint, Problem: cause(err)}
@@ -81,7 +82,8 @@ func (p *Process) isEnding() bool {
 	return p.ended
 }
 
-// resolve finds the inode of a source: a folder of the drive, or of an incoming share (/.mega/shares/NAME).
+// resolve finds the inode of a source: a folder of the drive, or of an incoming share (/.mega/shares/OWNER/NAME, or
+// without the owner).
 func (p *Process) resolve(source string) (tree.Ino, error) {
 	const shares = "/.mega/shares/"
 	t := p.engine.Tree()
@@ -93,8 +95,8 @@ func (p *Process) resolve(source string) (tree.Ino, error) {
 	if strings.HasPrefix(source, shares) {
 		in.Ino, rest = tree.SharesIno, strings.TrimPrefix(source, shares)
 	}
-	for _, name := range strings.Split(rest, "/") {
-		if name == "" {
+	for at, name := range strings.Split(rest, "/") {
+		if name == "" || at == 0 && in.Ino == tree.SharesIno && p.isOwner(name) {
 			continue
 		}
 		if in, err = t.Lookup(in.Ino, name); err != nil {
@@ -105,6 +107,19 @@ func (p *Process) resolve(source string) (tree.Ino, error) {
 		return 0, &MountpointError{Path: source, Problem: "it is a file: mount the folder that it is in"}
 	}
 	return in.Ino, nil
+}
+
+// isOwner tells whether a name is that of somebody who shares something, and of no share.
+func (p *Process) isOwner(name string) bool {
+	roots, err := p.engine.Tree().ReadDir(tree.SharesIno, "", 0)
+	owner := false
+	for _, r := range roots {
+		owner = owner || r.Cloud != nil && p.engine.ShareOwner(r.Cloud.SharedBy) == name
+		if r.Name == name {
+			return false
+		}
+	}
+	return owner && err == nil
 }
 
 // watch forgets the mount when it ends, by whomever.
