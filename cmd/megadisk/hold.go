@@ -7,6 +7,7 @@ import (
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
+	"megadisk/cmd/megadisk/internal/systemd"
 	"megadisk/megaclient"
 )
 
@@ -27,7 +28,15 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 		return errors.Join(err, p.Close())
 	}
 	ready()
+	manager := systemd.FromEnvironment()
+	manager.Ready()
+	done := attend(p, manager)
 	p.Wait(ctx)
+	manager.Stopping()
+	if manager != nil {
+		drain(p, manager)
+	}
+	done()
 	err = p.Close()
 	server.Close()
 	return err

@@ -73,6 +73,9 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 		if err != nil {
 			return err
 		}
+		if taken && m.foreground {
+			return standBeside(ctx, process, req.Mountpoint)
+		}
 		if taken {
 			return answers(ctx, req.Mountpoint)
 		}
@@ -125,6 +128,9 @@ func backgroundArgs(flags *pflag.FlagSet, m *mountFlags, source, point string) [
 	return append(args, point)
 }
 
+// logFile is where a process in the background says what it does, in its account's state folder.
+const logFile = "megadisk.log"
+
 // inBackground starts this program again with args.
 func inBackground(ctx context.Context, c *common, client *megaclient.Client, args []string) error {
 	host, err := paths.Host(c.apiURL)
@@ -135,7 +141,7 @@ func inBackground(ctx context.Context, c *common, client *megaclient.Client, arg
 	if err != nil {
 		return err
 	}
-	return daemon.Start(ctx, args, filepath.Join(state, "megadisk.log"))
+	return daemon.Start(ctx, args, filepath.Join(state, logFile))
 }
 
 // firstLook bounds how long a mount that is ready may take to tell its root's attributes.

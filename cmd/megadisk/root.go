@@ -63,7 +63,7 @@ and everything works offline.`,
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 
 	root.AddCommand(newLogin(c), newLogout(c), newWhoami(c), newMount(c), newUnmount(c), newStatus(c), newFlush(c), newVerify(c),
-		newPin(c), newUnpin(c), newDemo(c))
+		newPin(c), newUnpin(c), newDoctor(c), newDemo(c))
 	return root
 }
 

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -100,6 +102,15 @@ func (st Store) Load(who string) (megaclient.Session, error) {
 		return s, ErrDamaged
 	}
 	return s, nil
+}
+
+// Emails are the addresses of all accounts that are logged in.
+func (st Store) Emails() []string {
+	idx, err := st.index()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(idx.Accounts))
 }
 
 // Forget removes the session; state and cache stay.
