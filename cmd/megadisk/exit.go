@@ -31,6 +31,7 @@ const (
 	exitPending     = 5 // something is still not in the cloud
 	exitMountpoint  = 6 // the mount point is missing, busy, stale or not a folder
 	exitState       = 7 // the state is in use by another process, of a newer version, damaged, or can't be written
+	exitNotThere    = 8 // there is no such file, version or entry
 )
 
 // usageError is a mistake in the command line.
@@ -54,6 +55,7 @@ func exitStatus(err error) int {
 		refusal *control.Error
 		blocked *megaclient.BlockedError
 		point   *serve.MountpointError
+		absent  *serve.NotThereError
 	)
 	if failure, ok := daemon.AsFailure(err); ok {
 		return failure.Exit
@@ -63,6 +65,8 @@ func exitStatus(err error) int {
 		return refusal.Exit
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &absent):
+		return exitNotThere
 	case errors.As(err, &point):
 		return exitMountpoint
 	case stateProblem(err) != "":

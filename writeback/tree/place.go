@@ -55,6 +55,9 @@ func (tx *Tx) unplace(e *Inode) error {
 // setPlace gives an inode a free entry; "" is no entry at all, for a node whose name is unknown.
 func (tx *Tx) setPlace(e *Inode, parent Ino, name string) error {
 	e.Parent, e.Name, e.Removed = parent, name, false
+	if parent == BinIno {
+		e.Ctime = tx.t.opts.Now().UnixNano() // since when it is in the bin, as far as we heard
+	}
 	if name == "" {
 		return nil
 	}

@@ -17,6 +17,7 @@ type Backend interface {
 	// Flush returns when what lies at path (absolute, inside a mount; "" for all) is in the cloud.
 	Flush(ctx context.Context, path string) error
 	Content
+	History
 	// Logout ends the session on the server and the process; it refuses while mounts or pending changes exist.
 	Logout(ctx context.Context, discard bool) error
 }

@@ -13,6 +13,7 @@ import (
 )
 
 type fake struct {
+	History // nil: nobody asks for it here
 	mounted []MountRequest
 	flushed []string
 }

@@ -74,6 +74,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	mux.HandleFunc("POST /flush", endpoint(describe, func(ctx context.Context, path string) (any, error) { return nil, b.Flush(ctx, path) }))
 	mux.HandleFunc("POST /logout", endpoint(describe, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
 	contentHandlers(mux, b, describe)
+	historyHandlers(mux, b, describe)
 	return mux
 }
 
