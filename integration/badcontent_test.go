@@ -258,46 +258,6 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestPin(t *testing.T) {
-	p, account := impatient(t)
-	dir := account.Mkdir(account.Root(), "album")
-	contents := map[string][]byte{"a": noise(3<<20, 1), "b": noise(1000, 2), "c": noise(300_000, 3)}
-	for name, c := range contents {
-		account.PutFile(dir, name, c, time.Now())
-		await(t, p, "album/"+name)
-	}
-	album := filepath.Join(p.Point, "album")
-	p.Run("pin", album)
-	p.Run("pin", album)
-	pinned := func() bool {
-		out := p.Run("status")
-		return bytes.Contains([]byte(out), []byte("pinned: 100%  /album"))
-	}
-	require.Eventually(t, pinned, bounded, 100*time.Millisecond)
-
-	// What comes later is kept, too.
-	contents["d"] = noise(2<<20, 4)
-	account.PutFile(dir, "d", contents["d"], time.Now())
-	await(t, p, "album/d")
-	before := p.Server.Stats().BytesDown
-	require.Eventually(t, func() bool { return p.Server.Stats().BytesDown >= before+2<<20 }, bounded, 100*time.Millisecond)
-	require.Eventually(t, pinned, bounded, 100*time.Millisecond)
-
-	p.Server.Faults().FailHTTP(megatest.Downloads, http.StatusServiceUnavailable, megatest.Always)
-	for name, c := range contents {
-		require.True(t, rightOrEIO(t, filepath.Join(album, name), c), "%s is read without the network", name)
-	}
-	p.Run("unmount", p.Point)
-	p.Run("mount", p.Point)
-	require.Eventually(t, pinned, bounded, 100*time.Millisecond, "the next mount knows")
-	p.Run("unpin", album)
-	require.NotContains(t, p.Run("status"), "pinned")
-	_, errs, status := p.Try("", "unpin", album)
-	require.Equal(t, 1, status)
-	require.Contains(t, errs, "is not pinned itself")
-	refused(t, p, 1, "", "pin", "/tmp")
-}
-
 // A read that waits for the network ends with its program, and the mount goes on.
 func TestInterruptedRead(t *testing.T) {
 	p, account := impatient(t)

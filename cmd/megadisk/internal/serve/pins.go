@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,11 +15,13 @@ import (
 	"megadisk/cache"
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback/tree"
 )
 
 // pins are the files and folders that are kept here whole, also for later. They are numbers of inodes, which stay
-// the same through renames and new versions and tell nothing to who reads the disk.
+// the same through renames and new versions and tell nothing to who reads the disk. Where another inode takes the
+// place of a pinned one, as a program that saves by renaming does it, the pin goes over to that.
 //
 // Lock order: none; mu is a leaf.
 type pins struct {
@@ -26,9 +29,38 @@ type pins struct {
 	file string
 	wake chan struct{}
 
-	mu     sync.Mutex
-	inos   []tree.Ino                  // GUARDED_BY(mu)
-	status map[tree.Ino]control.Pinned // as of the last round; GUARDED_BY(mu)
+	// The worker's own.
+	kept   map[megacrypto.FileKey]cache.File // pinned in the cache, by content: copies share it
+	places map[tree.Ino]place                // where what is pinned was seen last
+	whole  map[megacrypto.FileKey]time.Time  // when a content was found to be here whole
+
+	mu      sync.Mutex
+	inos    []tree.Ino                  // GUARDED_BY(mu)
+	status  map[tree.Ino]control.Pinned // as of the last round; GUARDED_BY(mu)
+	filling tree.Ino                    // what is being brought in; GUARDED_BY(mu)
+	cancel  context.CancelFunc          // ends that; GUARDED_BY(mu)
+}
+
+// place is where a pinned inode is, or was before it went.
+type place struct {
+	at, before spot      // now, and before it was moved
+	moved      time.Time // when
+	gone       time.Time // zero: it is there
+}
+
+// spot is an entry of a folder.
+type spot struct {
+	parent tree.Ino
+	name   string
+}
+
+// see notes where an inode is.
+func (p place) see(at spot) place {
+	if at != p.at {
+		p.before, p.at, p.moved = p.at, at, time.Now()
+	}
+	p.gone = time.Time{}
+	return p
 }
 
 // pinsFile is what stands in the state folder.
@@ -39,13 +71,20 @@ type pinsFile struct {
 
 const (
 	pinsVersion = 1
-	pinsRetry   = time.Minute     // after a round that could not bring in everything
-	pinsSettle  = 2 * time.Second // changes are gathered for so long
+	pinsRetry   = time.Minute // after a round that could not bring in everything
+	pinsSettle  = time.Second // changes are gathered for so long
+	pinsNoRoom  = time.Hour   // after one that found no room: each try downloads in vain
+	// pinsWhole is how long it is believed that a content is here whole.
+	pinsWhole = 10 * time.Minute
+	// pinsGrace is how long what is gone may still be replaced, as by a program that deletes and writes anew.
+	pinsGrace = 10 * time.Minute
 )
 
 // openPins reads what is pinned.
 func openPins(p *Process, state string) (*pins, error) {
-	s := &pins{p: p, file: filepath.Join(state, "pins.json"), wake: make(chan struct{}, 1), status: map[tree.Ino]control.Pinned{}}
+	s := &pins{p: p, file: filepath.Join(state, "pins.json"), wake: make(chan struct{}, 1), status: map[tree.Ino]control.Pinned{},
+		kept: map[megacrypto.FileKey]cache.File{}, places: map[tree.Ino]place{},
+		whole: map[megacrypto.FileKey]time.Time{}}
 	b, err := os.ReadFile(s.file)
 	if errors.Is(err, os.ErrNotExist) {
 		return s, nil
@@ -83,6 +122,9 @@ func (s *pins) set(ino tree.Ino, on bool) error {
 	}
 	s.inos = next
 	delete(s.status, ino)
+	if !on && s.filling == ino && s.cancel != nil {
+		s.cancel()
+	}
 	s.kick()
 	return nil
 }
@@ -126,11 +168,10 @@ func (s *pins) run(ctx context.Context) {
 		}
 	})
 	defer cancel()
-	kept := map[string]cache.File{} // by handle
 	for {
 		var again <-chan time.Time
-		if !s.round(ctx, kept) {
-			again = time.After(pinsRetry)
+		if wait := s.round(ctx); wait > 0 {
+			again = time.After(wait)
 		}
 		select {
 		case <-ctx.Done():
@@ -146,83 +187,235 @@ func (s *pins) run(ctx context.Context) {
 	}
 }
 
-// round pins every content below what is pinned, brings in what is missing, and lets go of what was pinned before and
-// isn't any more. It tells whether all is here.
-func (s *pins) round(ctx context.Context, kept map[string]cache.File) (all bool) {
-	now := map[string]cache.File{}
-	all = true
+// round pins every content below what is pinned, lets go of what was pinned before and isn't any more, and brings in
+// what is missing. It tells when to look again though nothing changes; 0: all is here.
+func (s *pins) round(ctx context.Context) (again time.Duration) {
+	waiting := s.follow()
+	now := map[megacrypto.FileKey]cache.File{}
+	complete := true
 	for _, ino := range s.list() {
-		err := s.p.eachPage(ctx, ino, func(files []entry) error {
+		err := s.eachKept(ctx, ino, func(files []entry) error {
 			for _, e := range files {
-				if e.here {
-					now[e.file.Handle] = e.file
-					s.p.cache.Pin(e.file)
-				}
+				now[e.file.Key] = e.file
+				s.p.cache.Pin(e.file)
 			}
 			return nil
 		})
-		if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
-			_ = s.set(ino, false) // it is gone; the next round sees to the rest
+		complete = complete && (err == nil || isGone(err))
+	}
+	if complete {
+		s.letGo(now)
+	}
+	for key, f := range now {
+		s.kept[key] = f
+	}
+	if !complete || waiting {
+		again = pinsRetry
+	}
+	for _, ino := range s.list() {
+		switch err := s.fill(ctx, ino); {
+		case err == nil || isGone(err):
+		case errors.Is(err, cache.ErrNotKept) && again == 0:
+			again = pinsNoRoom
+		default:
+			again = pinsRetry
 		}
-		all = s.fill(ctx, ino) && all
 	}
-	for h, f := range kept {
-		if _, still := now[h]; !still {
-			s.p.cache.Unpin(f)
-			delete(kept, h)
-		}
-	}
-	for h, f := range now {
-		kept[h] = f
-	}
-	return all && ctx.Err() == nil
+	return again
 }
 
-// fill brings in what is missing below an inode, and keeps the status.
-func (s *pins) fill(ctx context.Context, ino tree.Ino) bool {
-	var st control.Pinned
-	note := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if slices.Contains(s.inos, ino) {
-			s.status[ino] = st
+func isGone(err error) bool {
+	return errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound)
+}
+
+// letGo unpins what was pinned and isn't among what is now.
+func (s *pins) letGo(now map[megacrypto.FileKey]cache.File) {
+	for key, f := range s.kept {
+		if _, still := now[key]; !still {
+			s.p.cache.Unpin(f)
+			delete(s.kept, key)
+			delete(s.whole, key)
 		}
 	}
-	_ = s.p.eachPage(ctx, ino, func(files []entry) error {
+}
+
+// follow lets pins go over to what took the place of an inode that is gone, and ends those of what stays away. It
+// tells whether some wait for that.
+func (s *pins) follow() (waiting bool) {
+	t := s.p.engine.Tree()
+	for _, ino := range s.list() {
+		row, err := t.Get(ino)
+		switch {
+		case err != nil && !isGone(err): // nothing is known
+		case err == nil && !row.Removed && !s.inBin(row):
+			s.places[ino] = s.places[ino].see(spot{row.Parent, row.Name})
+		default:
+			waiting = s.replace(ino) || waiting
+		}
+	}
+	return waiting
+}
+
+// inBin tells whether an inode lies in the Rubbish Bin.
+func (s *pins) inBin(row tree.Inode) bool {
+	for row.Parent != 0 && row.Parent != tree.BinIno {
+		up, err := s.p.engine.Tree().Get(row.Parent)
+		if err != nil {
+			return false
+		}
+		row = up
+	}
+	return row.Parent == tree.BinIno
+}
+
+// replace looks for what took the place of an inode that is gone, and tells whether to go on waiting for that. Some
+// programs rename the old file away first, so that the place before counts as well.
+func (s *pins) replace(ino tree.Ino) (waiting bool) {
+	was, known := s.places[ino]
+	spots := []spot{was.at}
+	if time.Since(was.moved) < pinsGrace {
+		spots = append(spots, was.before)
+	}
+	for _, at := range spots {
+		if row, err := s.p.engine.Tree().Lookup(at.parent, at.name); err == nil && row.Ino != ino {
+			return s.goOver(ino, row.Ino, at) != nil
+		}
+	}
+	if known && was.gone.IsZero() {
+		was.gone = time.Now()
+		s.places[ino] = was
+	}
+	if known && time.Since(was.gone) < pinsGrace {
+		return true
+	}
+	_ = s.end(ino)
+	return false
+}
+
+// goOver pins an inode in place of another.
+func (s *pins) goOver(from, to tree.Ino, at spot) error {
+	if err := s.set(to, true); err != nil {
+		return err
+	}
+	s.places[to] = s.places[to].see(at)
+	return s.end(from)
+}
+
+// end unpins an inode that is gone.
+func (s *pins) end(ino tree.Ino) error {
+	if err := s.set(ino, false); err != nil {
+		return err
+	}
+	delete(s.places, ino)
+	return nil
+}
+
+// eachKept calls fn with the files at or below an inode that are to be kept: versions in the cloud, also where there
+// are changes on top of them.
+func (s *pins) eachKept(ctx context.Context, ino tree.Ino, fn func([]entry) error) error {
+	return s.p.eachPage(ctx, ino, func(files []entry) error {
+		kept := files[:0]
 		for _, e := range files {
-			if e.here {
-				st.Files++
-				st.Bytes += e.file.Size
-				st.Here += min(s.p.cache.State(e.file).Cached, e.file.Size)
+			f, ok := baseFile(&e.row)
+			if ok && !e.row.Removed && (e.row.Base.Limit > 0 || !e.row.Pending.Has(tree.PendingContent)) {
+				e.file, e.here = f, true
+				kept = append(kept, e)
+			}
+		}
+		if len(kept) == 0 {
+			return nil
+		}
+		return fn(kept)
+	})
+}
+
+// fill brings in what is missing below an inode, and keeps the status. A file that can't be had holds up no other;
+// the error is that of the first one.
+func (s *pins) fill(ctx context.Context, ino tree.Ino) (first error) {
+	ctx, done, wanted := s.beginFilling(ctx, ino)
+	defer done()
+	if !wanted {
+		return nil
+	}
+	var st control.Pinned
+	if err := s.eachKept(ctx, ino, func(files []entry) error {
+		for _, e := range files {
+			st.Files++
+			st.Bytes += e.file.Size
+			st.Here += s.here(e.file)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	s.note(ino, st)
+	err := s.eachKept(ctx, ino, func(files []entry) error {
+		missing := slices.DeleteFunc(files, func(e entry) bool { return s.here(e.file) == e.file.Size })
+		ask := make([]megaclient.Handle, len(missing))
+		for i, e := range missing {
+			ask[i] = megaclient.Handle(e.file.Handle)
+		}
+		_ = s.p.o.Client.PrepareURLs(ctx, ask)
+		for _, e := range missing {
+			before := s.here(e.file)
+			err := s.p.cache.Fill(ctx, e.file, nil)
+			st.Here += s.here(e.file) - before
+			if err != nil && first == nil {
+				first = err
+				st.Problem = e.path + ": " + err.Error()
+			}
+			s.note(ino, st)
+			if err != nil && !isOfOneFile(err) || ctx.Err() != nil {
+				return errors.Join(err, ctx.Err())
 			}
 		}
 		return nil
 	})
-	note()
-	err := s.p.eachPage(ctx, ino, func(files []entry) error {
-		var missing []entry
-		var ask []megaclient.Handle
-		for _, e := range files {
-			if e.here && s.p.cache.State(e.file).Cached < e.file.Size {
-				missing, ask = append(missing, e), append(ask, megaclient.Handle(e.file.Handle))
-			}
-		}
-		_ = s.p.o.Client.PrepareURLs(ctx, ask)
-		for _, e := range missing {
-			before := min(s.p.cache.State(e.file).Cached, e.file.Size)
-			if err := s.p.cache.Fill(ctx, e.file, nil); err != nil {
-				return err
-			}
-			st.Here += e.file.Size - before
-			note()
-		}
-		return ctx.Err()
-	})
-	if err != nil && ctx.Err() == nil {
-		st.Problem = err.Error()
-		note()
+	return cmp.Or(first, err)
+}
+
+// here is how much of a file can be read without the network. What is pinned and whole stays so, unless somebody
+// meddles with the cache: that is looked at again now and then.
+func (s *pins) here(f cache.File) int64 {
+	if time.Since(s.whole[f.Key]) < pinsWhole {
+		return f.Size
 	}
-	return err == nil
+	n := min(s.p.cache.State(f).Cached, f.Size)
+	if n == f.Size {
+		s.whole[f.Key] = time.Now()
+	}
+	return n
+}
+
+// isOfOneFile tells an error that says nothing about other files.
+func isOfOneFile(err error) bool {
+	var refusal *megaclient.Error
+	var quota *megaclient.OverQuotaError
+	return errors.Is(err, cache.ErrQuarantined) || errors.Is(err, cache.ErrWrong) ||
+		errors.As(err, &refusal) && !errors.As(err, &quota) && refusal.Code != megaclient.ESID
+}
+
+// beginFilling lets unpinning end what is being brought in.
+func (s *pins) beginFilling(ctx context.Context, ino tree.Ino) (_ context.Context, done func(), wanted bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filling, s.cancel = ino, cancel
+	return ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cancel = nil
+		cancel()
+	}, slices.Contains(s.inos, ino)
+}
+
+// note keeps the status of a pin.
+func (s *pins) note(ino tree.Ino, st control.Pinned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.inos, ino) {
+		s.status[ino] = st
+	}
 }
 
 // forStatus tells how far all pins are.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/cache"
+	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback/tree"
 )
 
@@ -34,4 +36,23 @@ func TestPinsFile(t *testing.T) {
 	none, err := openPins(nil, t.TempDir())
 	require.NoError(t, err)
 	require.Empty(t, none.list())
+}
+
+// Copies made by the server are one content under two handles: it stays as long as one of them is pinned.
+func TestCopiesArePinnedTogether(t *testing.T) {
+	s, err := openPins(nil, t.TempDir())
+	require.NoError(t, err)
+	key := megacrypto.NewFileKey()
+	s.kept[key] = cache.File{Handle: "AAAAAAAA", Key: key}
+	s.letGo(map[megacrypto.FileKey]cache.File{key: {Handle: "BBBBBBBB", Key: key}})
+	require.Len(t, s.kept, 1)
+}
+
+func TestPlaceOfAPin(t *testing.T) {
+	a, b := spot{1, "a"}, spot{1, "b"}
+	p := place{}.see(a)
+	require.Equal(t, a, p.see(a).at)
+	p.gone = p.moved
+	p = p.see(b)
+	require.Equal(t, place{at: b, before: a, moved: p.moved}, p)
 }

@@ -84,6 +84,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 	if err := p.openStores(ctx, state, cacheDir, key); err != nil {
 		return nil, err
 	}
+	p.pins.follow() // before anything changes
 	run, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	go func() {

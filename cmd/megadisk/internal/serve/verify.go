@@ -23,7 +23,15 @@ const (
 
 // contentFile is what the cache calls a file's content in the cloud; false for one that has none.
 func contentFile(in *tree.Inode) (cache.File, bool) {
-	if in.Kind != tree.File || in.Base.Handle == "" || in.Pending.Has(tree.PendingContent) {
+	if in.Pending.Has(tree.PendingContent) {
+		return cache.File{}, false
+	}
+	return baseFile(in)
+}
+
+// baseFile is the version in the cloud that a file's content is, or is a change of.
+func baseFile(in *tree.Inode) (cache.File, bool) {
+	if in.Kind != tree.File || in.Base.Handle == "" {
 		return cache.File{}, false
 	}
 	key, err := megacrypto.UnpackFileKey(in.Base.Key)
