@@ -93,8 +93,10 @@ type Cache struct {
 	aheadNext []File    // small files to be fetched ahead
 	aheadBusy int       // goroutines that do so
 	macQueue  []*macJob
-	macers    int     // goroutines that compute MACs
-	macTimer  bool    // one is about to
+	macers    int  // goroutines that compute MACs
+	macTimer  bool // one is about to
+	spills    []*spill
+	spillers  int     // goroutines that write them
 	parts     []*part // of uploads: units that are not whole yet, oldest first
 	closed    bool
 	stats     Stats

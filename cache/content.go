@@ -35,6 +35,7 @@ type content struct {
 	file    File    // as it was asked for last
 	refs    int     // readers, fetches and MAC jobs
 	readers int     // of these, open readers
+	spills  int     // on their way to disk
 	units   map[int64]*unit
 	small   *smallFetch // under way
 

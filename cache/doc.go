@@ -4,13 +4,13 @@
 // # How a read goes
 //
 //	Reader.ReadAt
-//	    │ unit in memory?  ── copy
+//	    │ unit in memory?  ── copy; or lend it (Reader.Lend), and nothing is copied
 //	    │ unit on disk?    ── read, compare its checksum, decrypt
 //	    ▼ neither
 //	one flight, shared by all who want one of its units
 //	    │ FetchFunc writes ciphertext, piece by piece, and for each piece:
 //	    ├─► decrypted into the unit; readers whose bytes have come are woken
-//	    ├─► a whole unit: ciphertext to disk, then its checksum to the index
+//	    ├─► whole units, several together: ciphertext to disk, then checksums to the index
 //	    └─► a whole chunk: its MAC, on any core; all chunks: compared with the key's
 //
 // The piece is the unit: 128 KiB, aligned. Read-ahead turns several units into one flight and several
@@ -27,7 +27,8 @@
 // known variants, all of it is dropped and fetched another way; if the same comes again, the file is
 // quarantined and reads give [ErrQuarantined].
 //
-// The disk level can only help. It holds ciphertext; its index is written after the data and never
+// The disk level can only help, and nobody waits for it (spill.go). Stretches of several units go past the kernel's
+// page cache (stretch.go). It holds ciphertext; its index is written after the data and never
 // trusted: at each read the unit's keyed checksum decides, so that what a crash, a power cut, a bad
 // disk or another program left there is either right or silently fetched again. Without room, or
 // without its folder, reads go on from memory and network, and the log says so once. FORMAT.md

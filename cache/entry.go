@@ -24,8 +24,10 @@ type entry struct {
 	old  bool // its units' records are those of formatMark1
 
 	// io is held shared while bytes are read or written, exclusively to make, punch or empty the file.
-	io sync.RWMutex
-	f  *os.File // nil: not made yet. GUARDED_BY(io)
+	io     sync.RWMutex
+	f      *os.File // nil: not made yet. GUARDED_BY(io)
+	direct *os.File // the same past the page cache; nil: not opened, or not possible. GUARDED_BY(io)
+	tried  bool     // to open it. GUARDED_BY(io)
 
 	// GUARDED_BY(store.mu).
 	refs    int
@@ -75,49 +77,59 @@ func (e *entry) generation() int64 {
 	return e.gen
 }
 
-// read fills buf, which is as long as the unit, with its ciphertext. errCorrupt means that what stood
-// there was wrong; the unit is then absent.
-func (e *entry) read(u int64, buf []byte) error {
+// read fills a stretch's buffers with ciphertext, as far as it is there, and tells how many units from the first on
+// came. errCorrupt means that of the next, something stood there that is not what had been stored; it is then absent.
+func (e *entry) read(r stretch) (good int, err error) {
 	if e == nil {
-		return errAbsent
+		return 0, errAbsent
 	}
 	e.scrub()
-	e.io.RLock()
-	gen, err := e.readLocked(u, buf)
-	e.io.RUnlock()
-	switch {
-	case err == nil:
-		e.touch(u)
-	case errors.Is(err, errCorrupt):
-		e.lose(u, gen)
+	if r.direct() {
+		e.openDirect()
 	}
-	return err
+	e.io.RLock()
+	good, gen, err := e.readLocked(r)
+	e.io.RUnlock()
+	if good > 0 {
+		e.touch(r.first)
+	}
+	if errors.Is(err, errCorrupt) {
+		e.lose(r.first+int64(good), gen)
+	}
+	return good, err
 }
 
 // readLocked reads under io.
-func (e *entry) readLocked(u int64, buf []byte) (gen int64, err error) {
+func (e *entry) readLocked(r stretch) (good int, gen int64, err error) {
 	e.s.mu.Lock()
 	gen = e.gen
-	ok := e.present.has(u) && !e.stale
+	n := 0
+	for n < len(r.bufs) && e.present.has(r.first+int64(n)) && !e.stale {
+		n++
+	}
 	e.s.mu.Unlock()
-	if !ok || e.f == nil {
-		return gen, errAbsent
+	if n == 0 || e.f == nil {
+		return 0, gen, errAbsent
 	}
-	rec := records.Get().(*[unitRecord]byte)
-	defer records.Put(rec)
-	if _, err := e.f.ReadAt(rec[:], e.l.unit(u)); err != nil {
-		return gen, errCorrupt // truncated, or a disk that fails: either way not ours to serve
+	recs := records.Get().(*[stretchMost * unitRecord]byte)
+	defer records.Put(recs)
+	r.bufs = r.bufs[:n]
+	if _, err := e.f.ReadAt(recs[:n*unitRecord], e.l.unit(r.first)); err != nil {
+		return 0, gen, errCorrupt // truncated, or a disk that fails: either way not ours to serve
 	}
-	if _, err := e.f.ReadAt(buf, u*UnitSize); err != nil {
-		return gen, errCorrupt
+	if err := e.pread(r); err != nil {
+		return 0, gen, errCorrupt
 	}
-	if e.s.sums.unit(e, u, buf) != *rec {
-		return gen, errCorrupt
+	for i, b := range r.bufs {
+		u := r.first + int64(i)
+		if e.s.sums.unit(e, u, b[:unitLen(u, e.l.size)]) != [unitRecord]byte(recs[i*unitRecord:]) {
+			return i, gen, errCorrupt
+		}
 	}
-	return gen, nil
+	return n, gen, nil
 }
 
-var records = sync.Pool{New: func() any { return new([unitRecord]byte) }}
+var records = sync.Pool{New: func() any { return new([stretchMost * unitRecord]byte) }}
 
 // lose notes that a unit's bytes are wrong.
 func (e *entry) lose(u, gen int64) {
@@ -130,24 +142,27 @@ func (e *entry) lose(u, gen int64) {
 	}
 }
 
-// write stores a unit's ciphertext, if there is room and the entry wasn't emptied since gen. It is best
-// effort: what can't be stored will be fetched again.
-func (e *entry) write(gen, u int64, data []byte) {
+// write stores a stretch of ciphertext, if there is room and the entry wasn't emptied since gen. It is best effort: what
+// can't be stored will be fetched again.
+func (e *entry) write(gen int64, r stretch) {
 	if e == nil {
 		return
 	}
-	n := e.s.diskLen(e.l, u)
+	n := int64(0)
+	for i := range r.bufs {
+		n += e.s.diskLen(e.l, r.first+int64(i))
+	}
 	if !e.s.admit(n) {
 		return
 	}
-	if err := e.put(gen, u, data); err != nil {
+	if err := e.put(gen, r); err != nil {
 		e.s.failed(err)
 	}
 	e.s.settle(n)
 }
 
-// put writes data, then record, then presence.
-func (e *entry) put(gen, u int64, data []byte) error {
+// put writes data, then records, then presence.
+func (e *entry) put(gen int64, r stretch) error {
 	e.scrub()
 	if !e.isGeneration(gen) {
 		return nil
@@ -155,26 +170,42 @@ func (e *entry) put(gen, u int64, data []byte) error {
 	if err := e.ready(); err != nil {
 		return err
 	}
+	if r.direct() {
+		e.openDirect()
+	}
 	e.io.RLock()
 	defer e.io.RUnlock()
 	if e.f == nil || !e.isGeneration(gen) {
 		return nil
 	}
-	if _, err := e.f.WriteAt(data, u*UnitSize); err != nil {
+	if err := e.pwrite(r); err != nil {
 		return err
 	}
-	sum := e.s.sums.unit(e, u, data)
-	if _, err := e.f.WriteAt(sum[:], e.l.unit(u)); err != nil {
+	recs := records.Get().(*[stretchMost * unitRecord]byte)
+	defer records.Put(recs)
+	for i, b := range r.bufs {
+		u := r.first + int64(i)
+		sum := e.s.sums.unit(e, u, b[:unitLen(u, e.l.size)])
+		copy(recs[i*unitRecord:], sum[:])
+	}
+	if _, err := e.f.WriteAt(recs[:len(r.bufs)*unitRecord], e.l.unit(r.first)); err != nil {
 		return err
 	}
+	e.notePresent(gen, r)
+	return nil
+}
+
+func (e *entry) notePresent(gen int64, r stretch) {
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
-	if e.gen == gen && !e.present.has(u) {
-		e.present.set(u)
-		e.count++
-		e.s.growLocked(spanOf(e.name, u), e.s.diskLen(e.l, u))
+	for i := range r.bufs {
+		u := r.first + int64(i)
+		if e.gen == gen && !e.present.has(u) {
+			e.present.set(u)
+			e.count++
+			e.s.growLocked(spanOf(e.name, u), e.s.diskLen(e.l, u))
+		}
 	}
-	return nil
 }
 
 func (e *entry) isGeneration(gen int64) bool {

@@ -9,7 +9,7 @@ import (
 
 // flight is one call of FetchFunc: units [first, end) of a content on their way. It is the io.Writer
 // that the ciphertext goes to. Each piece is decrypted and readers are woken before anything else is
-// done with it; a whole unit's ciphertext then goes to disk.
+// done with it; the ciphertext of whole units then goes to disk, several together.
 type flight struct {
 	// Dependencies and constant data.
 	c          *Cache
@@ -34,6 +34,7 @@ type flight struct {
 	at      int    // unit being filled
 	got     int    // bytes of it that have come; what readers see is unit.filled
 	scratch []byte // their ciphertext; nil without disk level
+	kept    *spill // whole units before that one, whose ciphertext is to go to disk together
 	tooLong bool
 	begun   time.Time // when the fetch was asked for; zero once the first byte has come
 }
@@ -95,6 +96,7 @@ func (fl *flight) run() {
 	case err == nil && fl.at < len(fl.units):
 		err = ErrShortFetch
 	}
+	fl.flush(false)
 	fl.mu.Unlock()
 	if err != nil {
 		err = &FetchError{Off: off, Len: n, Err: err}
@@ -277,15 +279,75 @@ func (fl *flight) arrivedLocked(u *unit) bool {
 	return true
 }
 
-// finish stores a whole unit and goes on to the next.
+// finish keeps a whole unit's ciphertext for the disk, and goes on to the next unit. fl.mu is held.
 func (fl *flight) finish(u *unit, keep bool) {
-	if keep && fl.scratch != nil {
-		fl.co.entry.write(fl.diskGen, u.index, fl.scratch[:len(u.buf)])
-	}
 	fl.c.mu.Lock()
 	fl.units[fl.at] = nil
-	fl.c.mem.unpin(u)
 	fl.c.mu.Unlock()
 	fl.at++
 	fl.got = 0
+	if keep && fl.scratch != nil {
+		fl.keep(u)
+		return
+	}
+	fl.flush(false) // what follows doesn't continue it
+	fl.c.mu.Lock()
+	fl.c.mem.unpin(u)
+	fl.c.mu.Unlock()
+}
+
+// keep adds a unit, whose ciphertext is in scratch, to the stretch that goes to disk, and sees to new scratch space.
+func (fl *flight) keep(u *unit) {
+	if fl.kept == nil {
+		fl.kept = &spill{co: fl.co, gen: fl.diskGen, data: stretch{first: u.index}}
+	}
+	fl.kept.data.bufs = append(fl.kept.data.bufs, fl.scratch)
+	fl.kept.units = append(fl.kept.units, u)
+	fl.scratch = nil
+	switch more := fl.at < len(fl.units); {
+	case !more || len(fl.kept.units) == stretchMost:
+		fl.flush(more)
+	case !fl.renewScratch():
+		fl.flush(true)
+	}
+}
+
+func (fl *flight) renewScratch() bool {
+	fl.c.mu.Lock()
+	defer fl.c.mu.Unlock()
+	if !fl.c.mem.reserve(1) {
+		return false
+	}
+	fl.scratch = fl.c.mem.buffer()
+	return true
+}
+
+// flush sends to disk what is kept for it. more asks for new scratch space, which is taken from it if need be.
+func (fl *flight) flush(more bool) {
+	s, c := fl.kept, fl.c
+	if s == nil {
+		return
+	}
+	fl.kept = nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !more || c.mem.reserve(1) {
+		if c.spillLocked(s) {
+			if more {
+				fl.scratch = c.mem.buffer()
+			}
+			return
+		}
+		if more {
+			c.mem.give(1)
+		}
+	}
+	c.mu.Unlock()
+	s.write()
+	c.mu.Lock()
+	if more {
+		fl.scratch = s.data.bufs[0]
+		s.data.bufs = s.data.bufs[1:]
+	}
+	c.dropSpillLocked(s)
 }

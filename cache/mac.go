@@ -257,7 +257,7 @@ func (co *content) plainOf(u macUnit, lent **[UnitSize]byte) ([]byte, bool) {
 		*lent = scratch.Get().(*[UnitSize]byte)
 	}
 	b := (*lent)[:unitLen(u.index, co.size)]
-	if co.entry.read(u.index, b) != nil {
+	if _, err := co.entry.read(stretchOf(u.index, b)); err != nil {
 		return nil, false
 	}
 	co.cipher.XORKeyStreamAt(b, b, u.index*UnitSize)

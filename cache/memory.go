@@ -19,6 +19,8 @@ type memory struct {
 	flying  int // units whose bytes are still to come from a fetch
 	unread  int // units that were fetched ahead and are still to be read
 	hashing int // units that a MAC is being computed of
+	// spilling is units whose ciphertext, in a buffer of its own, waits for the disk.
+	spilling int
 
 	lru   *simplelru.LRU[*unit, struct{}] // whole units, which may be dropped when nobody has them pinned
 	free  [][]byte                        // buffers to use again

@@ -71,7 +71,7 @@ func (r *Reader) obtainLocked(ctx context.Context, index, demand int64, a advice
 			}
 		}
 		u := c.newUnitLocked(co, index)
-		if co.entry.has(index) && c.loadLocked(u) {
+		if co.entry.has(index) && c.loadLocked(u, r.loadEndLocked(index, demand)) {
 			c.mem.give(cost - 1)
 			return u, nil
 		}
@@ -121,9 +121,10 @@ func (r *Reader) extendLocked(units []*unit, end int64, most int) []*unit {
 
 // spareLocked tells whether n units more may be fetched without anybody waiting for them. A quarter of
 // the memory is left to those who wait. What was fetched ahead and not read yet counts, or one stream
-// would push out what another is about to read; so do MACs, or slow cores would be left behind.
+// would push out what another is about to read; so do MACs and what waits for the disk, or slow cores and disks
+// would be left behind.
 func (c *Cache) spareLocked(n int) bool {
-	return c.mem.flying+c.mem.unread+c.mem.hashing+n <= c.mem.limit*3/4
+	return c.mem.flying+c.mem.unread+c.mem.hashing+c.mem.spilling+n <= c.mem.limit*3/4
 }
 
 // aheadLocked starts fetches for what is missing of units [from, end of demand) and of the advice. It
@@ -157,25 +158,64 @@ func (r *Reader) mayLookAhead() bool {
 // aheadMax is how many fetches ahead there may be at once, over all readers.
 const aheadMax = 2 * partsMax
 
-// loadLocked fills a new unit, pinned by the caller, from disk, and tells whether that worked. c.mu is
-// free meanwhile.
-func (c *Cache) loadLocked(u *unit) bool {
-	co := u.co
-	c.mu.Unlock()
-	err := co.entry.read(u.index, u.buf)
-	if err == nil {
-		co.cipher.XORKeyStreamAt(u.buf, u.buf, u.index*UnitSize)
+// loadEndLocked tells up to which unit it is worth reading the disk for a reader that needs unit index and all
+// before the end of demand.
+func (r *Reader) loadEndLocked(index, demand int64) int64 {
+	end := unitEnd(demand)
+	if !r.still && r.streams.active() {
+		end = max(end, index+loadAhead)
 	}
+	return min(end, unitEnd(r.co.size), index+stretchMost)
+}
+
+// loadAhead is how many units are read from disk at once for a program that reads on and on.
+const loadAhead = 4
+
+// loadLocked fills a new unit, pinned by the caller, from disk, and along with it those that follow before end, as
+// far as they are there and memory is to spare. It tells whether that worked for the first. c.mu is free meanwhile.
+func (c *Cache) loadLocked(u *unit, end int64) bool {
+	var room [stretchMost]*unit
+	units := append(room[:0], u)
+	for i := u.index + 1; i < end && u.co.units[i] == nil && u.co.entry.has(i) && c.spareLocked(len(units)) && c.mem.reserve(1); i++ {
+		units = append(units, c.newUnitLocked(u.co, i))
+	}
+	c.mu.Unlock()
+	good, err := u.co.loadUnits(units)
 	c.mu.Lock()
 	if errors.Is(err, errCorrupt) {
 		c.stats.Corrupt++
 	}
-	if err != nil || u.gone {
-		return false
+	for i, v := range units {
+		ok := i < good && !v.gone
+		if ok {
+			c.loadedLocked(v)
+		} else if v != u {
+			c.failLocked(v, errAbandoned)
+		}
+		if v != u {
+			c.mem.unpin(v)
+		}
 	}
+	return u.ready
+}
+
+// loadUnits reads and decrypts units that follow each other, and tells how many of them came.
+func (co *content) loadUnits(units []*unit) (int, error) {
+	r := stretch{first: units[0].index, bufs: make([][]byte, len(units))}
+	for i, u := range units {
+		r.bufs[i] = u.buf[:UnitSize]
+	}
+	good, err := co.entry.read(r)
+	for _, u := range units[:good] {
+		co.cipher.XORKeyStreamAt(u.buf, u.buf, u.index*UnitSize)
+	}
+	return good, err
+}
+
+// loadedLocked makes a unit usable that has come from disk.
+func (c *Cache) loadedLocked(u *unit) {
 	c.stats.DiskHits++
 	c.advanceLocked(u, len(u.buf))
 	c.readyLocked(u)
-	c.arrivedLocked(co, u.index, false)
-	return true
+	c.arrivedLocked(u.co, u.index, false)
 }

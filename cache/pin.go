@@ -60,18 +60,34 @@ func (c *Cache) Fill(ctx context.Context, f File, progress func(n int64)) error 
 func (r *Reader) missing(ctx context.Context) (bool, error) {
 	for u := range unitEnd(r.co.size) {
 		for !r.co.entry.has(u) {
-			fl := r.flightOf(u)
-			if fl == nil {
-				return !r.co.entry.has(u), nil
+			waited, err := r.awaitStored(ctx, u)
+			if err != nil {
+				return false, err
 			}
-			select {
-			case <-fl.ctx.Done():
-			case <-ctx.Done():
-				return false, ctx.Err()
+			if !waited {
+				return !r.co.entry.has(u), nil
 			}
 		}
 	}
 	return false, nil
+}
+
+// awaitStored waits for somebody who may be about to store a unit; waited is false if there is nobody.
+func (r *Reader) awaitStored(ctx context.Context, u int64) (waited bool, err error) {
+	if fl := r.flightOf(u); fl != nil {
+		select {
+		case <-fl.ctx.Done():
+			return true, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	if r.co.spills == 0 {
+		return false, nil
+	}
+	return true, r.c.awaitNewsLocked(ctx, r.co)
 }
 
 // flightOf gives the flight that is about to store a unit.

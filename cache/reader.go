@@ -93,29 +93,37 @@ func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// readArriving is ReadAt in a file that is served while it arrives. The read with which all of it has come waits for
-// the verdict; when that is bad, this reader, which was given wrong bytes, gets no more: a file that is read whole
-// is right, or its reading fails.
+// readArriving is ReadAt in a file that is served while it arrives.
 func (r *Reader) readArriving(ctx context.Context, p []byte, off int64) (int, error) {
 	n, err := r.read(ctx, p, off)
 	if err != nil {
 		return n, err
 	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	if err := r.awaitVerdictLocked(ctx); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// awaitVerdictLocked ends a read in a file that is served while it arrives. The read with which all of it has come
+// waits for the verdict; when that is bad, this reader, which was given wrong bytes, gets no more: a file that is read
+// whole is right, or its reading fails.
+func (r *Reader) awaitVerdictLocked(ctx context.Context) error {
 	c := r.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if !r.served {
 		r.served, r.wrongs = true, r.co.wrongs
 	}
 	for r.co.wrongs == r.wrongs && r.co.awaitsVerdictLocked() {
 		if err := c.awaitNewsLocked(ctx, r.co); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	if r.co.wrongs != r.wrongs {
-		return 0, ErrWrong
+		return ErrWrong
 	}
-	return n, nil
+	return nil
 }
 
 // awaitsVerdictLocked tells whether all of a content has come that was never verified, and is being compared.
@@ -137,11 +145,17 @@ func (co *content) awaitsVerdictLocked() bool {
 
 // read is ReadAt in a file that is served while it arrives.
 func (r *Reader) read(ctx context.Context, p []byte, off int64) (n int, err error) {
-	c, end := r.c, off+int64(len(p))
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.passLocked(ctx, p, off, off+int64(len(p)))
+}
+
+// passLocked waits for the bytes [off, end), unit by unit, and copies them to p, if that isn't nil. c.mu is free
+// while it waits and copies.
+func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n int, err error) {
+	c := r.c
 	a := r.adviseLocked(off, end)
-	for settled := false; n < len(p); {
+	for settled := false; off+int64(n) < end; {
 		at := off + int64(n)
 		u, err := r.obtainLocked(ctx, unitOf(at), end, a)
 		if err != nil {
@@ -152,7 +166,7 @@ func (r *Reader) read(ctx context.Context, p []byte, off int64) (n int, err erro
 			settled = true
 		}
 		skip := int(at - u.index*UnitSize)
-		need := min(len(u.buf), skip+len(p)-n)
+		need := int(min(int64(len(u.buf)), int64(skip)+end-at))
 		if c.strict {
 			need = len(u.buf) // what is to be verified counts as having come when it is whole
 		}
@@ -160,7 +174,11 @@ func (r *Reader) read(ctx context.Context, p []byte, off int64) (n int, err erro
 			r.streams.starve()
 		}
 		if err = c.awaitLocked(ctx, u, need); err == nil {
-			n += c.copyLocked(p[n:], u, skip, need)
+			u.markReadLocked()
+			if p != nil {
+				c.copyLocked(p[n:], u, skip, need)
+			}
+			n = int(min(end, u.index*UnitSize+int64(need)) - off)
 		}
 		c.mem.unpin(u)
 		if err != nil && !errors.Is(err, errAbandoned) {

@@ -105,7 +105,7 @@ func (co *content) seed(u int64, ciphertext []byte) {
 	if busy {
 		return
 	}
-	co.entry.write(gen, u, ciphertext)
+	co.entry.write(gen, stretchOf(u, ciphertext))
 	if !co.entry.has(u) {
 		co.seedMemory(u, ciphertext)
 	}

@@ -67,7 +67,7 @@ func (b *smallBuffers) load() {
 		if !co.entry.has(int64(i)) {
 			continue
 		}
-		err := co.entry.read(u.index, u.buf)
+		_, err := co.entry.read(stretchOf(u.index, u.buf))
 		if errors.Is(err, errCorrupt) {
 			corrupt++
 		}
@@ -199,7 +199,7 @@ func (b *smallBuffers) store() {
 		if !b.stored.has(int64(i)) {
 			out := b.scratch[:len(u.buf)]
 			co.cipher.XORKeyStreamAt(out, u.buf, u.index*UnitSize)
-			co.entry.write(gen, u.index, out)
+			co.entry.write(gen, stretchOf(u.index, out))
 		}
 	}
 	for i, mac := range b.macs {

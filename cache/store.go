@@ -240,7 +240,10 @@ func (s *store) finish(e *entry) {
 		_ = os.Remove(s.path(e.name))
 	}
 	_ = e.f.Close()
-	e.f = nil
+	if e.direct != nil {
+		_ = e.direct.Close()
+	}
+	e.f, e.direct, e.tried = nil, nil, false
 }
 
 // shut ends the disk level with the cache; what is on disk stays for the next one.

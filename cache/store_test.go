@@ -42,7 +42,7 @@ func (c *Cache) atRest(t testing.TB, cl *cloud) {
 	require.Eventually(t, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.macers == 0 && len(c.macQueue) == 0
+		return c.macers == 0 && len(c.macQueue) == 0 && c.spillers == 0
 	}, testPatience, time.Millisecond)
 }
 
@@ -350,7 +350,7 @@ func TestDrop(t *testing.T) {
 				cl := newCloud(f)
 				c := cl.open(t, onDisk(dir))
 				readAll(t, c, f)
-				cl.await(t, func() bool { return cl.running == 0 })
+				c.atRest(t, cl)
 				require.NoError(t, c.Drop(f.File))
 				require.Equal(t, State{}, c.State(f.File))
 				if disk {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"megadisk/cache"
 	"megadisk/megaclient"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
@@ -42,6 +43,7 @@ type engine interface {
 // file is what a handle needs of *writeback.File.
 type file interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	Lend(ctx context.Context, off, n int64) (*cache.Loan, error)
 	WriteAt(ctx context.Context, p []byte, off int64) (int, error)
 	Flush(ctx context.Context) error
 	Fsync(ctx context.Context) error

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"megadisk/cache"
 	"megadisk/megaclient"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
@@ -284,6 +285,8 @@ type fakeFile struct {
 	f   *fake
 	ino tree.Ino
 }
+
+func (h *fakeFile) Lend(context.Context, int64, int64) (*cache.Loan, error) { return nil, nil }
 
 func (h *fakeFile) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if h.f.onRead != nil {

@@ -4,12 +4,16 @@ import (
 	"context"
 	"io"
 
+	"megadisk/cache"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
 
 // readOnly is a file that can't be changed.
 type readOnly struct{}
+
+// Lend leaves it to ReadAt.
+func (readOnly) Lend(context.Context, int64, int64) (*cache.Loan, error) { return nil, nil }
 
 func (readOnly) WriteAt(context.Context, []byte, int64) (int, error) {
 	return 0, writeback.ErrNotWritable

@@ -83,6 +83,32 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Lend is ReadAt without a copy, for n bytes at off of which all that the file
+// has are of the version in the cloud, and in memory. A nil loan without an
+// error says that ReadAt must do.
+func (f *File) Lend(ctx context.Context, off, n int64) (*cache.Loan, error) {
+	f.st.mu.Lock()
+	v := f.e.viewLocked(f.st, off, n)
+	f.st.mu.Unlock()
+	defer f.e.releaseView(v)
+	if len(v.pieces) != 1 || v.pieces[0].Extent != nil || v.base.Handle == "" || off+v.n > v.base.Limit {
+		return nil, nil
+	}
+	r, err := f.reader(v.base)
+	if err != nil {
+		return nil, err
+	}
+	loan, err := r.Lend(ctx, off, v.n)
+	if err != nil {
+		return nil, fmt.Errorf("reading the version in the cloud: %w", err)
+	}
+	if loan != nil && int64(loan.Len()) < v.n {
+		loan.Release()
+		return nil, nil
+	}
+	return loan, nil
+}
+
 // reader gives the handle's reader of a base.
 func (f *File) reader(b tree.Base) (*cache.Reader, error) {
 	f.mu.Lock()

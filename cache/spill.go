@@ -1,0 +1,72 @@
+package cache
+
+// spill is ciphertext of a flight on its way to disk: units that follow each other, which stay in memory until they are there. It is
+// written by a goroutine of the cache's own, so that neither the network nor a reader waits for the disk. A flight
+// that finds too much of it waiting writes what it has by itself, and so becomes as slow as the disk is.
+type spill struct {
+	co    *content
+	gen   int64   // of the entry when the flight began
+	data  stretch // each buffer under a permit of its own
+	units []*unit
+}
+
+func (s *spill) write() { s.co.entry.write(s.gen, s.data) }
+
+// spillWriters is how many spills are written at once.
+const spillWriters = 2
+
+// spillsMost is how many units may wait for the disk: an eighth of the memory.
+func (c *Cache) spillsMost() int { return c.mem.limit / 8 }
+
+// spillLocked has a spill written soon, unless too much is waiting.
+func (c *Cache) spillLocked(s *spill) bool {
+	if c.mem.spilling+len(s.units) > c.spillsMost() {
+		return false
+	}
+	if c.spillers < spillWriters {
+		if !c.goLocked(c.writeSpills) {
+			return false
+		}
+		c.spillers++
+	}
+	s.co.refs++
+	s.co.spills++
+	c.mem.spilling += len(s.units)
+	c.spills = append(c.spills, s)
+	return true
+}
+
+// writeSpills works until nothing is waiting.
+func (c *Cache) writeSpills() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.spills) > 0 {
+		s := c.spills[0]
+		c.spills[0] = nil
+		c.spills = c.spills[1:]
+		c.mu.Unlock()
+		s.write()
+		c.mu.Lock()
+		c.mem.spilling -= len(s.units)
+		s.co.spills--
+		s.co.tellLocked()
+		c.dropSpillLocked(s)
+		if retired := c.releaseLocked(s.co); retired != nil {
+			c.mu.Unlock()
+			retired.retire()
+			c.mu.Lock()
+		}
+	}
+	c.spillers--
+}
+
+// dropSpillLocked gives back what a spill holds.
+func (c *Cache) dropSpillLocked(s *spill) {
+	for _, u := range s.units {
+		c.mem.unpin(u)
+	}
+	for _, b := range s.data.bufs {
+		c.mem.recycle(b)
+		c.mem.give(1)
+	}
+}
