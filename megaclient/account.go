@@ -56,7 +56,7 @@ func bytesOf(n json.Number) int64 {
 func (c *Client) Busy(ctx context.Context) (bool, error) {
 	ctx, done := c.bind(ctx)
 	defer done()
-	q := url.Values{"sid": {c.session.SID}, "wlt": {"1"}}
+	q := url.Values{"sid": {c.sid()}, "wlt": {"1"}}
 	address := c.api.String() + "/cs?" + q.Encode()
 	busy := false
 	t := c.persist(ctx, persistence{unreachable: c.timing.unreachable}, func(ctx context.Context, _ string) try {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -46,11 +47,12 @@ func (c *Client) post(ctx context.Context, address string, body []byte, proof st
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer drain(resp)
-		status := &StatusError{Status: resp.StatusCode}
+		status := &StatusError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 		if resp.StatusCode == http.StatusPaymentRequired {
 			return try{err: status, retry: true, challenge: resp.Header.Get("X-Hashcash")}
 		}
-		return try{err: status, retry: true, sent: true}
+		// Who logs in is told to come back later, and doesn't insist.
+		return try{err: status, retry: status.RetryAfter == 0 || c.sid() != "", sent: true}
 	}
 	if stream {
 		return openStream(resp)
@@ -61,6 +63,17 @@ func (c *Client) post(ctx context.Context, address string, body []byte, proof st
 		return failed(err)
 	}
 	return judge(answer)
+}
+
+// retryAfter reads how long a server asks to be left alone: seconds, or a date.
+func retryAfter(text string) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return time.Duration(max(seconds, 0)) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
 }
 
 // drain closes a reply so that its connection can be used again, if little is left of it.
@@ -97,6 +110,7 @@ func (c *Client) persist(ctx context.Context, p persistence, once func(ctx conte
 	waits := c.timing.newBackoff()
 	var silent time.Time // since when the server has not answered at all
 	puzzles, proof := 0, ""
+	sid := c.sid()
 	for {
 		if err := c.mayTry(ctx, p); err != nil {
 			return try{err: err}
@@ -118,7 +132,7 @@ func (c *Client) persist(ctx context.Context, p persistence, once func(ctx conte
 			return try{err: context.Cause(ctx)}
 		}
 		if !t.retry {
-			return c.refused(ctx, t)
+			return c.refused(ctx, sid, t)
 		}
 		if t.challenge != "" {
 			var err error
@@ -181,13 +195,13 @@ func (c *Client) pace(ctx context.Context, t try, waits *backoff.ExponentialBack
 }
 
 // refused draws the consequences of a refusal for good.
-func (c *Client) refused(ctx context.Context, t try) try {
-	if c.session.SID == "" {
+func (c *Client) refused(ctx context.Context, sid string, t try) try {
+	if sid == "" {
 		return t
 	}
 	switch {
 	case errors.Is(t.err, ESID):
-		c.end(t.err)
+		c.end(sid, t.err)
 	case errors.Is(t.err, EBLOCKED) && !t.own: // else it is a file that is blocked
 		t.err = c.whyBlocked(ctx)
 	}
@@ -210,8 +224,8 @@ func (c *Client) whyBlocked(ctx context.Context) error {
 // commandURL is where a request with this id goes.
 func (c *Client) commandURL(id string) string {
 	q := url.Values{"id": {id}}
-	if c.session.SID != "" {
-		q.Set("sid", c.session.SID)
+	if sid := c.sid(); sid != "" {
+		q.Set("sid", sid)
 	}
 	return c.api.String() + "/cs?" + q.Encode()
 }

@@ -27,7 +27,7 @@ type Client struct {
 	// Constant data.
 	cfg     Config
 	api     *url.URL // base address, its path without a slash at the end
-	session Session
+	session Session  // as it was at first: sid has its id now
 	timing  timing
 	closed  context.Context // ends with Close; its cause is ErrClosed
 	close   context.CancelCauseFunc
@@ -43,6 +43,7 @@ type Client struct {
 	ownShares  map[Handle]struct{} // GUARDED_BY(mu): folders that we share
 	incoming   map[Handle]struct{} // GUARDED_BY(mu): folders that others share with us
 	connection Connection          // GUARDED_BY(mu)
+	sessionID  string              // GUARDED_BY(mu)
 	ended      error               // GUARDED_BY(mu): the session is over; what every call gets from then on
 	shares     map[Handle]shareKey // GUARDED_BY(mu)
 	modern     bool                // GUARDED_BY(mu): the account has ^!keys
@@ -100,7 +101,7 @@ func newClient(cfg Config, s Session) (*Client, error) {
 		return nil, fmt.Errorf("%q is no address of a command server: it must look like %s", cfg.APIURL, DefaultAPIURL)
 	}
 	c := &Client{
-		log: cfg.Log, http: newHTTPClient(cfg), cfg: cfg, api: api, session: s, timing: defaultTiming,
+		log: cfg.Log, http: newHTTPClient(cfg), cfg: cfg, api: api, session: s, sessionID: s.SID, timing: defaultTiming,
 		rate:   newThrottle(defaultTiming),
 		puzzle: newLane(1), transfers: newTransfers(cfg),
 		shares: make(map[Handle]shareKey), ownShares: make(map[Handle]struct{}), incoming: make(map[Handle]struct{}),
@@ -126,7 +127,35 @@ func Resume(cfg Config, s Session) (*Client, error) {
 }
 
 // Session gives what Resume needs later. It holds the master key.
-func (c *Client) Session() Session { return c.session }
+func (c *Client) Session() Session {
+	s := c.session
+	s.SID = c.sid()
+	return s
+}
+
+// ErrOtherAccount says that a session is not one of the account that the client speaks for.
+var ErrOtherAccount = errors.New("the session is one of another account")
+
+// Revive goes on with a new session of the same account, after the old one has ended.
+func (c *Client) Revive(s Session) error {
+	if s.User != c.session.User || s.MasterKey != c.session.MasterKey {
+		return ErrOtherAccount
+	}
+	if sid, err := megacrypto.DecodeBase64(s.SID); err != nil || len(sid) != sidLength {
+		return ErrBadSession
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessionID, c.ended = s.SID, nil
+	return nil
+}
+
+// sid is the id of the session.
+func (c *Client) sid() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sessionID
+}
 
 // Close ends what is running, which then fails with ErrClosed. The session stays alive.
 func (c *Client) Close() {
@@ -144,15 +173,16 @@ func (c *Client) Logout(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ending the session: %w", err)
 	}
-	c.end(&Error{Code: ESID})
+	c.end(c.sid(), &Error{Code: ESID})
 	return nil
 }
 
-// end remembers that the session is over: from now on every call fails with err.
-func (c *Client) end(err error) {
+// end remembers that a session is over: from now on every call fails with err. A late answer about one that has been
+// replaced changes nothing.
+func (c *Client) end(sid string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended == nil {
+	if c.ended == nil && c.sessionID == sid {
 		c.ended = err
 	}
 }

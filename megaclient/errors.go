@@ -172,7 +172,8 @@ func (e *OverQuotaError) Unwrap() error { return EOVERQUOTA }
 
 // StatusError is an HTTP status that stands in the way of an answer.
 type StatusError struct {
-	Status int
+	Status     int
+	RetryAfter time.Duration // how long the server asks to be left alone; 0: it doesn't say
 }
 
 // Error names the status.

@@ -47,7 +47,7 @@ type wireAnswer struct {
 
 // ask fetches the events after sn. Without any, wait is the address to wait at.
 func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait string, err error) {
-	q := url.Values{"sn": {sn}, "sid": {c.session.SID}, "ssl": {"1"}}
+	q := url.Values{"sn": {sn}, "sid": {c.sid()}, "ssl": {"1"}}
 	address := c.api.String() + "/sc?" + q.Encode()
 	var asked time.Time
 	var w wireAnswer

@@ -19,6 +19,7 @@ const nodesAtOnce = 400
 // that may be repeated; the sequence number is in the last.
 func (e *Engine) applyAnswer(ctx context.Context, a *megaclient.Answer) error {
 	e.status.online()
+	e.sessionLives()
 	if len(a.Packets) == 0 && !a.More {
 		return e.applyIdle(ctx, a)
 	}

@@ -189,6 +189,8 @@ func (e *Engine) sendLoop(ctx context.Context, work <-chan []task) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-e.status.resend:
+			e.settleFlight(ctx) // a batch may be left from before
 		case tasks := <-work:
 			e.sendTasks(ctx, tasks)
 			e.queue.mark(inosOf(tasks)...) // not all may have been in the batch

@@ -113,13 +113,35 @@ func (e *Engine) eventLoop(ctx context.Context) {
 		e.trouble(err)
 		if classify(err) == errSession {
 			e.queue.setPaused(true)
-			<-ctx.Done() // only a new login, and so a new engine, helps
-			return
+			select {
+			case <-e.status.revived:
+				wait = e.times.RetryFirst
+				e.sessionLives()
+				continue
+			case <-ctx.Done():
+				return
+			}
 		}
 		if !sleep(ctx, wait) {
 			return
 		}
 		wait = min(2*wait, e.times.RetryMax)
+	}
+}
+
+// Revive goes on after the session had ended and the client has a new one.
+func (e *Engine) Revive() {
+	e.sessionLives()
+	poke(e.status.revived)
+	poke(e.status.resend)
+	e.status.wantQuota()
+}
+
+// sessionLives lets be sent again what a session that ended has held up.
+func (e *Engine) sessionLives() {
+	e.status.sessionLives()
+	if e.queue.isPaused() {
+		e.queue.setPaused(false)
 	}
 }
 

@@ -55,6 +55,8 @@ type Transfer struct {
 // statusKeeper remembers what the parts report. Its lock is a leaf.
 type statusKeeper struct {
 	askQuota chan struct{}
+	revived  chan struct{} // has something when a session has taken the place of one that ended: for the event loop
+	resend   chan struct{} // the same, for the sender
 
 	mu         sync.Mutex
 	ended      bool   // GUARDED_BY(mu)
@@ -65,6 +67,7 @@ type statusKeeper struct {
 
 func (s *statusKeeper) init() {
 	s.askQuota = make(chan struct{}, 1)
+	s.revived, s.resend = make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
 func (s *statusKeeper) wantQuota() { poke(s.askQuota) }
@@ -80,6 +83,12 @@ func (s *statusKeeper) sessionEnded() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
+}
+
+func (s *statusKeeper) sessionLives() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = false
 }
 
 func (s *statusKeeper) blocked(err error) {

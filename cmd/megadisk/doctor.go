@@ -91,7 +91,7 @@ func (c *common) examine(ctx context.Context) []doctor.Check {
 func (c *common) examineSession(ctx context.Context) []doctor.Check {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	client, err := c.resume("")
+	client, err := c.resume(ctx, "")
 	if err != nil {
 		return []doctor.Check{doctor.Session("", sentence(err), "megadisk login EMAIL")}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -54,6 +55,7 @@ func exitStatus(err error) int {
 		held    *writeback.RefusedError
 		refusal *control.Error
 		blocked *megaclient.BlockedError
+		early   *account.WaitError
 		point   *serve.MountpointError
 		absent  *serve.NotThereError
 	)
@@ -73,6 +75,8 @@ func exitStatus(err error) int {
 		return exitState
 	case errors.Is(err, account.ErrNone), errors.Is(err, account.ErrDamaged), errors.Is(err, megaclient.ErrBadSession), errors.Is(err, megaclient.ErrBadLogin), errors.Is(err, megaclient.ErrMFARequired),
 		errors.Is(err, megaclient.ErrMFAWrong), errors.Is(err, megaclient.ESID), errors.As(err, &blocked):
+		return exitLogin
+	case errors.As(err, &early):
 		return exitLogin
 	case errors.As(err, &pending), errors.As(err, &held):
 		return exitPending
@@ -168,6 +172,7 @@ func sentence(err error) string {
 		blocked *megaclient.BlockedError
 		inner   = unreachable(err)
 		state   = stateProblem(err)
+		status  *megaclient.StatusError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -186,6 +191,8 @@ func sentence(err error) string {
 		return "the account is blocked: see https://mega.nz in a browser for the reason (nothing that is pending is lost)"
 	case state != "":
 		return state
+	case errors.As(err, &status) && status.RetryAfter > 0:
+		return fmt.Sprintf("the server asks to be left alone for %v: try again then", status.RetryAfter.Round(time.Second))
 	case inner != nil:
 		return fmt.Sprintf("the server can't be reached (%v): check the network and --api-url", inner)
 	}

@@ -55,7 +55,14 @@ func (c *common) socket(client *megaclient.Client) (string, error) {
 func (c *common) serveOptions(client *megaclient.Client) serve.Options {
 	log, _ := c.logger() // checked when the client was resumed
 	host, _ := paths.Host(c.apiURL)
-	o := serve.Options{Client: client, Dirs: c.dirs(), Host: host, Log: log}
+	session := func(ctx context.Context) (megaclient.Session, error) {
+		st, err := c.store()
+		if err != nil {
+			return megaclient.Session{}, err
+		}
+		return st.Load(ctx, string(client.Session().User))
+	}
+	o := serve.Options{Client: client, Session: session, Dirs: c.dirs(), Host: host, Log: log}
 	if c.reading != nil {
 		o = c.reading.serve(o)
 	}

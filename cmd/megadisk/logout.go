@@ -28,7 +28,7 @@ func newLogout(c *common) *cobra.Command {
 }
 
 func logout(ctx context.Context, c *common, who string, discard bool) error {
-	client, err := c.resume(who)
+	client, err := c.resume(ctx, who)
 	if err != nil {
 		return err
 	}

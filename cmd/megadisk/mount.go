@@ -56,7 +56,7 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 		return err
 	}
 	c.reading = &m.reading
-	client, err := c.resume(who)
+	client, err := c.sessionFor(ctx, who, m.login)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/credentials"
 	"megadisk/cmd/megadisk/internal/options"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
@@ -30,6 +31,7 @@ type mountFlags struct {
 	hidden     string
 	debug      bool
 	reading    readingFlags
+	login      credentials.Sources
 	options    []string
 
 	sloppy, fake bool     // of mount(8): -s and -f
@@ -49,6 +51,7 @@ func (m *mountFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, without names and content")
 	f.StringVar(&m.hidden, "hidden-name", fs.HiddenName, "name of the hidden folder with earlier versions, bin and shares")
 	m.reading.add(f)
+	addSources(f, &m.login)
 	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
 	f.BoolVar(&m.sloppy, "sloppy", false, "")
 	f.BoolVar(&m.fake, "fake", false, "")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,7 +59,7 @@ and everything works offline.`,
 	f.StringVar(&c.apiURL, "api-url", envOr("MEGADISK_API_URL", defaultAPI), "the MEGA API to talk to (also MEGADISK_API_URL)")
 	f.StringVar(&c.stateDir, "state-dir", os.Getenv("MEGADISK_STATE_DIR"), "where the state is kept (default: the user's state folder)")
 	f.StringVar(&c.cacheDir, "cache-dir", os.Getenv("MEGADISK_CACHE_DIR"), "where blocks are cached (default: the user's cache folder)")
-	f.StringVar(&c.keyring, "keyring", os.Getenv("MEGADISK_KEYRING"), "where the session is kept: empty for the desktop's keyring if there is one, or \"file\"")
+	f.StringVar(&c.keyring, "keyring", os.Getenv("MEGADISK_KEYRING"), "where the session is kept: the desktop's keyring if there is one (wait: for one that is locked; fail: don't), or file")
 	f.StringVar(&c.logLevel, "log-level", "info", "error, warn, info, debug or trace")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 
@@ -108,8 +109,10 @@ func (c *common) store() (account.Store, error) {
 	if err != nil {
 		return account.Store{}, usage("%v", err)
 	}
-	if c.keyring != string(account.Auto) && c.keyring != string(account.File) {
-		return account.Store{}, usage("--keyring is empty or \"file\", not %q", c.keyring)
+	switch account.Keyring(c.keyring) {
+	case account.Auto, account.File, account.Wait, account.Fail:
+	default:
+		return account.Store{}, usage("--keyring is file, wait, fail or empty, not %q", c.keyring)
 	}
 	return account.Store{Dir: filepath.Join(c.dirs().State, host), Host: host, Keyring: account.Keyring(c.keyring)}, nil
 }
@@ -143,12 +146,12 @@ func (c *common) client(log logrus.FieldLogger) megaclient.Config {
 }
 
 // resume opens the stored session of an account ("" is the default one) without asking the server.
-func (c *common) resume(who string) (*megaclient.Client, error) {
+func (c *common) resume(ctx context.Context, who string) (*megaclient.Client, error) {
 	st, err := c.store()
 	if err != nil {
 		return nil, err
 	}
-	s, err := st.Load(who)
+	s, err := st.Load(ctx, who)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ func newWhoami(c *common) *cobra.Command {
 		Short: "Who is logged in, and how full the account is",
 		Args:  between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := c.resume(append(args, "")[0])
+			client, err := c.resume(cmd.Context(), append(args, "")[0])
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@
 package account
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ type Keyring string
 const (
 	Auto Keyring = ""     // the keyring if there is one, else a file
 	File Keyring = "file" // always a file of mode 0600
+	Wait Keyring = "wait" // as Auto; a keyring that is locked or not there yet, as at boot, is waited for
+	Fail Keyring = "fail" // as Auto; one that doesn't answer within seconds is an error
 )
 
 // Store keeps the sessions of one API host below Dir (…/megadisk/HOST).
@@ -84,7 +87,7 @@ func (st Store) Save(s megaclient.Session) (inFile bool, err error) {
 }
 
 // Load returns the session of the account with that e-mail address or user handle; "" is the default one.
-func (st Store) Load(who string) (megaclient.Session, error) {
+func (st Store) Load(ctx context.Context, who string) (megaclient.Session, error) {
 	var s megaclient.Session
 	idx, err := st.index()
 	if err != nil {
@@ -94,7 +97,7 @@ func (st Store) Load(who string) (megaclient.Session, error) {
 	if user == "" {
 		return s, ErrNone
 	}
-	blob, err := st.secret(user)
+	blob, err := st.secret(ctx, user)
 	if err != nil {
 		return s, err
 	}
@@ -137,7 +140,7 @@ func (st Store) Forget(s megaclient.Session) error {
 	return st.saveIndex(idx)
 }
 
-func (st Store) secret(user string) ([]byte, error) {
+func (st Store) secret(ctx context.Context, user string) ([]byte, error) {
 	blob, err := os.ReadFile(filepath.Join(st.Dir, user, sessionFile))
 	if err == nil {
 		return blob, nil
@@ -148,12 +151,15 @@ func (st Store) secret(user string) ([]byte, error) {
 	if st.Keyring == File {
 		return nil, ErrNone
 	}
-	text, err := keyring.Get(service, st.Host+"/"+user)
+	text, err := st.ask(ctx, user)
 	if errors.Is(err, keyring.ErrNotFound) {
 		return nil, ErrNone
 	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the keyring does not answer (%w): unlock it, or log in again with --keyring=file", err)
+		return nil, fmt.Errorf("the keyring does not answer (%w): unlock it, use --keyring=wait, or log in again with --keyring=file", err)
 	}
 	return []byte(text), nil
 }

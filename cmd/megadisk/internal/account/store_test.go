@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ func stores(t *testing.T) map[string]Store {
 func TestSaveLoadForget(t *testing.T) {
 	for name, st := range stores(t) {
 		t.Run(name, func(t *testing.T) {
-			_, err := st.Load("")
+			_, err := st.Load(context.Background(), "")
 			require.ErrorIs(t, err, ErrNone)
 
 			inFile, err := st.Save(session("Anna@example.com", "AAAAAAAAAAA"))
@@ -37,18 +38,18 @@ func TestSaveLoadForget(t *testing.T) {
 			require.NoError(t, err)
 
 			for who, want := range map[string]string{"": "sid-BBBBBBBBBBB", "anna@EXAMPLE.com": "sid-AAAAAAAAAAA", "AAAAAAAAAAA": "sid-AAAAAAAAAAA"} {
-				got, err := st.Load(who)
+				got, err := st.Load(context.Background(), who)
 				require.NoError(t, err, who)
 				require.Equal(t, want, got.SID, who)
 			}
-			_, err = st.Load("carl@example.com")
+			_, err = st.Load(context.Background(), "carl@example.com")
 			require.ErrorIs(t, err, ErrNone)
 
 			require.NoError(t, st.Forget(session("ben@example.com", "BBBBBBBBBBB")))
-			got, err := st.Load("")
+			got, err := st.Load(context.Background(), "")
 			require.NoError(t, err)
 			require.Equal(t, "sid-AAAAAAAAAAA", got.SID, "another account becomes the default")
-			_, err = st.Load("ben@example.com")
+			_, err = st.Load(context.Background(), "ben@example.com")
 			require.ErrorIs(t, err, ErrNone)
 		})
 	}
@@ -63,7 +64,7 @@ func TestNoKeyringFallsBackToPrivateFile(t *testing.T) {
 	info, err := os.Stat(filepath.Join(st.Dir, "AAAAAAAAAAA", sessionFile))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	got, err := st.Load("a@example.com")
+	got, err := st.Load(context.Background(), "a@example.com")
 	require.NoError(t, err)
 	require.Equal(t, "sid-AAAAAAAAAAA", got.SID)
 }
@@ -71,6 +72,6 @@ func TestNoKeyringFallsBackToPrivateFile(t *testing.T) {
 func TestDamagedIndexIsSaid(t *testing.T) {
 	st := Store{Dir: t.TempDir(), Host: "h", Keyring: File}
 	require.NoError(t, os.WriteFile(filepath.Join(st.Dir, indexFile), []byte("{"), 0o600))
-	_, err := st.Load("")
+	_, err := st.Load(context.Background(), "")
 	require.ErrorContains(t, err, "log in again")
 }

@@ -62,6 +62,11 @@ func (c *Client) Flush(ctx context.Context, path string) error {
 	return c.call(ctx, "flush", path, nil)
 }
 
+// Revive makes the process go on with the session of a new login.
+func (c *Client) Revive(ctx context.Context) error {
+	return c.call(ctx, "revive", struct{}{}, nil)
+}
+
 // Logout ends session and process.
 func (c *Client) Logout(ctx context.Context, discard bool) error {
 	return c.call(ctx, "logout", discard, nil)

@@ -32,6 +32,7 @@ func (f *fake) Unmount(_ context.Context, r UnmountRequest) (bool, error) {
 	return true, nil
 }
 func (f *fake) Flush(_ context.Context, p string) error { f.flushed = append(f.flushed, p); return nil }
+func (f *fake) Revive(context.Context) error            { return nil }
 func (f *fake) Logout(context.Context, bool) error      { return nil }
 func (f *fake) Verify(_ context.Context, p string, tell func(VerifyProgress)) (VerifyReport, error) {
 	if p == "" {

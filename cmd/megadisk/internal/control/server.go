@@ -73,6 +73,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	mux.HandleFunc("POST /unmount", endpoint(describe, func(ctx context.Context, r UnmountRequest) (any, error) { return b.Unmount(ctx, r) }))
 	mux.HandleFunc("POST /flush", endpoint(describe, func(ctx context.Context, path string) (any, error) { return nil, b.Flush(ctx, path) }))
 	mux.HandleFunc("POST /logout", endpoint(describe, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
+	mux.HandleFunc("POST /revive", endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return nil, b.Revive(ctx) }))
 	contentHandlers(mux, b, describe)
 	historyHandlers(mux, b, describe)
 	return mux

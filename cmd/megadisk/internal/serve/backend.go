@@ -219,11 +219,24 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 	return st, nil
 }
 
+// Revive goes on with the session of a new login.
+func (p *Process) Revive(ctx context.Context) error {
+	s, err := p.o.Session(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.o.Client.Revive(s); err != nil {
+		return err
+	}
+	p.engine.Revive()
+	return nil
+}
+
 // problem is what the person must do something about.
 func problem(e writeback.Status) string {
 	switch {
 	case e.SessionEnded:
-		return "the session has ended: run `megadisk login`, then mount again (nothing that is pending is lost)"
+		return "the session has ended: run `megadisk login` (nothing that is pending is lost)"
 	case e.Blocked != "":
 		return e.Blocked
 	case len(e.Orphaned) > 0:

@@ -35,6 +35,9 @@ type Options struct {
 	Host   string
 	Log    logrus.FieldLogger
 
+	// Session gives the stored session, as the last login left it.
+	Session func(context.Context) (megaclient.Session, error)
+
 	Timeout time.Duration // of reads without any progress; 0: none
 	Metered bool          // fetch nothing that no program has asked for
 	Strict  bool          // verify all files whole before their first byte is served
