@@ -17,7 +17,8 @@ const (
 	blockSize = 128 << 10
 )
 
-// fill writes an inode's attributes in the kernel's form. MEGA has no access time; the modification time stands in.
+// fill writes an inode's attributes in the kernel's form. MEGA has no access time, and
+// reading doesn't change it here: the modification time stands in where no program has set one.
 func (b *bridge) fill(out *fuse.Attr, in *tree.Inode) {
 	*out = fuse.Attr{
 		Ino:     b.nodeID(in.Ino),
@@ -38,6 +39,9 @@ func (b *bridge) fill(out *fuse.Attr, in *tree.Inode) {
 	out.Mtime, out.Mtimensec = split(in.Mtime)
 	out.Ctime, out.Ctimensec = split(in.Ctime)
 	out.Atime, out.Atimensec = out.Mtime, out.Mtimensec
+	if in.Atime != 0 {
+		out.Atime, out.Atimensec = split(in.Atime)
+	}
 }
 
 // mode is the type of an inode with the permissions that a program has set, or the usual ones less the umask.

@@ -250,3 +250,35 @@ func TestFullNodeHoldsNothingUp(t *testing.T) {
 	r.flush()
 	require.True(t, r.account.InRubbish(h))
 }
+
+// The cloud has no access times: what a program sets stays here, also when the file is written, sent and reopened.
+func TestAccessTimeIsKeptHere(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("f", "content")
+	_, err := r.engine.SetAttr(r.ctx, r.ino("f"), Attr{Atime: &exactTime})
+	require.NoError(t, err)
+	r.write("f", "other content")
+	r.flush()
+	in := r.stat("f")
+	require.Equal(t, exactTime.UnixNano(), in.Atime)
+
+	when := exactTime.Add(time.Hour)
+	_, err = r.engine.SetAttr(r.ctx, r.ino("f"), Attr{Atime: &when, Mtime: &exactTime})
+	require.NoError(t, err)
+	in = r.stat("f")
+	require.Equal(t, when.UnixNano(), in.Atime)
+	require.Equal(t, exactTime.UnixNano(), in.Mtime)
+}
+
+// An upload that is acknowledged changes nothing that a program can see: tar would say "file changed as we read it".
+func TestAcknowledgedIsNoChange(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("f", "content")
+	before := r.stat("f")
+	r.flush()
+	r.caughtUp()
+	after := r.stat("f")
+	require.Equal(t, before.Ctime, after.Ctime)
+	require.Equal(t, before.Mtime, after.Mtime)
+	require.Equal(t, before.Size, after.Size)
+}

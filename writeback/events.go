@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"megadisk/megaclient"
 	"megadisk/writeback/tree"
@@ -211,6 +212,9 @@ func (c *change) keepNanos(h megaclient.Handle, apply func() error) error {
 		return nil
 	}
 	in.Mtime = before.Mtime
+	if in.Size == before.Size && in.Mode == before.Mode && in.HasMode == before.HasMode && maps.Equal(in.Xattrs, before.Xattrs) {
+		in.Ctime = before.Ctime // nothing that a program can see has changed
+	}
 	return c.Put(&in)
 }
 

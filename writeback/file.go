@@ -27,6 +27,7 @@ type fileState struct {
 	size    int64        // GUARDED_BY(mu): bytes
 	mtime   int64        // GUARDED_BY(mu): Unix ns
 	exact   bool         // GUARDED_BY(mu): a program set mtime (tree.Inode.Exact)
+	atime   int64        // GUARDED_BY(mu): Unix ns, to be committed; 0: as in the row
 	owner   staging.Owner
 	writers int // GUARDED_BY(mu): handles open for writing
 	// INVARIANT: base.Limit <= size, and nothing is staged at or beyond size.

@@ -216,7 +216,7 @@ func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
 	st.m.ClearRegions(regions)
 	e.staging.Release(st.garbage...)
 	st.garbage = nil
-	st.dirty, st.content, st.cut, st.unsaved = false, false, false, 0
+	st.dirty, st.content, st.cut, st.unsaved, st.atime = false, false, false, 0, 0
 	return nil
 }
 
@@ -227,6 +227,9 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 	}
 	in.Size, in.Base = st.size, st.base
 	in.Mtime, in.Exact, in.Ctime = st.mtime, st.exact, max(in.Ctime, st.mtime)
+	if st.atime != 0 {
+		in.Atime = st.atime
+	}
 	if st.gen != nil && st.cut {
 		if err := c.putLimit(st.gen); err != nil {
 			return err

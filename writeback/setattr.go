@@ -7,7 +7,8 @@ import (
 	"megadisk/writeback/tree"
 )
 
-// Attr says what SetAttr changes; nil fields stay. Atime isn't kept anywhere.
+// Attr says what SetAttr changes; nil fields stay. Atime is kept here only:
+// MEGA has no access times.
 type Attr struct {
 	Mode  *uint32
 	Size  *int64
@@ -19,7 +20,7 @@ type Attr struct {
 // SetAttr changes attributes and gives the inode as it is then. Errors:
 // ErrTooBig, tree.ErrIsDir (a folder has no size), tree.ErrStale.
 func (e *Engine) SetAttr(ctx context.Context, ino tree.Ino, a Attr) (tree.Inode, error) {
-	if a.Size != nil || a.Mtime != nil || a.Mode != nil {
+	if a != (Attr{}) {
 		if err := e.tree.View(func(tx *tree.Tx) error { return tx.MayWrite(ino) }); err != nil {
 			return tree.Inode{}, err
 		}
@@ -29,8 +30,8 @@ func (e *Engine) SetAttr(ctx context.Context, ino tree.Ino, a Attr) (tree.Inode,
 			return tree.Inode{}, err
 		}
 	}
-	if a.Mtime != nil {
-		if err := e.setMtime(ctx, ino, a.Mtime.UnixNano(), !a.Now); err != nil {
+	if a.Mtime != nil || a.Atime != nil {
+		if err := e.setTimes(ctx, ino, a); err != nil {
 			return tree.Inode{}, err
 		}
 	}
@@ -53,9 +54,13 @@ func (e *Engine) resize(ctx context.Context, ino tree.Ino, size int64) error {
 	return e.resizeLocked(ctx, st, size)
 }
 
-// setMtime goes through the state of an open file, whose later commit would
-// undo it otherwise.
-func (e *Engine) setMtime(ctx context.Context, ino tree.Ino, mtime int64, exact bool) error {
+// setTimes sets the times. The one of modification goes through the state of
+// an open file, whose later commit would undo it otherwise.
+func (e *Engine) setTimes(ctx context.Context, ino tree.Ino, a Attr) error {
+	if a.Mtime == nil {
+		return e.update(ctx, func(c *change) error { return c.setAtime(ino, a.Atime) })
+	}
+	mtime, exact := a.Mtime.UnixNano(), !a.Now
 	e.filesMu.Lock()
 	open := e.files[ino] != nil
 	e.filesMu.Unlock()
@@ -68,6 +73,9 @@ func (e *Engine) setMtime(ctx context.Context, ino tree.Ino, mtime int64, exact 
 		st.mu.Lock()
 		defer st.mu.Unlock()
 		st.mtime, st.exact, st.dirty = mtime, exact, true
+		if a.Atime != nil {
+			st.atime = a.Atime.UnixNano()
+		}
 		return e.commitLocked(ctx, st)
 	}
 	return e.update(ctx, func(c *change) error {
@@ -76,8 +84,20 @@ func (e *Engine) setMtime(ctx context.Context, ino tree.Ino, mtime int64, exact 
 			return err
 		}
 		in.Mtime, in.Exact, in.Ctime = mtime, exact, e.now().UnixNano()
+		if a.Atime != nil {
+			in.Atime = a.Atime.UnixNano()
+		}
 		return c.commitAttrs(&in, tree.OwnMtime)
 	})
+}
+
+func (c *change) setAtime(ino tree.Ino, at *time.Time) error {
+	in, err := c.Get(ino)
+	if err != nil {
+		return err
+	}
+	in.Atime, in.Ctime = at.UnixNano(), c.e.now().UnixNano()
+	return c.Put(&in)
 }
 
 // commitAttrs stores a row of which attributes were changed. They go to the

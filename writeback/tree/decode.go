@@ -204,6 +204,8 @@ func (r *reader) inodeField(key int64, in *Inode) {
 		in.Xattrs = r.texts()
 	case 20:
 		in.Own = Own(r.uint())
+	case 21:
+		in.Atime = r.int()
 	default:
 		r.skip(0)
 	}

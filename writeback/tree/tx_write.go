@@ -98,7 +98,7 @@ func (tx *Tx) Put(in *Inode) error {
 	if !e.Pending.Has(PendingAttrs) {
 		e.Own = 0
 	}
-	if old.Mode != e.Mode || old.HasMode != e.HasMode || old.Size != e.Size || old.Mtime != e.Mtime || old.Ctime != e.Ctime {
+	if old.Mode != e.Mode || old.HasMode != e.HasMode || old.Size != e.Size || old.Mtime != e.Mtime || old.Ctime != e.Ctime || old.Atime != e.Atime {
 		tx.Note(Change{Ino: e.Ino, Attr: true})
 	}
 	if e.Cloud == nil || e.Pending.Has(PendingCreate|PendingPlace|PendingRemove) {

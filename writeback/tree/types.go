@@ -81,6 +81,7 @@ type Inode struct {
 	Link      bool              `cbor:"18,keyasint,omitempty"` // a symbolic link, whose content is the target; see IsLink
 	Xattrs    map[string]string `cbor:"19,keyasint,omitempty"` // a program's, without "user."; never changed in place
 	Own       Own               `cbor:"20,keyasint,omitempty"` // what PendingAttrs is about; 0 then: all
+	Atime     int64             `cbor:"21,keyasint,omitempty"` // ns, if a program has set it; never in the cloud
 }
 
 // Base is where bytes of a file that aren't staged come from: a version that the cloud has.
