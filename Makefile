@@ -2,7 +2,7 @@
 BIN := bin/megadisk
 DEMO ?= $(CURDIR)/demo
 
-.PHONY: build demo test race peers bench lint clean deps
+.PHONY: build demo test race peers bench posix fuzz release lint clean deps
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -o $(BIN) ./cmd/megadisk
@@ -26,6 +26,16 @@ peers: deps ## clients written by others against megatest, each reading what the
 
 bench: build ## figures, each beside a plain folder and go-fuse's loopback in the same run
 	go run ./integration/bench
+
+posix: build ## POSIX suites that lie on this machine (MEGADISK_PJDFSTEST=DIR), and our own exercisers
+	go test -count=1 -v -timeout 30m ./integration/posix
+	go test -count=1 -timeout 20m -run 'Posix|Model|Exercise' ./integration
+
+fuzz: ## each fuzz target in turn, for FUZZ=30s
+	@.ci/fuzz
+
+release: ## the program in dist/, built twice and equal, with its bill of materials and licences
+	@.ci/release
 
 lint:
 	go vet ./... && go tool -modfile=.ci/tools/go.mod staticcheck ./...
