@@ -18,8 +18,9 @@ var allowed = map[string][]string{
 	"megaclient/megatest":   {"megaclient/megacrypto"},
 	"cache":                 {"megaclient/megacrypto"},
 	"writeback/staging":     {},
+	"writeback/debris":      {},
 	"writeback/tree":        {"megaclient", "megaclient/megacrypto"},
-	"writeback":             {"writeback/tree", "writeback/staging", "cache", "megaclient", "megaclient/megacrypto"},
+	"writeback":             {"writeback/tree", "writeback/staging", "writeback/debris", "cache", "megaclient", "megaclient/megacrypto"},
 	"fs":                    {"writeback", "writeback/tree", "cache", "megaclient", "megaclient/megacrypto"},
 
 	"megaclient/megacrypto/internal/macasm": {},

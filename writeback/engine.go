@@ -20,6 +20,7 @@ type Engine struct {
 	log     logrus.FieldLogger
 	tree    *tree.Tree
 	staging *staging.Store
+	keeper  keeper
 	cache   *cache.Cache
 	client  Cloud
 

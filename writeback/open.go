@@ -69,6 +69,9 @@ func (e *Engine) openStores() (err error) {
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the staging: %w", err), e.tree.Close())
 	}
+	if err := e.openDebris(); err != nil {
+		return errors.Join(err, e.staging.Close(), e.tree.Close())
+	}
 	return nil
 }
 

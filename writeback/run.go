@@ -31,6 +31,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	parts.Go(func() { e.sendLoop(ctx, send) })
 	parts.Go(func() { e.keysLoop(ctx) })
 	parts.Go(func() { e.quotaLoop(ctx) })
+	parts.Go(func() { e.debrisLoop(ctx) })
 	e.eventLoop(ctx)
 	parts.Wait()
 	e.uploads.Wait()
@@ -57,6 +58,9 @@ func (e *Engine) treeChanged(changes []tree.Change) {
 	for _, ch := range changes {
 		if ch.Pending && ch.Ino != 0 {
 			pending = append(pending, ch.Ino)
+		}
+		if ch.Lost != nil && ch.Origin == nil {
+			e.keeper.lost(*ch.Lost)
 		}
 		if (ch.Pending || ch.Removed) && ch.Ino != 0 {
 			marks = append(marks, ch.Ino)

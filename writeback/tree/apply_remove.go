@@ -116,6 +116,7 @@ func (tx *Tx) removeNode(e *Inode) error {
 		}
 	}
 	if e.Removed || !keep {
+		tx.noteLost(e, false)
 		if err := tx.remove(e); err != nil {
 			return err
 		}

@@ -90,6 +90,7 @@ func (tx *Tx) replaceNode(o, f *Inode) error {
 	o.Epoch = tx.epoch
 	tx.Note(Change{Dir: o.Parent, Name: o.Name, Ino: o.Ino, Attr: true, Content: !o.Pending.Has(PendingContent), Pending: o.Pending != 0})
 	if !o.Pending.Has(PendingContent) {
+		tx.noteLost(o, true)
 		o.Base, o.Size = o.Cloud.base(), o.Cloud.Size
 		o.Ctime = tx.t.opts.Now().UnixNano()
 	}
@@ -112,6 +113,7 @@ func (tx *Tx) forgetFresh(f *Inode) error {
 func (tx *Tx) replaceInode(o, f *Inode, inherit bool) error {
 	parent, name, pending := o.Parent, o.Name, o.Pending
 	removed := o.Removed
+	tx.noteLost(o, true)
 	if err := tx.remove(o); err != nil {
 		return err
 	}

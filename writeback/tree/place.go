@@ -103,6 +103,9 @@ func (tx *Tx) followNowhere(e *Inode) error {
 
 // placeAt puts an inode into a folder under the name that the cloud gives it.
 func (tx *Tx) placeAt(e *Inode, parent Ino) error {
+	if parent == BinIno && !e.Removed {
+		tx.noteTrashed(e)
+	}
 	if e.Cloud.Attrs == nil {
 		if err := tx.unplace(e); err != nil {
 			return err

@@ -46,6 +46,7 @@ type orphanRow struct {
 type sweepRow struct {
 	Handle megaclient.Handle `cbor:"1,keyasint"`           // that it had
 	After  string            `cbor:"2,keyasint,omitempty"` // entries up to this one are done
+	Path   string            `cbor:"3,keyasint,omitempty"` // where it was, for who keeps what is lost
 }
 
 // Strings are bytes that need not be UTF-8, so they are CBOR byte strings.

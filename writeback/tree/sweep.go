@@ -101,7 +101,11 @@ func (t *Tree) Settled(ctx context.Context) error {
 // sweepLater leaves the entries of a folder whose node is gone to the sweep.
 func (tx *Tx) sweepLater(dir Ino, h megaclient.Handle) error {
 	tx.kick = true
-	return tx.set(inoKey(rowSweep, dir), sweepRow{Handle: h})
+	path := ""
+	if e, err := tx.peek(dir); err == nil {
+		path, _ = tx.formerPath(e)
+	}
+	return tx.set(inoKey(rowSweep, dir), sweepRow{Handle: h, Path: path})
 }
 
 // sweepStep does one piece of work; more says that there may be another.

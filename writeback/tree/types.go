@@ -164,6 +164,7 @@ type Change struct {
 	Attr    bool   // its attributes: size, times, mode
 	Removed bool   // it is no longer in the tree
 	Pending bool   // what the cloud did changed its Pending bits or its shadow's place or version
+	Lost    *Lost  // content that goes by this; nil: none
 	Origin  any    // who did it (WithOrigin); nil: the cloud, or a consequence nobody asked for
 }
 

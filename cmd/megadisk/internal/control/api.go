@@ -18,6 +18,7 @@ type Backend interface {
 	Flush(ctx context.Context, path string) error
 	Content
 	History
+	DebrisKeeper
 	// Revive goes on with the session of a new login.
 	Revive(ctx context.Context) error
 	// Logout ends the session on the server and the process; it refuses while mounts or pending changes exist.

@@ -13,9 +13,10 @@ import (
 )
 
 type fake struct {
-	History // nil: nobody asks for it here
-	mounted []MountRequest
-	flushed []string
+	History      // nil: nobody asks for it here
+	DebrisKeeper // nor for it
+	mounted      []MountRequest
+	flushed      []string
 }
 
 func (f *fake) Status(context.Context) (Status, error) {

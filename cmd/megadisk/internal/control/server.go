@@ -76,6 +76,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	mux.HandleFunc("POST /revive", endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return nil, b.Revive(ctx) }))
 	contentHandlers(mux, b, describe)
 	historyHandlers(mux, b, describe)
+	debrisHandlers(mux, b, describe)
 	return mux
 }
 

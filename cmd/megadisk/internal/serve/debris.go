@@ -1,0 +1,57 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/writeback/debris"
+	"megadisk/writeback/tree"
+)
+
+// Debris lists the copies of what was deleted or overwritten elsewhere.
+func (p *Process) Debris(context.Context) ([]control.DebrisItem, error) {
+	items := p.engine.Debris()
+	list := make([]control.DebrisItem, 0, len(items))
+	for _, it := range items {
+		list = append(list, control.DebrisItem{ID: it.ID, Path: it.Path, Size: it.Size, Kept: time.Unix(0, it.Kept), Why: string(it.Why)})
+	}
+	return list, nil
+}
+
+// RestoreDebris makes a file of one.
+func (p *Process) RestoreDebris(ctx context.Context, r control.DebrisRestore) (string, error) {
+	var to tree.Ino
+	if r.To != "" {
+		ino, err := p.inodeAt(r.To)
+		if err != nil {
+			return "", err
+		}
+		to = ino
+	}
+	path, err := p.engine.RestoreDebris(ctx, r.ID, to)
+	return path, noDebris(r.ID, err)
+}
+
+// ClearDebris removes some, or all if none are named.
+func (p *Process) ClearDebris(_ context.Context, ids []string) (int, error) {
+	if len(ids) == 0 {
+		for _, it := range p.engine.Debris() {
+			ids = append(ids, it.ID)
+		}
+	}
+	for n, id := range ids {
+		if err := p.engine.DropDebris(id); err != nil {
+			return n, noDebris(id, err)
+		}
+	}
+	return len(ids), nil
+}
+
+func noDebris(id string, err error) error {
+	if errors.Is(err, debris.ErrNoItem) {
+		return notThere("there is no debris %s: `megadisk debris list` shows what there is", id)
+	}
+	return err
+}

@@ -1,0 +1,181 @@
+package debris
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/require"
+)
+
+func testKey() (k [32]byte) {
+	for i := range k {
+		k[i] = byte(i)
+	}
+	return k
+}
+
+func pattern(seed uint64, n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(p)
+	return p
+}
+
+type clock struct{ now time.Time }
+
+func open(t *testing.T, dir string, limit int64, c *clock) *Store {
+	t.Helper()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s, err := Open(Options{Dir: dir, Key: testKey(), Limit: limit, Log: log, Now: func() time.Time { return c.now }})
+	require.NoError(t, err)
+	return s
+}
+
+func add(t *testing.T, s *Store, path string, content []byte) Item {
+	t.Helper()
+	it, err := s.Add(Info{Path: path, Size: int64(len(content)), Mtime: 5, Why: Deleted}, bytes.NewReader(content).ReadAt)
+	require.NoError(t, err)
+	return it
+}
+
+func content(t *testing.T, s *Store, id string) []byte {
+	t.Helper()
+	r, err := s.Reader(id)
+	require.NoError(t, err)
+	defer r.Close()
+	got, err := io.ReadAll(io.NewSectionReader(r, 0, r.Size))
+	require.NoError(t, err)
+	return got
+}
+
+func paths(s *Store) (list []string) {
+	for _, it := range s.List() {
+		list = append(list, it.Path)
+	}
+	return list
+}
+
+func TestItemsOutliveTheStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "debris")
+	c := &clock{time.Unix(1_700_000_000, 0)}
+	s := open(t, dir, 1<<30, c)
+	require.Empty(t, s.List())
+	contents := map[string][]byte{}
+	for _, n := range []int{0, 1, recordSize - 1, recordSize, recordSize + 1, 3*recordSize + 7} {
+		it := add(t, s, "/a\xff/"+strings.Repeat("x", n%7), pattern(uint64(n), n))
+		contents[it.ID] = pattern(uint64(n), n)
+	}
+	again := open(t, dir, 1<<30, c)
+	require.Equal(t, len(contents), len(again.List()))
+	require.ElementsMatch(t, s.List(), again.List())
+	for id, want := range contents {
+		require.True(t, bytes.Equal(want, content(t, again, id)))
+	}
+	require.NoError(t, again.Remove(s.List()[0].ID))
+	require.ErrorIs(t, again.Remove(s.List()[0].ID), ErrNoItem)
+	_, err := again.Reader("../../etc/passwd")
+	require.ErrorIs(t, err, ErrNoItem)
+	require.Len(t, open(t, dir, 1<<30, c).List(), len(contents)-1)
+}
+
+func TestOldAndTooMuchGoes(t *testing.T) {
+	dir := t.TempDir()
+	c := &clock{time.Unix(1_700_000_000, 0)}
+	s := open(t, dir, 1000, c)
+	add(t, s, "/1", make([]byte, 400))
+	c.now = c.now.Add(time.Hour)
+	add(t, s, "/2", make([]byte, 400))
+	require.Equal(t, []string{"/1", "/2"}, paths(s))
+	add(t, s, "/3", make([]byte, 300))
+	require.Equal(t, []string{"/2", "/3"}, paths(s), "the oldest goes")
+	_, err := s.Add(Info{Path: "/4", Size: 1001}, bytes.NewReader(make([]byte, 1001)).ReadAt)
+	require.ErrorIs(t, err, ErrTooLarge)
+	require.Equal(t, []string{"/2", "/3"}, paths(s))
+
+	c.now = c.now.Add(MaxAge + time.Second)
+	require.Empty(t, open(t, dir, 1000, c).List())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
+// What can't be read to its end isn't kept, and what a crash left goes.
+func TestHalfAnItemIsNone(t *testing.T) {
+	dir := t.TempDir()
+	c := &clock{time.Now()}
+	s := open(t, dir, 1<<30, c)
+	bad := errors.New("bad disk")
+	_, err := s.Add(Info{Path: "/x", Size: 2 * recordSize}, func(p []byte, off int64) (int, error) {
+		if off > 0 {
+			return 0, bad
+		}
+		return len(p), nil
+	})
+	require.ErrorIs(t, err, bad)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "0011223344556677.part"), []byte("half"), 0o600))
+	require.Empty(t, open(t, dir, 1<<30, c).List())
+	entries, err = os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
+// Each byte of an item is covered: whatever is changed, wrong bytes never come out.
+func TestDamageIsFound(t *testing.T) {
+	dir := t.TempDir()
+	c := &clock{time.Now()}
+	s := open(t, dir, 1<<30, c)
+	want := pattern(1, 1000)
+	it := add(t, s, "/f", want)
+	file := s.file(it.ID)
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NotContains(t, string(whole), "/f", "a path isn't readable")
+	check := func(name string) {
+		r, err := s.Reader(it.ID)
+		if err == nil {
+			var got []byte
+			got, err = io.ReadAll(io.NewSectionReader(r, 0, r.Size))
+			require.NoError(t, r.Close())
+			if err == nil {
+				require.Equal(t, want, got, name)
+				return
+			}
+		}
+		var newer *NewerError
+		require.True(t, errors.Is(err, ErrDamaged) || errors.As(err, &newer), "%s: %v", name, err)
+	}
+	for at := 0; at < len(whole); at += 7 {
+		bad := bytes.Clone(whole)
+		bad[at] ^= 1
+		require.NoError(t, os.WriteFile(file, bad, 0o600))
+		check("flipped")
+		require.NoError(t, os.WriteFile(file, whole[:at], 0o600))
+		check("cut")
+	}
+}
+
+// TestFrozenSample opens what version 1 wrote, for ever.
+func TestFrozenSample(t *testing.T) {
+	c := &clock{time.Unix(1_764_460_900, 0)}
+	dir := t.TempDir()
+	const name = "00112233445566aa.deb"
+	frozen, err := os.ReadFile(filepath.Join("testdata/v1", name))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), frozen, 0o600))
+	s := open(t, dir, 1<<30, c)
+	want := Info{Path: "/Documents/a report.odt", Size: recordSize + 100, Mtime: 1_700_000_000_123_456_789, Why: Replaced, Kept: 1_764_460_800_000_000_000}
+	require.Equal(t, []Item{{Info: want, ID: "00112233445566aa"}}, s.List())
+	require.True(t, bytes.Equal(pattern(42, recordSize+100), content(t, s, "00112233445566aa")))
+}
