@@ -32,7 +32,7 @@ const (
 	boxData uint32 = 2
 )
 
-// ErrDamaged: what is on disk isn't what was written.
+// ErrDamaged means that what is on disk isn't what was written.
 var ErrDamaged = errors.New("the debris is damaged")
 
 // NewerError says that an item was written by a newer version.

@@ -19,10 +19,10 @@ import (
 // MaxAge is how long an item stays.
 const MaxAge = 30 * 24 * time.Hour
 
-// ErrNoItem: there is no item of that id.
+// ErrNoItem means that there is no item of that id.
 var ErrNoItem = errors.New("no such debris")
 
-// ErrTooLarge: the content is larger than all that the store may hold.
+// ErrTooLarge means that the content is larger than all that the store may hold.
 var ErrTooLarge = errors.New("larger than the limit of the debris")
 
 // Why says what became of a file.
