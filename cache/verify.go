@@ -80,8 +80,8 @@ func (c *Cache) wrong(co *content, came [8]byte) {
 }
 
 // mostWrong is how often different bytes may come in place of a file before it is given up. One of six servers that
-// a file is spread over may be wrong, and each of them is left out in turn.
-const mostWrong = 6
+// a file is spread over may be wrong: each of them is left out in turn, and the first time perhaps several.
+const mostWrong = 7
 
 // mismatch is called when the bytes that came are not what the key says; came is what their MAC would be. All of
 // them go, and are fetched once more, another way. When the same come again, it is the file that is wrong and not a

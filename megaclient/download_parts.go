@@ -264,6 +264,7 @@ func (w *window) pass() error {
 	if until <= w.r.pos {
 		return nil
 	}
+	w.u.used.Or(1 << missing)
 	if missing > 0 {
 		if w.rebuilt == nil {
 			w.rebuilt = windowBuffers.Get().(*[raidWindow]byte)
@@ -296,7 +297,7 @@ func (w *window) judge(ctx context.Context) (late <-chan time.Time, err error) {
 	switch {
 	case len(failed) > 1:
 		return nil, worstOf(failed)
-	case idle < 0:
+	case idle < 0, lost < 0 && w.u.wary:
 		return nil, nil
 	case lost < 0:
 		slow, wait := w.slowest()

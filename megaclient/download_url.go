@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,9 @@ type downloadURL struct {
 	urls  []string // without the range: one, or those of the six parts
 	size  int64
 	asked time.Time
-	spare atomic.Int32 // of six, the one that is left out
+	spare atomic.Int32  // of six, the one that is left out
+	used  atomic.Uint32 // a bit for each that content was made without
+	wary  bool          // the content was wrong before: what is left out stays so unless another fails
 }
 
 // id tells it from others.
@@ -38,14 +41,26 @@ type urlCache struct {
 type urlEntry struct {
 	slot  chan struct{}
 	url   *downloadURL // GUARDED_BY(slot)
-	wrong int          // URLs that gave wrong content. GUARDED_BY(slot)
+	wrong bool         // there was one that gave wrong content. GUARDED_BY(slot)
+	tried uint32       // bits of the parts without which it was wrong. GUARDED_BY(slot)
 }
 
-// setLocked remembers a new URL. Of six, another one is left out each time that the content was wrong, since one
-// of the others must have been at fault.
+// setLocked remembers a new URL. Of six, one is left out without which the content hasn't been wrong yet.
 func (e *urlEntry) setLocked(u *downloadURL) {
-	u.spare.Store(int32(e.wrong % raidParts))
+	u.wary = e.wrong
+	u.spare.Store(int32(bits.TrailingZeros32(^e.tried)))
 	e.url = u
+}
+
+// distrustLocked forgets a URL that gave wrong content.
+func (e *urlEntry) distrustLocked() {
+	const all = 1<<raidParts - 1
+	if used := e.url.used.Load(); bits.OnesCount32(used) == 1 { // else nobody can tell which it was
+		if e.tried |= used; e.tried == all {
+			e.tried = 0
+		}
+	}
+	e.url, e.wrong = nil, true
 }
 
 func newURLCache(t *transferTiming) *urlCache {
@@ -102,8 +117,7 @@ func (u *urlCache) forget(ctx context.Context, h Handle, before time.Time) {
 	}
 	defer func() { <-e.slot }()
 	if e.url != nil && e.url.asked.Before(before) {
-		e.url = nil
-		e.wrong++
+		e.distrustLocked()
 	}
 }
 

@@ -361,8 +361,7 @@ func (s *pins) fill(ctx context.Context, ino tree.Ino) (first error) {
 			err := s.p.cache.Fill(ctx, e.file, nil)
 			st.Here += s.here(e.file) - before
 			if err != nil && first == nil {
-				first = err
-				st.Problem = e.path + ": " + err.Error()
+				first = fmt.Errorf("%s: %w", e.path, err)
 			}
 			s.note(ino, st)
 			if err != nil && !isOfOneFile(err) || ctx.Err() != nil {
@@ -371,7 +370,11 @@ func (s *pins) fill(ctx context.Context, ino tree.Ino) (first error) {
 		}
 		return nil
 	})
-	return cmp.Or(first, err)
+	if first = cmp.Or(first, err); first != nil {
+		st.Problem = first.Error()
+		s.note(ino, st)
+	}
+	return first
 }
 
 // here is how much of a file can be read without the network. What is pinned and whole stays so, unless somebody
