@@ -16,6 +16,7 @@ type Loan struct {
 	parts [loanUnits][]byte
 	n     int // units
 	size  int
+	last  bool // the reader goes on behind: it won't come back for these units
 }
 
 var loans = sync.Pool{New: func() any { return new(Loan) }}
@@ -30,7 +31,8 @@ func (l *Loan) Len() int { return l.size }
 func (l *Loan) Release() {
 	c := l.c
 	c.mu.Lock()
-	for _, u := range l.units[:l.n] {
+	for i, u := range l.units[:l.n] {
+		u.spent = l.last && (u.spent || i < l.n-1 || len(l.parts[i]) == len(u.buf))
 		c.mem.unpin(u)
 	}
 	c.mu.Unlock()
@@ -56,7 +58,11 @@ func (r *Reader) Lend(ctx context.Context, off, n int64) (*Loan, error) {
 	if err := r.awaitVerdictLocked(ctx); err != nil {
 		return nil, err
 	}
-	return r.co.lendLocked(off, end), nil
+	l := r.co.lendLocked(off, end)
+	if l != nil {
+		l.last = !r.still && r.streams.active()
+	}
+	return l, nil
 }
 
 // lendLocked pins what is lent, if all of it is still there.

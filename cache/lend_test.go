@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -81,5 +82,41 @@ func TestWhatIsVerifiedFirstIsNotLent(t *testing.T) {
 		require.NoError(t, err)
 		require.Nil(t, l)
 		r.Close()
+	}
+}
+
+// What a stream has passed leaves memory once it is on disk, and is found there; what a random reader had stays.
+func TestWhatAStreamHasPassedIsOnDiskOnly(t *testing.T) {
+	f := makeFile(t, 16<<20)
+	cl := newCloud(f)
+	c := cl.open(t, onDisk(t.TempDir()))
+	pass := func() {
+		r := c.NewReader(f.File)
+		defer r.Close()
+		for off := int64(0); off < f.Size; off += 512 << 10 {
+			l, err := r.Lend(bg, off, 512<<10)
+			require.NoError(t, err)
+			require.NotNil(t, l)
+			require.True(t, bytes.Equal(f.plain[off:off+512<<10], l.bytes()))
+			l.Release()
+		}
+	}
+	pass()
+	c.atRest(t, cl)
+	require.Eventually(t, func() bool { return c.Stats().MemoryUnits < 16 }, testPatience, time.Millisecond,
+		"only the first units stay, which were no stream yet")
+	moved := cl.moved(t)
+	pass()
+	require.Equal(t, moved, cl.moved(t))
+
+	r := c.NewReader(f.File)
+	defer r.Close()
+	for _, off := range []int64{9 << 20, 3 << 20, 12 << 20} {
+		l, err := r.Lend(bg, off, UnitSize)
+		require.NoError(t, err)
+		l.Release()
+		c.mu.Lock()
+		require.NotNil(t, r.co.units[unitOf(off)])
+		c.mu.Unlock()
 	}
 }

@@ -117,6 +117,8 @@ func (m *memory) unpin(u *unit) {
 	case u.pins > 0:
 	case u.gone:
 		m.release(u)
+	case u.spent && u.co.entry.has(u.index):
+		m.discard(u) // its memory is still in the processor's cache, and so of more use to the next one
 	case u.ready:
 		m.grant()
 	}

@@ -22,6 +22,7 @@ type unit struct {
 	pins   int     // readers, fetches and MAC jobs that use buf
 	flight *flight // what fills it; nil when that is the disk, or over
 	unread bool    // fetched ahead, and nobody has read it yet
+	spent  bool    // a program that reads on and on has had all of it: the kernel keeps it, we need not
 	wasted bool    // the same, and nobody is expected to: counted as waste
 
 	wake chan struct{} // closed when need bytes have come, or none will; nil: nobody waits

@@ -34,7 +34,7 @@ type fake struct {
 	onMkdir func(ctx context.Context) error
 }
 
-func newFake(t *testing.T) *fake {
+func newFake(t testing.TB) *fake {
 	f := &fake{
 		rows: map[tree.Ino]*tree.Inode{}, data: map[tree.Ino][]byte{}, next: 16,
 		told: make(chan []tree.Change, 1024), fetched: make(chan struct{}),

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// alternate measures the mount and loopback in turns and shows their ratio.
+func (r *reading) alternate(f figure, turns int, do func(p *place, path string) (float64, error)) error {
+	if r.loop == nil {
+		fmt.Fprintf(r.table, "%s\t-\t\t\t\tno loopback here\n", f.name)
+		return nil
+	}
+	below := filepath.Join(r.loop.dir, "read-big")
+	if _, err := os.Stat(below); err != nil {
+		if err := copyFile(r.path("read-big"), below); err != nil {
+			return err
+		}
+	}
+	var ours, theirs, ratio []float64
+	for range turns {
+		t, err := do(r.loop, below)
+		if err != nil {
+			return err
+		}
+		o, err := do(r.mount, r.path("read-big"))
+		if err != nil {
+			return err
+		}
+		ours, theirs, ratio = append(ours, o), append(theirs, t), append(ratio, o/t)
+	}
+	r.show(figure{name: f.name, unit: "MB/s"}, ours, fmt.Sprintf("loopback: %.4g MB/s", median(theirs)))
+	r.show(figure{name: "  through loopback's", unit: "×", target: f.target, against: f.against}, ratio, "")
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// warm reads what the kernel's page cache has.
+func (r *reading) warm() error {
+	return r.alternate(figure{name: "warm read (page cache)", target: 0.9, against: "loopback, alternating"}, 5,
+		func(_ *place, path string) (float64, error) {
+			if _, _, err := sequential(path); err != nil {
+				return 0, err
+			}
+			v, _, err := sequential(path)
+			return v, err
+		})
+}
+
+// disk reads what megadisk's disk cache has, all page caches dropped. The memory level holds less than the file.
+func (r *reading) disk() error {
+	if _, _, err := sequential(r.path("read-big")); err != nil {
+		return err
+	}
+	return r.alternate(figure{name: "read from the disk cache", target: 0.6, against: "loopback, page caches dropped"}, max(3, r.c.runs),
+		func(p *place, path string) (float64, error) {
+			if err := p.drop(); err != nil {
+				return 0, err
+			}
+			v, _, err := sequential(path)
+			return v, err
+		})
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// unshaped is the cold read against Client.Get to nowhere, in turns, and the processor time that each takes, the
+// server's and the reading program's included: on few cores that is what decides.
+func (r *reading) unshaped() error {
+	gib := float64(r.c.size) / (1 << 30)
+	var get, ratio, user, system, reader, server, inGet []float64
+	r.cold = nil
+	for range r.c.runs {
+		if err := r.mount.cold(); err != nil {
+			return err
+		}
+		var v float64
+		s, err := r.splitOf(func() (err error) { v, _, err = sequential(r.path("read-big")); return err })
+		if err != nil {
+			return err
+		}
+		before := seconds(unix.RUSAGE_SELF)
+		g, err := timed(float64(r.c.size)/1e6, func() error { return r.client.Get(context.Background(), r.big, io.Discard) })
+		if err != nil {
+			return err
+		}
+		inGet = append(inGet, (seconds(unix.RUSAGE_SELF)-before)/gib)
+		r.cold, get, ratio = append(r.cold, v), append(get, g), append(ratio, v/g)
+		user, system = append(user, s.mount.user/gib), append(system, s.mount.system/gib)
+		reader, server = append(reader, s.reader/gib), append(server, s.server/gib)
+	}
+	r.show(figure{name: "cold sequential read, unshaped", unit: "MB/s"}, r.cold, "")
+	r.show(figure{name: "  Client.Get of the same file to nowhere", unit: "MB/s"}, get, "")
+	r.show(figure{name: "  the one through the other", unit: "×", target: 0.7, against: "Client.Get, in turns"}, ratio, "")
+	pass := ctrSeconds()
+	r.show(figure{name: "  CPU of the mount in user space", unit: "s/GiB", atMost: true, target: 8 * pass, against: "8 passes of the library's CTR"}, user, fmt.Sprintf("(%.3f s)", pass))
+	r.show(figure{name: "  CPU of the mount in the kernel (FUSE, TCP, disk)", unit: "s/GiB"}, system, "")
+	r.show(figure{name: "  CPU of the reading program", unit: "s/GiB"}, reader, "")
+	r.show(figure{name: "  CPU of the server", unit: "s/GiB"}, server, "")
+	r.show(figure{name: "  CPU of Client.Get and its server", unit: "s/GiB"}, inGet, "")
+	return nil
+}
