@@ -40,6 +40,17 @@ func (s *store) spacious(n int64) bool {
 	return free >= s.floor+n
 }
 
+// GiveWay frees what the cache holds on a disk with less than need bytes free: other stores go first.
+func (c *Cache) GiveWay(need int64) {
+	s := c.store
+	if s == nil || !s.on() {
+		return
+	}
+	if free, ok := s.free(); ok && free < need {
+		s.freeBytes(need - free + s.margin)
+	}
+}
+
 // free asks the disk. A folder that is gone ends the disk level.
 func (s *store) free() (int64, bool) {
 	var fs unix.Statfs_t

@@ -18,6 +18,7 @@ func (e *Engine) commitLoop() {
 		case <-e.stop.Done():
 			return
 		case <-tick.C:
+			e.keepReserve()
 			if err := e.commitAll(e.stop); err != nil && !isCancel(e.stop, err) {
 				e.log.WithError(err).Error("committing open files")
 			}

@@ -101,7 +101,7 @@ func runCrashJob(job crashJob) error {
 		return err
 	}
 	fast := 5 * time.Millisecond
-	e, err := Open(ctx, Options{Dir: job.Dir, StateKey: key, Client: client, Cache: c, MinFree: -1, Timings: Timings{
+	e, err := Open(ctx, Options{Dir: job.Dir, StateKey: key, Client: client, Cache: c, MinFree: -1, Reserve: -1, Timings: Timings{
 		Settle: fast, SettleMax: 4 * fast, DeleteSettle: fast, DeleteMax: 4 * fast, Commit: fast, RetryFirst: fast,
 	}})
 	if err != nil {

@@ -48,7 +48,7 @@ func TestDamagedJournalKeepsWhatWasStaged(t *testing.T) {
 	r.dir = killed
 	logs, err := filepath.Glob(filepath.Join(r.dir, treeDir, "*.mem"))
 	require.NoError(t, err)
-	require.Len(t, logs, 1)
+	require.NotEmpty(t, logs) // the first is in use, another made ahead
 	raw, err := os.ReadFile(logs[0])
 	require.NoError(t, err)
 	copy(raw[len(raw)/100:], "noise far behind") // so that it isn't the entry that the crash tore

@@ -59,7 +59,7 @@ type Engine struct {
 	tags   map[string]int      // GUARDED_BY(keysMu): of our commands whose packets may come
 
 	status statusKeeper
-	space  spaceCheck
+	space  spaceKeeper
 	stream streamState
 }
 

@@ -46,6 +46,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.end()
 		return nil, errors.Join(err, e.staging.Close(), e.tree.Close())
 	}
+	e.keepReserve()
 	e.jobs.Add(1)
 	go e.commitLoop()
 	return e, nil
@@ -55,6 +56,7 @@ func (e *Engine) openStores() (err error) {
 	e.tree, err = tree.Open(tree.Options{
 		Dir: filepath.Join(e.opts.Dir, treeDir), Key: subkey(e.opts.StateKey, labelTree), Log: e.log,
 		IsOpen: e.isOpen, PendingKey: e.pendingKey, OwnTag: e.ownTag, Decrypt: e.client.Unlock, Host: e.opts.Host,
+		Room: e.makeRoom,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the tree: %w", err)

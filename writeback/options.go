@@ -21,6 +21,7 @@ type Options struct {
 	PermanentDelete bool
 	Workers         int   // uploads at once; 0 means 8
 	MinFree         int64 // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none
+	Reserve         int64 // bytes kept for what must go on when that disk is full; 0 means 96 MiB, below 0 none
 	BatchMax        int   // commands in a request; 0 means 200
 	Timings         Timings
 }
@@ -69,6 +70,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MinFree == 0 {
 		o.MinFree = 256 << 20
+	}
+	if o.Reserve == 0 {
+		o.Reserve = defaultReserve
 	}
 	if o.Host == "" {
 		o.Host = "megadisk"

@@ -66,5 +66,8 @@ func (c *common) serveOptions(client *megaclient.Client) serve.Options {
 	if c.reading != nil {
 		o = c.reading.serve(o)
 	}
+	if c.staging != nil {
+		o = c.staging.serve(o)
+	}
 	return o
 }

@@ -55,7 +55,10 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if err := m.reading.check(); err != nil {
 		return err
 	}
-	c.reading = &m.reading
+	if err := m.staging.check(); err != nil {
+		return err
+	}
+	c.reading, c.staging = &m.reading, &m.staging
 	client, err := c.sessionFor(ctx, who, m.login)
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ type mountFlags struct {
 	debug      bool
 	reading    readingFlags
 	login      credentials.Sources
+	staging    stagingFlags
 	options    []string
 
 	sloppy, fake bool     // of mount(8): -s and -f
@@ -52,6 +53,7 @@ func (m *mountFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&m.hidden, "hidden-name", fs.HiddenName, "name of the hidden folder with earlier versions, bin and shares")
 	m.reading.add(f)
 	addSources(f, &m.login)
+	m.staging.add(f)
 	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
 	f.BoolVar(&m.sloppy, "sloppy", false, "")
 	f.BoolVar(&m.fake, "fake", false, "")

@@ -29,6 +29,7 @@ type common struct {
 	logLevel  string
 	logFormat string
 	reading   *readingFlags // of a mount; nil: of another command
+	staging   *stagingFlags // the same
 }
 
 // newRoot builds the command tree.

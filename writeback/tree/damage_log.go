@@ -26,10 +26,10 @@ const (
 var endKey = []byte("!badger!txn")
 
 // logs checks the logs. Zero-length ones (a crash between two steps of making or removing them) keep Badger from
-// opening; what stands in a log behind a damaged entry is cut off, since Badger would do so without a word.
+// opening; so would the one that was made ahead. What stands in a log behind a damaged entry is cut off, since Badger would do so without a word.
 func (c *surveyor) logs() error {
 	if _, err := os.Stat(c.path(runningName)); err == nil {
-		if names, err := c.files(".mem"); err != nil || len(names) == 0 {
+		if n, err := c.logsWithLength(); err != nil || n == 0 {
 			return errors.Join(err, c.damaged("*.mem", errMissing))
 		}
 	}
@@ -45,6 +45,17 @@ func (c *surveyor) logs() error {
 		}
 	}
 	return nil
+}
+
+// logsWithLength counts the logs that aren't only made ahead.
+func (c *surveyor) logsWithLength() (n int, err error) {
+	names, err := c.files(".mem")
+	for _, name := range names {
+		if info, err := os.Stat(c.path(name)); err == nil && info.Size() > 0 {
+			n++
+		}
+	}
+	return n, err
 }
 
 func (c *surveyor) log(name string, journal bool) error {

@@ -31,7 +31,8 @@ type Tree struct {
 	db   *badger.DB
 	draw func([]byte) // fills with random bytes
 
-	recovered string // constant: what was lost when it was opened, "" normally
+	logs      *logKeeper // nil in memory
+	recovered string     // constant: what was lost when it was opened, "" normally
 
 	// Parts with locks of their own.
 	memory   *memory
@@ -90,7 +91,10 @@ func Open(o Options) (_ *Tree, err error) {
 		return nil, errors.Join(err, t.db.Close())
 	}
 	if !o.InMemory {
-		if err := setRunning(o.Dir, true); err != nil {
+		if t.logs, err = newLogKeeper(o.Dir, o.Room); err == nil {
+			err = setRunning(o.Dir, true)
+		}
+		if err != nil {
 			return nil, errors.Join(err, t.db.Close())
 		}
 	}
@@ -144,7 +148,9 @@ func (t *Tree) Close() error {
 	t.users.Wait()
 	t.dispatch.close()
 	var err error
-	if t.lock != nil {
+	if t.logs != nil {
+		t.logs.room(roomToRotate) // what is in memory becomes a table
+		t.logs.close()
 		err = setRunning(t.opts.Dir, false)
 	}
 	err = errors.Join(err, t.db.Close())
@@ -169,6 +175,9 @@ func (t *Tree) enter() error {
 }
 
 func (t *Tree) leave() { t.users.Done() }
+
+// Poor says that the disk is so full that not even the database's next log has its room: nothing may grow.
+func (t *Tree) Poor() bool { return t.logs != nil && t.logs.poor.Load() }
 
 // Recovered says what was cut off because it was damaged when the tree was opened, "" normally: rows that were
 // there may be missing or older.
@@ -222,6 +231,9 @@ func (t *Tree) Update(ctx context.Context, fn func(*Tx) error) error {
 	t.memory.begin(tx)
 	err := tx.txn.Commit()
 	t.memory.end(tx, err == nil)
+	if t.logs != nil {
+		t.logs.committed()
+	}
 	if err != nil {
 		return tooBig(err, "committing")
 	}

@@ -186,6 +186,10 @@ type Options struct {
 	// Decrypt tries again to decrypt a node (megaclient.Client.Unlock). nil: never succeeds.
 	Decrypt func(*megaclient.Node) bool
 
+	// Room is told how many bytes the database is about to need on its disk, and makes room if there is less.
+	// nil: nothing does. Called inside transactions.
+	Room func(need int64)
+
 	Host string           // for conflict names; "" means "here"
 	Now  func() time.Time // for tests; nil means time.Now
 

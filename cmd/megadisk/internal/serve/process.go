@@ -41,6 +41,7 @@ type Options struct {
 	Timeout time.Duration // of reads without any progress; 0: none
 	Metered bool          // fetch nothing that no program has asked for
 	Strict  bool          // verify all files whole before their first byte is served
+	MinFree int64         // bytes that new writes leave free on the disk of the state; 0: the engine's own
 }
 
 // Process holds the mounts of one account.
@@ -118,6 +119,7 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	p.cache.SetMetered(p.o.Metered)
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
+		MinFree: p.o.MinFree,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())

@@ -1,15 +1,18 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
+
+	"megadisk/writeback"
 )
 
 // roomToStart is what opening the state may write: a few of the database's tables and logs of 16 MiB. They are
-// sparse memory maps, so without that room the process would die of SIGBUS in place of getting ENOSPC.
-const roomToStart = 64 << 20
+// memory maps, so without that room the process would die of SIGBUS in place of getting ENOSPC.
+const roomToStart = 80 << 20
 
 // FullError says that the disk of the state is too full to start on.
 type FullError struct {
@@ -22,14 +25,22 @@ func (e *FullError) Error() string {
 		e.Dir, humanize.IBytes(e.Free), humanize.IBytes(roomToStart-e.Free))
 }
 
-// enoughRoom refuses to open stores on a full disk.
+// enoughRoom refuses to open stores on a full disk, when the reserve isn't enough either.
 func enoughRoom(dir string) error {
+	free, err := free(dir)
+	if err != nil || free >= roomToStart {
+		return err
+	}
+	if gave, err := writeback.GiveReserve(dir); err != nil || gave {
+		return errors.Join(err, enoughRoom(dir))
+	}
+	return &FullError{Dir: dir, Free: free}
+}
+
+func free(dir string) (uint64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("asking how full the disk of %s is: %w", dir, err)
+		return 0, fmt.Errorf("asking how full the disk of %s is: %w", dir, err)
 	}
-	if free := st.Bavail * uint64(st.Bsize); free < roomToStart {
-		return &FullError{Dir: dir, Free: free}
-	}
-	return nil
+	return st.Bavail * uint64(st.Bsize), nil
 }

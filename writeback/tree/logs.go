@@ -1,0 +1,113 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// logSize is how long Badger makes a log.
+const logSize = 2 * memTableSize
+
+// roomToRotate is what a full memtable needs: the log after the next one, the table that its rows go to, and a
+// compaction.
+const roomToRotate = 64 << 20
+
+// logKeeper sees to it that the disk has the blocks of the database's logs before anything is written to them. They
+// are sparse files mapped into memory: on a disk without room for a page that is touched, the process dies of SIGBUS.
+// So the next log is made ahead of Badger, with its blocks and no length, as which Badger takes it for a new file.
+type logKeeper struct {
+	dir  string
+	room func(need int64) // makes some, if it can
+	next int              // number of the log that Badger will make next; changed under Tree.writeMu
+	poor atomic.Bool      // the next log's blocks could not be had
+}
+
+// newLogKeeper gives the log in use its blocks, and makes the next one.
+func newLogKeeper(dir string, room func(int64)) (*logKeeper, error) {
+	if room == nil {
+		room = func(int64) {}
+	}
+	k := &logKeeper{dir: dir, room: room}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil {
+		return nil, fmt.Errorf("finding the database's logs: %w", err)
+	}
+	for _, log := range logs {
+		n := 0
+		if _, err := fmt.Sscanf(filepath.Base(log), "%d.mem", &n); err == nil {
+			k.next = max(k.next, n+1)
+		}
+	}
+	if err := k.fasten(); errors.Is(err, unix.ENOSPC) {
+		return nil, fmt.Errorf("making room for the database's log: %w", err)
+	}
+	k.prepare()
+	return k, nil
+}
+
+func (k *logKeeper) path(n int) string { return filepath.Join(k.dir, fmt.Sprintf("%05d.mem", n)) }
+
+// fasten gives the log in use all its blocks.
+func (k *logKeeper) fasten() error { return allocate(k.path(k.next-1), os.O_RDWR, 0) }
+
+// committed is called after each transaction: when Badger has taken the next log, there must be one after it.
+func (k *logKeeper) committed() {
+	taken := false
+	for {
+		info, err := os.Stat(k.path(k.next))
+		if err != nil || info.Size() == 0 {
+			break
+		}
+		taken = true
+		k.next++
+	}
+	if taken {
+		k.room(roomToRotate)
+		_ = k.fasten() // it has its blocks, as a rule
+		k.prepare()
+	} else if k.poor.Load() {
+		k.prepare()
+	}
+}
+
+// prepare makes the next log. A filesystem that can't allocate is left to its luck.
+func (k *logKeeper) prepare() {
+	err := allocate(k.path(k.next), os.O_RDWR|os.O_CREATE, unix.FALLOC_FL_KEEP_SIZE)
+	if errors.Is(err, unix.ENOSPC) {
+		k.room(roomToRotate)
+		err = allocate(k.path(k.next), os.O_RDWR|os.O_CREATE, unix.FALLOC_FL_KEEP_SIZE)
+	}
+	k.poor.Store(errors.Is(err, unix.ENOSPC))
+}
+
+// close removes the log that was made ahead.
+func (k *logKeeper) close() {
+	if info, err := os.Stat(k.path(k.next)); err == nil && info.Size() == 0 {
+		_ = os.Remove(k.path(k.next)) // the next start does it too
+	}
+}
+
+// allocate gives a log its blocks. Its header, which Badger has only written to memory, is made durable too: a
+// log without one is lost whole.
+func allocate(path string, flags int, mode uint32) error {
+	f, err := os.OpenFile(path, flags, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		err = unix.Fallocate(int(f.Fd()), mode, 0, logSize)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err == nil && mode == 0 {
+		err = f.Sync()
+	}
+	return err
+}

@@ -1,0 +1,60 @@
+package tree
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// The disk is full to the last byte, and the log is filled up, so that a new one and a table are made: without the
+// blocks that were put by this process would die of SIGBUS.
+func TestLogsHaveTheirBlocks(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=200m"); errors.Is(err, unix.EPERM) {
+		t.Skip("NOT RUN: only root may mount a small disk for it")
+	} else {
+		require.NoError(t, err)
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(disk, unix.MNT_DETACH)) }) // after the tree is closed
+	reserve := filepath.Join(disk, "reserve")
+	f, err := os.Create(reserve)
+	require.NoError(t, err)
+	require.NoError(t, unix.Fallocate(int(f.Fd()), 0, 0, 96<<20))
+	require.NoError(t, f.Close())
+
+	var asked atomic.Int32
+	h := newHouse(t, onDisk(filepath.Join(disk, "tree")), func(o *Options) {
+		o.Room = func(int64) {
+			asked.Add(1)
+			_ = os.Remove(reserve)
+		}
+	})
+	require.Zero(t, asked.Load())
+	filler, err := os.Create(filepath.Join(disk, "filler"))
+	require.NoError(t, err)
+	defer filler.Close()
+	for block := make([]byte, 4096); err == nil; {
+		_, err = filler.Write(block)
+	}
+	require.ErrorIs(t, err, unix.ENOSPC)
+
+	value := make([]byte, 100<<10)
+	for i := range 200 {
+		_, err := rand.Read(value)
+		require.NoError(t, err)
+		require.NoError(t, h.Update(context.Background(), func(tx *Tx) error {
+			return tx.Badger().Set([]byte(fmt.Sprintf("w test %d", i%20)), value)
+		}))
+	}
+	require.NotZero(t, asked.Load(), "no new log was made")
+	require.False(t, h.Poor())
+	h.check()
+}
