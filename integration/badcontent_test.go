@@ -215,6 +215,25 @@ func TestNoTransferQuota(t *testing.T) {
 	require.True(t, rightOrEIO(t, filepath.Join(p.Point, "not cached"), content))
 }
 
+// When little quota is left, nothing is fetched that nobody asks for, and status says so.
+func TestLittleTransferQuota(t *testing.T) {
+	p, account := impatient(t)
+	account.SetTransferQuota(100<<30, 99<<30)
+	account.PutFile(account.Root(), "first", noise(1000, 1), time.Now())
+	account.PutFile(account.Root(), "film", noise(16<<20, 2), time.Now())
+	require.True(t, rightOrEIO(t, await(t, p, "first"), noise(1000, 1)))
+	require.Eventually(t, func() bool {
+		return bytes.Contains([]byte(p.Run("status")), []byte("little transfer quota is left (1.0 GiB)"))
+	}, bounded, 20*time.Millisecond)
+	f, err := os.Open(await(t, p, "film"))
+	require.NoError(t, err)
+	defer f.Close()
+	before := p.Server.Stats().BytesDown
+	_, err = io.ReadFull(f, make([]byte, 4<<20))
+	require.NoError(t, err)
+	require.Less(t, p.Server.Stats().BytesDown-before, int64(6<<20), "the kernel's own read-ahead is all")
+}
+
 func TestCacheFolderDeletedUnderTheMount(t *testing.T) {
 	p, account := impatient(t)
 	contents := map[string][]byte{"one": noise(3<<20, 1), "two": noise(200_000, 2), "three": noise(3<<20, 3)}

@@ -130,6 +130,9 @@ func printReading(w io.Writer, st control.Status) {
 		fmt.Fprintf(w, "  ! no transfer quota for %s: what is not cached can't be read until then\n",
 			time.Until(*st.NoTransfer).Round(time.Second))
 	}
+	if st.LittleTransfer > 0 {
+		fmt.Fprintf(w, "  ! little transfer quota is left (%s): nothing is fetched ahead of need\n", humanize.IBytes(uint64(st.LittleTransfer)))
+	}
 	for _, p := range st.Pinned {
 		percent := int64(100)
 		if p.Bytes > 0 {

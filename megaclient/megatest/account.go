@@ -89,7 +89,7 @@ func (s *Server) AddAccount(email, password string, opts ...AccountOption) *Acco
 // makeUser makes what the server keeps: everything secret is encrypted here.
 func (a *Account) makeUser(password string, spec accountSpec) *user {
 	u := &user{
-		handle: a.Handle, email: a.Email, version: spec.version, name: spec.name, spread: spec.raid, mfa: spec.mfa, quota: spec.quota,
+		handle: a.Handle, email: a.Email, version: spec.version, name: spec.name, spread: spec.raid, mfa: spec.mfa, quota: spec.quota, transfer: 1 << 40,
 		created: a.s.unix(), attrs: map[string]userAttr{}, sessions: map[string]*session{},
 		shares: map[*node]struct{}{}, links: map[*node]struct{}{}, incoming: map[*node]struct{}{},
 		contacts: map[string]*user{}, feed: newFeed(),
@@ -162,6 +162,14 @@ func (a *Account) SetQuota(bytes int64) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	a.user.quota = bytes
+}
+
+// SetTransferQuota changes what uq says about downloads: how many bytes there are, and how many were used. It is
+// the server's word only; see Faults.UseUpTransferQuota.
+func (a *Account) SetTransferQuota(bytes, used int64) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.user.transfer, a.user.transferUsed = bytes, used
 }
 
 // Used returns the storage in use, with bin and versions.

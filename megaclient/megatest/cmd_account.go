@@ -173,7 +173,7 @@ func cmdQuota(c *call) (any, code) {
 	}
 	return map[string]any{
 		"mstrg": u.quota, "cstrg": used, "cstrgn": roots, "uslw": 9000, "usl": level,
-		"mxfer": int64(1) << 40, "caxfer": 0, "csxfer": 0, "srvratio": 0, "utype": 0,
+		"mxfer": u.transfer, "caxfer": u.transferUsed, "csxfer": 0, "srvratio": 0, "utype": 0,
 		"tah": []int{0, 0, 0, 0, 0, 0}, "bt": 0, "rtt": 1,
 	}, ok
 }

@@ -21,19 +21,20 @@ type user struct {
 	root, vault, rubbish *node
 
 	// mutable state
-	name      string
-	mfa       string // code that login asks for, "" for none
-	quota     int64  // storage in bytes
-	blocked   int    // reason told by whyamiblocked, 0 for none
-	attrs     map[string]userAttr
-	sessions  map[string]*session
-	shares    map[*node]struct{} // own folders that are shared or exported
-	links     map[*node]struct{} // own nodes with a public link
-	incoming  map[*node]struct{} // folders of others that this user can see
-	contacts  map[string]*user
-	pending   []pendingKey // share keys waiting for pk
-	pendingID int64
-	feed      *feed
+	name                   string
+	mfa                    string // code that login asks for, "" for none
+	quota                  int64  // storage in bytes
+	transfer, transferUsed int64  // downloads in bytes, as uq tells
+	blocked                int    // reason told by whyamiblocked, 0 for none
+	attrs                  map[string]userAttr
+	sessions               map[string]*session
+	shares                 map[*node]struct{} // own folders that are shared or exported
+	links                  map[*node]struct{} // own nodes with a public link
+	incoming               map[*node]struct{} // folders of others that this user can see
+	contacts               map[string]*user
+	pending                []pendingKey // share keys waiting for pk
+	pendingID              int64
+	feed                   *feed
 }
 
 // userAttr is one user attribute with the version that upv checks.

@@ -61,6 +61,8 @@ type Status struct {
 	Pinned   []Pinned   `json:"pinned,omitempty"`
 	// NoTransfer is until when there is no transfer quota, as far as is known.
 	NoTransfer *time.Time `json:"no_transfer_until,omitempty"`
+	// LittleTransfer is how many bytes of transfer quota are left when these are few.
+	LittleTransfer int64 `json:"little_transfer_left,omitempty"`
 }
 
 // Mount is one mounted folder.

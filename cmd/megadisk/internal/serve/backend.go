@@ -210,9 +210,11 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 			Fetched: e.Cache.Fetched, Unasked: e.Cache.Wasted},
 		Pinned: p.pins.forStatus(),
 	}
-	if until := p.quota.until(); until.After(time.Now()) {
+	until, left := p.quota.state()
+	if until.After(time.Now()) {
 		st.NoTransfer = &until
 	}
+	st.LittleTransfer = left
 	if !e.Offline.IsZero() {
 		st.Offline = &e.Offline
 	}

@@ -57,8 +57,8 @@ type Process struct {
 
 	// Constant data.
 	cancel context.CancelFunc
-	ran    chan struct{} // closed when the engine's Run has returned
-	pinned chan struct{} // closed when nothing is being pinned any more
+	ran    chan struct{}  // closed when the engine's Run has returned
+	work   sync.WaitGroup // of pins and quota
 
 	// Mutable state.
 	mu     sync.Mutex
@@ -81,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{}), pinned: make(chan struct{})}
+	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{}), quota: newTransferQuota(o.Client)}
 	if p.pins, err = openPins(p, state); err != nil {
 		return nil, err
 	}
@@ -97,10 +97,8 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 			o.Log.WithError(err).Error("following the cloud ended")
 		}
 	}()
-	go func() {
-		defer close(p.pinned)
-		p.pins.run(run)
-	}()
+	p.work.Go(func() { p.pins.run(run) })
+	p.work.Go(func() { p.quota.run(run) })
 	if err := p.ready(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -108,7 +106,6 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 }
 
 func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [32]byte) (err error) {
-	p.quota = &transferQuota{}
 	p.cache, err = cache.Open(cache.Options{
 		Dir: cacheDir, Key: writeback.CacheKey(key), Log: p.o.Log, Timeout: p.o.Timeout, Strict: p.o.Strict,
 		Fetch: p.fetch, Prepare: preparer(p.o.Client),
@@ -117,6 +114,7 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 		return fmt.Errorf("opening the cache: %w", err)
 	}
 	p.cache.SetMetered(p.o.Metered)
+	p.quota.pause = p.cache.PauseAhead
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
 		MinFree: p.o.MinFree,
@@ -133,12 +131,11 @@ func (p *Process) fetch(ctx context.Context, f cache.File, off, n int64, w io.Wr
 	if wrong, wants := cache.WantsFreshURL(ctx); wants {
 		p.o.Client.RenewURL(ctx, h, wrong)
 	}
+	p.quota.downloaded(n)
 	err := p.o.Client.ReadContent(ctx, h, off, n, w)
 	var over *megaclient.OverQuotaError
 	if errors.As(err, &over) {
-		until := time.Now().Add(over.Left)
-		p.quota.usedUp(until)
-		p.cache.PauseAhead(until)
+		p.quota.usedUp(time.Now().Add(over.Left))
 	}
 	return err
 }
@@ -198,7 +195,7 @@ func (p *Process) Close() error {
 		errs = append(errs, m.detach())
 	}
 	p.cancel()
-	<-p.pinned
+	p.work.Wait()
 	<-p.ran
 	errs = append(errs, p.engine.Close(), p.cache.Close())
 	return errors.Join(errs...)

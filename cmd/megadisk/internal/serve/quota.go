@@ -1,24 +1,92 @@
 package serve
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"megadisk/megaclient"
 )
 
-// transferQuota remembers until when the server said that there is no transfer quota.
+// transferQuota knows how the account stands with its transfer quota: when there is none, as storage servers say, and
+// when little is left, which is asked for now and then while something is downloaded. Then nothing is fetched ahead.
 type transferQuota struct {
-	mu   sync.Mutex
-	back time.Time // GUARDED_BY(mu)
+	ask   func(context.Context) (megaclient.Quota, error)
+	pause func(until time.Time)
+	wake  chan struct{}
+
+	mu    sync.Mutex
+	back  time.Time // there is none until then; GUARDED_BY(mu)
+	left  int64     // bytes, when they are few; GUARDED_BY(mu)
+	moved int64     // bytes since it was asked for; negative: never was. GUARDED_BY(mu)
 }
 
+const (
+	quotaEvery = 256 << 20        // bytes downloaded between two questions
+	quotaLow   = 20               // one part in so many of the whole is little
+	quotaPause = 15 * time.Minute // nothing is fetched ahead for so long then
+)
+
+func newTransferQuota(c *megaclient.Client) *transferQuota {
+	return &transferQuota{ask: c.Quota, wake: make(chan struct{}, 1), moved: -1}
+}
+
+// usedUp notes what a storage server said.
 func (q *transferQuota) usedUp(until time.Time) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.back = until
+	q.mu.Unlock()
+	q.pause(until)
 }
 
-func (q *transferQuota) until() time.Time {
+// state tells until when there is none, and how much is left when that is little.
+func (q *transferQuota) state() (until time.Time, left int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.back
+	return q.back, q.left
+}
+
+// downloaded counts bytes.
+func (q *transferQuota) downloaded(n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	due := q.moved < 0 || q.moved+n >= quotaEvery
+	q.moved += n
+	if !due {
+		return
+	}
+	q.moved = 0
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run asks when it is time, until ctx ends.
+func (q *transferQuota) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.wake:
+		}
+		if account, err := q.ask(ctx); err == nil {
+			q.look(account)
+		}
+	}
+}
+
+// look takes an answer. An account without a limit has none.
+func (q *transferQuota) look(account megaclient.Quota) {
+	left := account.TransferTotal - account.TransferUsed
+	low := account.TransferTotal > 0 && left < account.TransferTotal/quotaLow
+	if low {
+		q.pause(time.Now().Add(quotaPause))
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.left = 0
+	if low {
+		q.left = max(left, 1)
+	}
 }
