@@ -38,6 +38,8 @@ var errnos = []struct {
 	{tree.ErrCrossShare, unix.EXDEV},
 
 	{writeback.ErrNoSpace, unix.ENOSPC},
+	{writeback.ErrFull, unix.EDQUOT},
+	{writeback.ErrCloudReadOnly, unix.EROFS},
 	{writeback.ErrXattrRoom, unix.ENOSPC},
 	{writeback.ErrNoXattr, unix.ENODATA},
 	{writeback.ErrXattrExists, unix.EEXIST},

@@ -114,7 +114,7 @@ func (c *Client) judgePiece(err error) error {
 	)
 	switch {
 	case errors.As(err, &quota):
-		return err
+		return nil // what is sent costs no transfer quota: the server is in trouble, and not for as long as it says
 	case errors.As(err, &status):
 		if urlIsDead(status.Status) {
 			return fmt.Errorf("%w: %w", errStartOver, err)

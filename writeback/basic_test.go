@@ -308,7 +308,8 @@ func TestRefusedForQuota(t *testing.T) {
 	require.ErrorIs(t, err, megaclient.EOVERQUOTA)
 	pending := r.engine.Status().Pending
 	require.Len(t, pending, 1)
-	require.NotEmpty(t, pending[0].Reason)
+	require.Contains(t, pending[0].Reason, "storage of this account is full")
+	r.engine.Retry()
 	r.flush()
 	require.Equal(t, map[string]string{"a": "A"}, r.cloud())
 }

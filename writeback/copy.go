@@ -40,6 +40,9 @@ func (f *File) CopyFrom(ctx context.Context, src *File, srcOff, off, n int64) (i
 	if err := f.e.room(); err != nil {
 		return 0, err
 	}
+	if err := f.e.storable(f.st.ino, off+n); err != nil {
+		return 0, err
+	}
 	src.st.mu.Lock()
 	v := f.e.viewLocked(src.st, srcOff, n)
 	src.st.mu.Unlock()

@@ -39,6 +39,7 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 	}
 	in.Pending &^= tree.PendingCreate
 	if it.Kind == itemFile {
+		c.later = append(c.later, func() { c.e.passedWall(it.Ino) })
 		if err := c.settleContent(&in, it, made, st); err != nil {
 			return err
 		}

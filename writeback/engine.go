@@ -50,6 +50,7 @@ type Engine struct {
 	zombies map[tree.Ino]map[any]bool // GUARDED_BY(filesMu): removed inodes, and who still knows them
 	closed  bool                      // GUARDED_BY(filesMu)
 
+	walls    walls
 	queue    queue
 	planner  planner
 	restored []*generation // while opening: frozen by an earlier run

@@ -29,6 +29,10 @@ var (
 	ErrInBin = errors.New("in the bin already")
 	// ErrNotWritable: the handle wasn't opened for writing.
 	ErrNotWritable = errors.New("handle not open for writing")
+	// ErrFull: the account that would pay for it has no room in the cloud.
+	ErrFull = errors.New("the storage in the cloud is full")
+	// ErrCloudReadOnly: the cloud takes no change there.
+	ErrCloudReadOnly = errors.New("the cloud can't be written to")
 	// ErrHeldBack: content that was found damaged after a crash isn't uploaded.
 	ErrHeldBack = errors.New("staged content is damaged; held back from upload")
 )
@@ -69,14 +73,11 @@ const (
 
 // classify never looks at texts. What isn't a MEGA error is the network.
 func classify(err error) kindOfError {
+	var blocked *megaclient.BlockedError
 	switch {
 	case errors.Is(err, megaclient.ESID):
 		return errSession
-	case errors.Is(err, megaclient.EBLOCKED):
-		return errBlocked
-	}
-	var blocked *megaclient.BlockedError
-	if errors.As(err, &blocked) {
+	case errors.As(err, &blocked): // else it is a file that is blocked
 		return errBlocked
 	}
 	var code *megaclient.Error

@@ -19,7 +19,7 @@ const nodesAtOnce = 400
 // applyAnswer applies one answer of the event stream, in bounded transactions
 // that may be repeated; the sequence number is in the last.
 func (e *Engine) applyAnswer(ctx context.Context, a *megaclient.Answer) error {
-	e.status.online()
+	e.online()
 	e.sessionLives()
 	if len(a.Packets) == 0 && !a.More {
 		return e.applyIdle(ctx, a)
@@ -367,6 +367,10 @@ func (e *Engine) afterEvents(a *megaclient.Answer) {
 			keys = true
 		case *megaclient.QuotaPacket:
 			e.status.wantQuota()
+		case *megaclient.RemovePacket:
+			if e.walls.any.Load() {
+				e.status.wantQuota() // somebody may be making room
+			}
 		}
 	}
 	if keys {

@@ -158,6 +158,26 @@ func (s *survey) verdict(d *dirtyInode) (v verdict, waitsFor []tree.Ino, err err
 	return plan(f), waitsFor, nil
 }
 
+// wallOf gives what an inode isn't to be asked for.
+func (s *survey) wallOf(row *tree.Inode) (why error, until time.Time) {
+	if !s.p.e.walls.any.Load() {
+		return nil, time.Time{}
+	}
+	share, err := s.tx.ShareAround(row.Ino)
+	if err != nil {
+		return nil, time.Time{}
+	}
+	return s.p.e.walls.meets(share, row.Ino, sizeToStore(row), s.now)
+}
+
+// sizeToStore is what an inode needs room for, below 0 if for nothing.
+func sizeToStore(row *tree.Inode) int64 {
+	if !row.Removed && row.Kind == tree.File && row.Pending.Has(tree.PendingCreate|tree.PendingContent) {
+		return row.Size
+	}
+	return -1
+}
+
 // facts gathers what plan needs to know about one inode, and the inodes that
 // it depends on.
 func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) {
@@ -166,6 +186,7 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) 
 		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
 		trash: !s.p.e.opts.PermanentDelete,
 	}
+	f.wall, f.wallUntil = s.wallOf(row)
 	if row.Removed {
 		return f, s.removalFacts(&f, row)
 	}

@@ -29,11 +29,9 @@ func (e *Engine) batchFailed(ctx context.Context, err error) {
 			e.log.WithError(terr).Error("taking a batch back")
 		}
 	}
-	if classify(err) == errSession {
-		e.queue.setPaused(true)
-		return
+	if e.queue.whyHalted() == nil {
+		sleep(ctx, e.times.RetryFirst)
 	}
-	sleep(ctx, e.times.RetryFirst)
 }
 
 func (e *Engine) reenterLane() { <-e.lane }
@@ -50,7 +48,6 @@ func (e *Engine) settleFlight(ctx context.Context) {
 				e.trouble(err)
 			}
 			if classify(err) == errSession {
-				e.queue.setPaused(true)
 				return
 			}
 			sleep(ctx, wait)

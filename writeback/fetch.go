@@ -46,7 +46,7 @@ func (e *Engine) fullFetch(ctx context.Context) error {
 		return err
 	}
 	failpoint("fetched")
-	e.status.online()
+	e.online()
 	e.stream.fetched(begun)
 	e.queue.kick()
 	return nil

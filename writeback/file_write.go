@@ -26,6 +26,9 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	st := f.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if err := f.e.storable(st.ino, max(st.size, off+int64(len(p)))); err != nil {
+		return 0, err
+	}
 	if err := f.e.markContentLocked(ctx, st); err != nil {
 		return 0, err
 	}
@@ -124,6 +127,11 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 	if size == st.size {
 		st.mtime, st.exact, st.dirty = e.now().UnixNano(), false, true
 		return e.commitLocked(ctx, st)
+	}
+	if size > st.size { // making it smaller makes room
+		if err := e.storable(st.ino, size); err != nil {
+			return err
+		}
 	}
 	if err := e.markContentLocked(ctx, st); err != nil {
 		return err

@@ -3,10 +3,8 @@ package writeback
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"megadisk/megaclient"
 	"megadisk/writeback/tree"
 )
 
@@ -14,7 +12,8 @@ import (
 // everything, whether or not files are still open, and returns when the cloud
 // has it: what was changed before the call is acknowledged. Where the cloud
 // refuses something it gives a *RefusedError (joined, if there are several)
-// once all the rest is done; the changes stay and are tried again.
+// once all the rest is done, and a *HaltedError for what isn't even asked for;
+// the changes stay and are tried again.
 func (e *Engine) Flush(ctx context.Context, ino tree.Ino) error {
 	if err := e.commitAll(ctx); err != nil {
 		return err
@@ -23,8 +22,8 @@ func (e *Engine) Flush(ctx context.Context, ino tree.Ino) error {
 	defer e.unclaim(c)
 	for {
 		open, refused, changed := e.queue.progress(c)
-		if open > 0 && e.queue.isPaused() {
-			return fmt.Errorf("not everything is in the cloud: %w", megaclient.ESID)
+		if why := e.queue.whyHalted(); why != nil && open > 0 {
+			return &HaltedError{Changes: open, Err: why}
 		}
 		if open == 0 || (refused > 0 && e.onlyBlocked(c)) {
 			return e.refusals(c)
@@ -95,7 +94,9 @@ func (q *queue) addClaims(c *claims) {
 		}
 		d.forced++
 		d.asked = true
-		d.entry.Retry = 0
+		if !isLasting(d.entry.Code) {
+			d.entry.Retry = 0
+		}
 		w.seq, w.tried, w.open = d.entry.Seq, d.tried, true
 		c.open++
 		d.claims = append(d.claims, c)
@@ -134,7 +135,11 @@ func (q *queue) reviewLocked(d *dirtyInode) {
 		var refusal error
 		switch {
 		case q.dirty[d.ino] != d || d.entry.Seq != w.seq:
-		case d.tried > w.tried && d.refusal != nil && !d.sending && d.upload == nil:
+		case d.sending || d.upload != nil:
+			open = true
+		case d.wall != nil:
+			refusal = d.wall
+		case d.refusal != nil && (d.tried > w.tried || d.entry.Retry != 0):
 			refusal = d.refusal
 		case d.entry.Held:
 			refusal = ErrHeldBack
@@ -152,7 +157,7 @@ func (q *queue) reviewLocked(d *dirtyInode) {
 		} else {
 			delete(c.refused, d.ino)
 		}
-		if c.open == 0 || refusal != nil || q.paused {
+		if c.open == 0 || refusal != nil || q.whyHaltedLocked() != nil {
 			poke(c.changed)
 		}
 	}
@@ -203,15 +208,32 @@ func (e *Engine) belowRefused(ino tree.Ino, refused map[tree.Ino]error) bool {
 	return false
 }
 
+// refusalsNamed is how many refusals a Flush gives by name.
+const refusalsNamed = 20
+
+// refusals gives what was refused: one error for each change, and one for all
+// that meet the same wall.
 func (e *Engine) refusals(c *claims) error {
 	e.queue.mu.Lock()
 	refused := make(map[tree.Ino]error, len(c.refused))
+	behind := map[error]int{}
 	for ino, err := range c.refused {
-		refused[ino] = err
+		if d := e.queue.dirty[ino]; d != nil && d.wall == err {
+			behind[err]++
+		} else {
+			refused[ino] = err
+		}
 	}
 	e.queue.mu.Unlock()
 	var errs []error
+	for why, n := range behind {
+		errs = append(errs, &HaltedError{Changes: n, Err: why})
+	}
 	for ino, err := range refused {
+		if len(errs) == refusalsNamed {
+			errs = append(errs, &HaltedError{Changes: len(refused) - refusalsNamed, Err: errManyRefused})
+			break
+		}
 		path, perr := e.tree.Path(ino)
 		if perr != nil {
 			path = ""
@@ -220,6 +242,8 @@ func (e *Engine) refusals(c *claims) error {
 	}
 	return errors.Join(errs...)
 }
+
+var errManyRefused = errors.New("`megadisk status` says why")
 
 func (e *Engine) parentOf(ino tree.Ino) tree.Ino {
 	in, err := e.tree.Get(ino)

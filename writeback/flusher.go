@@ -71,8 +71,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // planOnce takes one look and gives the time of the next that is needed, the
 // zero time if only a change makes one.
 func (e *Engine) planOnce(ctx context.Context, send chan<- []task) (next time.Time) {
-	if e.queue.isPaused() || !e.tree.Fetched() {
-		return time.Time{}
+	if ok, next := e.queue.mayPlan(e.now()); !ok || !e.tree.Fetched() {
+		return next
 	}
 	uploads, commands, next, err := e.takeWork()
 	if err != nil {
@@ -233,7 +233,7 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 	results, err := e.client.Execute(ctx, &sent)
 	failpoint("after-send")
 	if err == nil {
-		e.status.online()
+		e.online()
 		if err = e.acknowledge(ctx, results); err != nil && !errors.Is(err, megaclient.ErrUncertain) {
 			// It was executed, whatever kept us from writing that down.
 			err = fmt.Errorf("%w: %w", megaclient.ErrUncertain, err)

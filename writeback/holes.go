@@ -35,6 +35,9 @@ func (f *File) Zero(ctx context.Context, off, n int64, grow bool) error {
 	if off >= to {
 		return nil
 	}
+	if err := f.e.storable(st.ino, max(st.size, to)); err != nil {
+		return err
+	}
 	if err := f.e.markContentLocked(ctx, st); err != nil {
 		return err
 	}

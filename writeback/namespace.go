@@ -36,6 +36,9 @@ func (e *Engine) make(ctx context.Context, in tree.Inode, fill func(*change, *tr
 	if err := e.room(); err != nil {
 		return tree.Inode{}, err
 	}
+	if err := e.storable(in.Parent, creationSize(in)); err != nil {
+		return tree.Inode{}, err
+	}
 	e.seen(ctx)
 	now := e.now().UnixNano()
 	in.Mtime, in.Ctime, in.Btime = now, now, now
@@ -62,6 +65,14 @@ func (e *Engine) make(ctx context.Context, in tree.Inode, fill func(*change, *tr
 		})
 	})
 	return made, err
+}
+
+// creationSize is what a new inode needs room for, below 0 if for nothing.
+func creationSize(in tree.Inode) int64 {
+	if in.Kind == tree.Dir {
+		return -1
+	}
+	return in.Size
 }
 
 // Unlink removes a file. Who has it open keeps it until the last close.

@@ -37,6 +37,7 @@ type Timings struct {
 	Commit        time.Duration // extent maps of open files are committed so often: 4 s
 	RetryFirst    time.Duration // first wait after a refusal: 2 s
 	RetryMax      time.Duration // longest such wait: 10 min
+	RetryWall     time.Duration // wait after a refusal that only somebody's act takes away: 1 h
 	EchoGrace     time.Duration // an echo may be late so long after the acknowledgement: 10 s
 	QuotaInterval time.Duration // least time between two questions for the quota: 30 s
 }
@@ -56,6 +57,7 @@ func (t Timings) withDefaults() Timings {
 	def(&t.Commit, 4*time.Second)
 	def(&t.RetryFirst, 2*time.Second)
 	def(&t.RetryMax, 10*time.Minute)
+	def(&t.RetryWall, time.Hour)
 	def(&t.EchoGrace, 10*time.Second)
 	def(&t.QuotaInterval, 30*time.Second)
 	return t

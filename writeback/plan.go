@@ -28,6 +28,7 @@ const (
 type verdict struct {
 	steps []step
 	until time.Time
+	wall  error // it waits for that
 }
 
 func do(steps ...step) verdict         { return verdict{steps: steps} }
@@ -43,6 +44,10 @@ type facts struct {
 	row   tree.Inode
 	entry entry
 	asked bool // a Flush wants it now
+
+	// What only somebody's act takes away, and when it may be tried all the same.
+	wall      error
+	wallUntil time.Time
 
 	// Of the folder that it is in here.
 	parent megaclient.Handle // "" while that isn't in the cloud
@@ -77,6 +82,9 @@ func plan(f facts) verdict {
 	}
 	if retry := time.Unix(0, f.entry.Retry); f.entry.Retry != 0 && f.now.Before(retry) {
 		return waitUntil(retry)
+	}
+	if f.wall != nil {
+		return verdict{until: f.wallUntil, wall: f.wall}
 	}
 	if row.Removed {
 		return planRemoval(f)

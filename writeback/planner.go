@@ -208,6 +208,9 @@ func (p *planner) decide(s *survey, ino tree.Ino) error {
 	if err != nil {
 		return err
 	}
+	if d.wall != v.wall {
+		p.e.queue.setWall(ino, v.wall)
+	}
 	switch {
 	case len(v.steps) > 0:
 		old.steps = v.steps
@@ -291,12 +294,7 @@ func (p *planner) stuck(most int) []tree.Ino {
 }
 
 // pendingBytes gives how much content an inode has to send.
-func pendingBytes(in *tree.Inode) int64 {
-	if !in.Removed && in.Kind == tree.File && in.Pending.Has(tree.PendingCreate|tree.PendingContent) {
-		return in.Size
-	}
-	return 0
-}
+func pendingBytes(in *tree.Inode) int64 { return max(sizeToStore(in), 0) }
 
 // appointment is when an inode is to be looked at.
 type appointment struct {

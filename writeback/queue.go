@@ -25,7 +25,8 @@ type queue struct {
 	deleted map[tree.Ino]time.Time   // GUARDED_BY(mu): last removal below a folder
 	marks   inoSet                   // GUARDED_BY(mu): the planner must look at them
 	busy    bool                     // GUARDED_BY(mu): the sender has work
-	paused  bool                     // GUARDED_BY(mu): the session has ended
+	halts   [halts]error             // GUARDED_BY(mu): why nothing is sent
+	tryAt   time.Time                // GUARDED_BY(mu): when a blocked account is tried again
 	wake    chan struct{}            // the planner looks again
 }
 
@@ -41,7 +42,8 @@ type dirtyInode struct {
 	uploaded bool          // all its bytes are there, the token and the fingerprint known
 	upload   *upload       // running upload of it
 	tried    int           // Attempts since the start, for Flush
-	refusal  error         // the last one
+	refusal  error         // the last one, unless it passes by itself
+	wall     error         // what it isn't even asked for
 	bytes    int64         // of content to send, as the planner last saw it
 	claims   []*claims     // Flushes that wait for it
 }
@@ -117,12 +119,68 @@ func (q *queue) applyLocked(ino tree.Ino, ent *entry) {
 		}
 		d.entry = *ent
 	}
-	if d.entry.Reason != "" || d.entry.Held {
-		q.refused[ino] = d
-	} else {
-		delete(q.refused, ino)
-	}
+	q.listRefusedLocked(d)
 	q.reviewLocked(d)
+}
+
+func (q *queue) listRefusedLocked(d *dirtyInode) {
+	if d.entry.Reason != "" || d.entry.Held || d.wall != nil {
+		q.refused[d.ino] = d
+	} else {
+		delete(q.refused, d.ino)
+	}
+}
+
+// setWall notes what an inode isn't asked for, nil: nothing.
+func (q *queue) setWall(ino tree.Ino, why error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if d := q.dirty[ino]; d != nil && d.wall != why {
+		d.wall = why
+		q.listRefusedLocked(d)
+		q.reviewLocked(d)
+	}
+}
+
+// wallsFell makes the planner decide anew for what waited for a wall.
+func (q *queue) wallsFell() {
+	q.mu.Lock()
+	for ino, d := range q.refused {
+		if d.wall != nil {
+			d.wall = nil
+			q.listRefusedLocked(d)
+			q.reviewLocked(d)
+		}
+		q.marks[ino] = struct{}{}
+	}
+	q.mu.Unlock()
+	q.kick()
+}
+
+// retryAll forgets refusals, and how long what was refused was to wait.
+func (q *queue) retryAll() {
+	q.mu.Lock()
+	for ino, d := range q.dirty {
+		if d.entry.Retry != 0 || d.wall != nil {
+			d.entry.Retry, d.refusal, d.wall = 0, nil, nil
+			q.listRefusedLocked(d)
+			q.reviewLocked(d)
+			q.marks[ino] = struct{}{}
+		}
+	}
+	q.mu.Unlock()
+	q.kick()
+}
+
+// cancelUploads breaks off all that run.
+func (q *queue) cancelUploads() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, d := range q.running {
+		if !d.sending {
+			d.upload.cancel()
+		}
+	}
 }
 
 // kick makes the planner look again.
@@ -324,20 +382,4 @@ func (q *queue) uploads() (small, large int) {
 		}
 	}
 	return small, large
-}
-
-func (q *queue) isPaused() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.paused
-}
-
-func (q *queue) setPaused(paused bool) {
-	q.mu.Lock()
-	q.paused = paused
-	for _, d := range q.dirty {
-		q.reviewLocked(d)
-	}
-	q.mu.Unlock()
-	q.kick()
 }

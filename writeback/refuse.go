@@ -14,13 +14,25 @@ func (c *change) refuse(ino tree.Ino, why error, held bool) error {
 	if err != nil || !ok {
 		return err
 	}
+	share, err := c.ShareAround(ino)
+	if err != nil {
+		return err
+	}
+	worded := explain(why, share != 0)
 	ent.Attempts++
-	ent.Reason, ent.Code = why.Error(), codeOf(why)
+	ent.Reason, ent.Code = worded.Error(), codeOf(why)
 	ent.Held = held
-	ent.Retry = c.e.now().Add(c.e.backoff(ent.Attempts)).UnixNano()
+	ent.Retry = c.e.retryAt(ent)
+	in, err := c.Get(ino)
+	if err == nil && c.e.raise(&in, share, why, worded) {
+		ent.Retry = 0 // the wall says when
+	}
 	c.after = append(c.after, func() {
+		if isPassing(why) {
+			return // it isn't over: who flushes waits
+		}
 		c.e.queue.with(ino, func(d *dirtyInode) {
-			d.refusal = why
+			d.refusal = worded
 			d.tried++
 		})
 	})
@@ -34,6 +46,15 @@ func codeOf(err error) int {
 		return int(code)
 	}
 	return 0
+}
+
+// retryAt is when a change that was refused is tried again, Unix ns.
+func (e *Engine) retryAt(ent entry) int64 {
+	wait := e.backoff(ent.Attempts)
+	if isLasting(ent.Code) {
+		wait = e.times.RetryWall
+	}
+	return e.now().Add(wait).UnixNano()
 }
 
 // backoff is the wait after the n-th refusal.

@@ -116,7 +116,6 @@ func (e *Engine) eventLoop(ctx context.Context) {
 		}
 		e.trouble(err)
 		if classify(err) == errSession {
-			e.queue.setPaused(true)
 			select {
 			case <-e.status.revived:
 				wait = e.times.RetryFirst
@@ -126,7 +125,7 @@ func (e *Engine) eventLoop(ctx context.Context) {
 				return
 			}
 		}
-		if !sleep(ctx, wait) {
+		if !e.stream.rest(ctx, wait) {
 			return
 		}
 		wait = min(2*wait, e.times.RetryMax)
@@ -142,12 +141,7 @@ func (e *Engine) Revive() {
 }
 
 // sessionLives lets be sent again what a session that ended has held up.
-func (e *Engine) sessionLives() {
-	e.status.sessionLives()
-	if e.queue.isPaused() {
-		e.queue.setPaused(false)
-	}
-}
+func (e *Engine) sessionLives() { e.queue.unhalt(haltSession) }
 
 // follow fetches the tree if need be and then applies events.
 func (e *Engine) follow(ctx context.Context) error {
@@ -165,9 +159,9 @@ func (e *Engine) follow(ctx context.Context) error {
 func (e *Engine) trouble(err error) {
 	switch classify(err) {
 	case errSession:
-		e.status.sessionEnded()
+		e.sessionEnded()
 	case errBlocked:
-		e.status.blocked(err)
+		e.blocked(err)
 	}
 	e.log.WithField("error", classifyName(err)).Debug("trouble with the cloud")
 }
@@ -210,6 +204,7 @@ func (e *Engine) quotaLoop(ctx context.Context) {
 		asked := time.Now()
 		if q, err := e.client.Quota(ctx); err == nil {
 			e.status.setQuota(q)
+			e.roomAgain(e.status.free())
 		} else if ctx.Err() == nil {
 			e.trouble(err)
 			if classify(err) == errNetwork {

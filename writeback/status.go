@@ -19,6 +19,8 @@ type Status struct {
 	Offline      time.Time       // since when the cloud doesn't answer; zero: it does
 	SessionEnded bool            // log in again
 	Blocked      string          // why the account is blocked; "" if it isn't
+	Paused       bool            // Pause was called
+	Walls        []string        // why changes of some kind, or in some place, aren't even tried
 	Pending      []PendingChange // refused ones first, then the oldest; at most some hundred of each
 	PendingCount int             // all that differ
 	RefusedCount int             // of those, how many were refused
@@ -59,8 +61,6 @@ type statusKeeper struct {
 	resend   chan struct{} // the same, for the sender
 
 	mu         sync.Mutex
-	ended      bool   // GUARDED_BY(mu)
-	blockedWhy string // GUARDED_BY(mu)
 	quota      megaclient.Quota
 	quotaKnown bool
 }
@@ -72,35 +72,20 @@ func (s *statusKeeper) init() {
 
 func (s *statusKeeper) wantQuota() { poke(s.askQuota) }
 
-// online: the cloud has answered.
-func (s *statusKeeper) online() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blockedWhy = ""
-}
-
-func (s *statusKeeper) sessionEnded() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-}
-
-func (s *statusKeeper) sessionLives() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = false
-}
-
-func (s *statusKeeper) blocked(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blockedWhy = err.Error()
-}
-
 func (s *statusKeeper) setQuota(q megaclient.Quota) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quota, s.quotaKnown = q, true
+}
+
+// free is the room in the account as far as it is known, -1: it isn't.
+func (s *statusKeeper) free() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.quotaKnown {
+		return -1
+	}
+	return s.quota.Total - s.quota.Used
 }
 
 // Statfs gives the account's size and how much of it is used, in bytes; zeros
@@ -121,9 +106,16 @@ func (e *Engine) Status() Status {
 		s.Offline = c.Since
 	}
 	e.status.mu.Lock()
-	s.SessionEnded, s.Blocked = e.status.ended, e.status.blockedWhy
 	s.Quota, s.QuotaKnown = e.status.quota, e.status.quotaKnown
 	e.status.mu.Unlock()
+	s.SessionEnded = e.queue.halted(haltSession) != nil
+	s.Paused = e.queue.halted(haltPaused) != nil
+	if why := e.queue.halted(haltBlocked); why != nil {
+		s.Blocked = why.Error()
+	}
+	for _, why := range e.walls.list() {
+		s.Walls = append(s.Walls, why.Error())
+	}
 	var list, running []dirtyInode
 	list, running, s.PendingCount, s.RefusedCount, s.PendingBytes = e.queue.listed(statusListed)
 	for i := range list {
@@ -187,6 +179,9 @@ func pendingChange(d *dirtyInode, in *tree.Inode, path string) PendingChange {
 		Ino: d.ino, Path: path, What: describe(in), Since: time.Unix(0, d.entry.Since),
 		Reason: d.entry.Reason, Attempts: d.entry.Attempts, Held: d.entry.Held,
 	}
+	if p.Reason == "" && d.wall != nil {
+		p.Reason = d.wall.Error()
+	}
 	if d.entry.Retry != 0 {
 		p.Retry = time.Unix(0, d.entry.Retry)
 	}
@@ -231,6 +226,8 @@ func (e *Engine) FileState(ino tree.Ino) (string, error) {
 			state = "uploading"
 		case d.entry.Reason != "":
 			state = "refused: " + d.entry.Reason
+		case d.wall != nil:
+			state = "refused: " + d.wall.Error()
 		default:
 			state = describe(&in)
 		}

@@ -10,6 +10,7 @@ import (
 type streamState struct {
 	kick chan struct{} // the stream is asked at once
 	keys chan struct{} // share keys are to be looked for
+	soon chan struct{} // a rest after trouble ends at once
 
 	mu      sync.Mutex
 	current time.Time     // GUARDED_BY(mu): when a question was asked after which nothing was new, or a full fetch begun
@@ -20,6 +21,7 @@ type streamState struct {
 func (s *streamState) init() {
 	s.kick = make(chan struct{}, 1)
 	s.keys = make(chan struct{}, 1)
+	s.soon = make(chan struct{}, 1)
 	s.changed = make(chan struct{})
 }
 
@@ -27,6 +29,22 @@ func (s *streamState) init() {
 func (s *streamState) ask() { poke(s.kick) }
 
 func (s *streamState) wantKeys() { poke(s.keys) }
+
+// retry ends a rest after trouble.
+func (s *streamState) retry() { poke(s.soon) }
+
+// rest waits after trouble; false if ctx ended first.
+func (s *streamState) rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-s.soon:
+	}
+	return true
+}
 
 func poke(ch chan struct{}) {
 	select {

@@ -51,11 +51,15 @@ type worker struct {
 
 // work uploads a file and books how it ended.
 func (e *Engine) work(w *worker) {
-	defer w.up.cancel()
-	err := e.uploadFile(w.ctx, w.ino, w.target, w.up)
+	e.uploadEnded(w, e.uploadFile(w.ctx, w.ino, w.target, w.up))
+}
+
+// uploadEnded books how an upload ended.
+func (e *Engine) uploadEnded(w *worker, err error) {
 	if err != nil && !isCancel(w.ctx, err) {
 		e.uploadFailed(w.ino, err)
 	}
+	w.up.cancel()
 	e.queue.end(w.ino, w.up)
 }
 
@@ -71,12 +75,20 @@ func (e *Engine) workTogether(ctx context.Context, group []*worker) {
 			wanted = append(wanted, megaclient.UploadRequest{Target: w.target, Size: g.State.Size})
 		}
 	}
+	refused := map[tree.Ino]error{}
 	if urls, err := e.client.UploadURLs(ctx, wanted); err == nil {
 		for i, g := range gens {
 			urls[i].Give(&g.State)
+			if isFull(urls[i].Err) {
+				refused[g.Ino] = urls[i].Err
+			}
 		}
 	}
 	for _, w := range group {
+		if err := refused[w.ino]; err != nil { // there is no use in asking for each once more
+			e.uploadEnded(w, err)
+			continue
+		}
 		e.uploads.Go(func() { e.work(w) })
 	}
 }
@@ -114,9 +126,6 @@ func (e *Engine) uploadFailed(ino tree.Ino, err error) {
 // may be a network.
 func (e *Engine) uploadWaits(ino tree.Ino, err error) {
 	e.trouble(err)
-	if classify(err) == errSession {
-		e.queue.setPaused(true)
-	}
 	e.queue.with(ino, func(d *dirtyInode) {
 		d.entry.Retry = e.now().Add(e.times.RetryFirst).UnixNano()
 	})
@@ -160,7 +169,7 @@ func (e *Engine) uploadFile(ctx context.Context, ino tree.Ino, target megaclient
 			d.uploaded = true
 		}
 	})
-	e.status.online()
+	e.online()
 	return nil
 }
 

@@ -53,6 +53,7 @@ func exitStatus(err error) int {
 		usage   *usageError
 		pending *serve.PendingError
 		held    *writeback.RefusedError
+		halted  *writeback.HaltedError
 		refusal *control.Error
 		blocked *megaclient.BlockedError
 		early   *account.WaitError
@@ -78,7 +79,7 @@ func exitStatus(err error) int {
 		return exitLogin
 	case errors.As(err, &early):
 		return exitLogin
-	case errors.As(err, &pending), errors.As(err, &held):
+	case errors.As(err, &pending), errors.As(err, &held), errors.As(err, &halted):
 		return exitPending
 	case unreachable(err) != nil, errors.Is(err, serve.ErrUnreachable):
 		return exitUnreachable

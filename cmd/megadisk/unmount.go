@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,20 +15,22 @@ import (
 
 func newUnmount(c *common) *cobra.Command {
 	var noWait bool
+	var patience time.Duration
 	cmd := &cobra.Command{
 		Use:     "unmount MOUNTPOINT",
 		Aliases: []string{"umount"},
 		Short:   "Upload what is pending, then unmount",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return unmount(cmd.Context(), c, args[0], !noWait)
+			return unmount(cmd.Context(), c, args[0], !noWait, patience)
 		},
 	}
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "leave what is pending to the next mount")
+	addTimeout(cmd.Flags(), &patience)
 	return cmd
 }
 
-func unmount(ctx context.Context, c *common, point string, wait bool) error {
+func unmount(ctx context.Context, c *common, point string, wait bool, patience time.Duration) error {
 	if point == "" {
 		return usage("the mount point is empty: see `megadisk unmount --help`")
 	}
@@ -43,14 +46,14 @@ func unmount(ctx context.Context, c *common, point string, wait bool) error {
 		return serve.UnmountStale(abs)
 	}
 	ending := false
-	request := func() (err error) {
+	request := func(ctx context.Context) (err error) {
 		ending, err = process.Unmount(ctx, control.UnmountRequest{Mountpoint: mountOf(st, abs), Wait: wait})
 		return err
 	}
 	if wait {
-		err = withProgress(ctx, process, request)
+		err = withProgress(ctx, patience, process, request)
 	} else {
-		err = request()
+		err = request(ctx)
 	}
 	if err != nil || !ending {
 		return err

@@ -139,13 +139,13 @@ func commandNames(body []byte) []string {
 	return names
 }
 
-// execute runs a batch and returns the answer's body. It is final unless a command was told to try again.
+// execute runs a batch and returns the answer's body. It is final unless all commands were told to try again: what was
+// executed must never be executed once more because a command beside it wasn't.
 func (s *Server) execute(v viewer, base string, body []byte) (reply []byte, final bool) {
 	var cmds []json.RawMessage
 	if json.Unmarshal(body, &cmds) != nil || len(cmds) == 0 || len(cmds) > maxCommands {
 		return codeBody(eArgs), true
 	}
-	final = true
 	s.busy(v.session, 1)
 	defer s.busy(v.session, -1)
 	var out bytes.Buffer
@@ -156,8 +156,8 @@ func (s *Server) execute(v viewer, base string, body []byte) (reply []byte, fina
 			out.WriteByte('[')
 		}
 		element := s.command(v, base, raw, true)
-		if e := string(element); e == "-3" || e == "-4" {
-			final = false
+		if e := string(element); e != "-3" && e != "-4" {
+			final = true
 		}
 		out.Write(element)
 	}

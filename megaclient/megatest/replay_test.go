@@ -75,3 +75,17 @@ func TestReplayWaitsForTheFirst(t *testing.T) {
 	_, busy = c.post("/cs?wlt=1"+c.query(), "")
 	require.Equal(t, "1", string(busy))
 }
+
+// A batch of which one command was told to try again is kept: the others were executed.
+func TestTryAgainOfOneCommandIsKept(t *testing.T) {
+	s := newServer(t)
+	a := s.AddAccount("user@example.com", password)
+	c := login(t, s, a)
+	s.Faults().FailCommand("p", -3, 1)
+	x := object{"a": "p", "t": a.Root(), "n": []any{c.folder("x")}}
+	y := object{"a": "p", "t": a.Root(), "n": []any{c.folder("y")}}
+	first := c.batch("id", x, y)
+	require.Equal(t, -3.0, first.([]any)[0])
+	require.Equal(t, first, c.batch("id", x, y))
+	require.Len(t, a.Tree(), 1)
+}

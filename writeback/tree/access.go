@@ -160,6 +160,21 @@ func (tx *Tx) MayMove(ino, parent Ino) error {
 	return err
 }
 
+// ShareAround gives the root of the incoming share that an inode lies in, 0 for what is one's own.
+func (tx *Tx) ShareAround(ino Ino) (Ino, error) {
+	p, err := tx.climb(ino, nil)
+	return shareOf(p), err
+}
+
+// ShareAround is Tx.ShareAround for the newest state.
+func (t *Tree) ShareAround(ino Ino) (share Ino, err error) {
+	err = t.View(func(tx *Tx) error {
+		share, err = tx.ShareAround(ino)
+		return err
+	})
+	return share, err
+}
+
 func shareOf(p place) Ino {
 	if p.share == nil {
 		return 0

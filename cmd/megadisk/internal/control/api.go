@@ -14,6 +14,10 @@ type Backend interface {
 	// Unmount returns when the folder is unmounted; with Wait, all that is pending has been uploaded before.
 	// ending is true when it was the last one: the process then closes its stores and ends.
 	Unmount(ctx context.Context, r UnmountRequest) (ending bool, err error)
+	// Retry asks the cloud at once for what it has refused; Pause and Resume stop sending, and go on.
+	Retry(ctx context.Context) error
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
 	// Flush returns when what lies at path (absolute, inside a mount; "" for all) is in the cloud.
 	Flush(ctx context.Context, path string) error
 	Content

@@ -67,6 +67,11 @@ func (c *Client) Revive(ctx context.Context) error {
 	return c.call(ctx, "revive", struct{}{}, nil)
 }
 
+// Retry, Pause and Resume do what their names say.
+func (c *Client) Retry(ctx context.Context) error  { return c.call(ctx, "retry", struct{}{}, nil) }
+func (c *Client) Pause(ctx context.Context) error  { return c.call(ctx, "pause", struct{}{}, nil) }
+func (c *Client) Resume(ctx context.Context) error { return c.call(ctx, "resume", struct{}{}, nil) }
+
 // Logout ends session and process.
 func (c *Client) Logout(ctx context.Context, discard bool) error {
 	return c.call(ctx, "logout", discard, nil)

@@ -35,6 +35,9 @@ func (f *fake) Unmount(_ context.Context, r UnmountRequest) (bool, error) {
 func (f *fake) Flush(_ context.Context, p string) error { f.flushed = append(f.flushed, p); return nil }
 func (f *fake) Revive(context.Context) error            { return nil }
 func (f *fake) Logout(context.Context, bool) error      { return nil }
+func (f *fake) Retry(context.Context) error             { return nil }
+func (f *fake) Pause(context.Context) error             { return nil }
+func (f *fake) Resume(context.Context) error            { return nil }
 func (f *fake) Verify(_ context.Context, p string, tell func(VerifyProgress)) (VerifyReport, error) {
 	if p == "" {
 		return VerifyReport{}, errors.New("nothing there")

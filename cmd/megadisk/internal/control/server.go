@@ -72,6 +72,9 @@ func handler(b Backend, describe Describe) http.Handler {
 	mux.HandleFunc("POST /mount", endpoint(describe, func(ctx context.Context, r MountRequest) (any, error) { return nil, b.Mount(ctx, r) }))
 	mux.HandleFunc("POST /unmount", endpoint(describe, func(ctx context.Context, r UnmountRequest) (any, error) { return b.Unmount(ctx, r) }))
 	mux.HandleFunc("POST /flush", endpoint(describe, func(ctx context.Context, path string) (any, error) { return nil, b.Flush(ctx, path) }))
+	for path, do := range map[string]func(context.Context) error{"/retry": b.Retry, "/pause": b.Pause, "/resume": b.Resume} {
+		mux.HandleFunc("POST "+path, endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return nil, do(ctx) }))
+	}
 	mux.HandleFunc("POST /logout", endpoint(describe, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
 	mux.HandleFunc("POST /revive", endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return nil, b.Revive(ctx) }))
 	contentHandlers(mux, b, describe)

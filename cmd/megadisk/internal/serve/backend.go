@@ -240,7 +240,11 @@ func problem(e writeback.Status) string {
 	case e.SessionEnded:
 		return "the session has ended: run `megadisk login` (nothing that is pending is lost)"
 	case e.Blocked != "":
-		return e.Blocked
+		return e.Blocked + " (nothing that is pending is lost)"
+	case len(e.Walls) > 0:
+		return strings.Join(e.Walls, "; ")
+	case e.Paused:
+		return writeback.ErrPaused.Error()
 	case len(e.Orphaned) > 0:
 		return "the database was lost, or its end; what was staged under it lies untouched in " + e.Orphaned[0].Dir
 	}
