@@ -107,6 +107,11 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 			e.setKeys(f.Items, false)
 			e.ownTags(-1, f.Batch.Tags...)
 			e.queue.setSending(f.list(), false)
+			for i := range f.Items {
+				if outcomes[i].done {
+					e.queue.acknowledged(f.Items[i], f.at)
+				}
+			}
 		})
 		return c.b.Delete(stringKey(rowBatch, f.Batch.ID))
 	})

@@ -17,6 +17,7 @@ type flight struct {
 	inos map[tree.Ino]bool
 	tags map[string]int // tag: index of its item
 	seq  uint64         // commands of ours before it
+	at   uint64         // queue.clock when it was made
 }
 
 // seqOf gives a command's place among ours, 0 if it isn't one of this batch.
@@ -74,6 +75,7 @@ func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) 
 		return nil, err
 	}
 	var f *flight
+	at := e.queue.now()
 	err = e.update(ctx, func(c *change) error {
 		if e.flight != nil {
 			return nil // its fate isn't known yet
@@ -100,6 +102,7 @@ func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) 
 		return nil, err
 	}
 	if f != nil {
+		f.at = at
 		e.queue.setSending(f.list(), true)
 	}
 	return f, nil

@@ -15,10 +15,13 @@ type place struct {
 
 // survey is one look of the planner: at one moment of the tree.
 type survey struct {
-	p    *planner
-	tx   *tree.Tx
-	now  time.Time
-	rows map[tree.Ino]*tree.Inode // memo; nil: no row
+	p   *planner
+	tx  *tree.Tx
+	now time.Time
+	// clock is the last Flush that this view is sure to know all of. Of a later
+	// one it may know a removed file, and not that its folder went too.
+	clock uint64
+	rows  map[tree.Ino]*tree.Inode // memo; nil: no row
 
 	holds  map[tree.Ino]tree.Ino // memo: folders of the cloud with something wanted below, and what
 	placed map[tree.Ino]tree.Ino // memo of notInPlace
@@ -159,13 +162,13 @@ func (s *survey) verdict(d *dirtyInode) (v verdict, waitsFor []tree.Ino, err err
 }
 
 // wallOf gives what an inode isn't to be asked for.
-func (s *survey) wallOf(row *tree.Inode) (why error, until time.Time) {
+func (s *survey) wallOf(row *tree.Inode) (until time.Time, why error) {
 	if !s.p.e.walls.any.Load() {
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
 	share, err := s.tx.ShareAround(row.Ino)
 	if err != nil {
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
 	return s.p.e.walls.meets(share, row.Ino, sizeToStore(row), s.now)
 }
@@ -182,11 +185,11 @@ func sizeToStore(row *tree.Inode) int64 {
 // it depends on.
 func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) {
 	f = facts{
-		now: s.now, times: s.p.e.times, row: *row, entry: d.entry, asked: d.asked,
+		now: s.now, times: s.p.e.times, row: *row, entry: d.entry, asked: d.asked != 0 && d.asked <= s.clock,
 		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
 		trash: !s.p.e.opts.PermanentDelete,
 	}
-	f.wall, f.wallUntil = s.wallOf(row)
+	f.wallUntil, f.wall = s.wallOf(row)
 	if row.Removed {
 		return f, s.removalFacts(&f, row)
 	}

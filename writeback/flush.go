@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"megadisk/writeback/tree"
@@ -47,10 +48,12 @@ func (e *Engine) Flush(ctx context.Context, ino tree.Ino) error {
 // something that was refused.
 const blockedPoll = 200 * time.Millisecond
 
-// claims is what one Flush waits for. It is kept up to date as the journal
+// claims is what one Flush waits for: for each inode until it differs in
+// nothing any more, or all that was changed before the Flush has been sent. It is kept up to date as the journal
 // changes, so that asking costs nothing however much is pending.
 type claims struct {
 	wanted  map[tree.Ino]*claim // constant
+	at      uint64              // queue.clock
 	open    int                 // GUARDED_BY(queue.mu)
 	refused map[tree.Ino]error  // GUARDED_BY(queue.mu)
 	changed chan struct{}       // GUARDED_BY(queue.mu): has something when a count has changed
@@ -59,9 +62,10 @@ type claims struct {
 // claim is one inode of it: the sequence number of its journal row, and how
 // often it had been tried.
 type claim struct {
-	seq   uint64
-	tried int
-	open  bool // GUARDED_BY(queue.mu)
+	seq     uint64
+	tried   int
+	content uint64 // entry.Content
+	open    bool   // GUARDED_BY(queue.mu)
 }
 
 // claim takes all that is dirty, or what lies at or below an inode, with the
@@ -87,17 +91,20 @@ func (e *Engine) claim(top tree.Ino) *claims {
 
 func (q *queue) addClaims(c *claims) {
 	q.mu.Lock()
+	q.clock++
+	c.at = q.clock
 	for ino, w := range c.wanted {
 		d := q.dirty[ino]
 		if d == nil {
 			continue
 		}
-		d.forced++
-		d.asked = true
+		if d.asked == 0 {
+			d.asked = c.at
+		}
 		if !isLasting(d.entry.Code) {
 			d.entry.Retry = 0
 		}
-		w.seq, w.tried, w.open = d.entry.Seq, d.tried, true
+		w.seq, w.tried, w.content, w.open = d.entry.Seq, d.tried, d.entry.Content, true
 		c.open++
 		d.claims = append(d.claims, c)
 		q.marks[ino] = struct{}{}
@@ -112,18 +119,74 @@ func (e *Engine) unclaim(c *claims) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for ino := range c.wanted {
-		d := q.dirty[ino]
-		if d == nil {
-			continue
+		if d := q.dirty[ino]; d != nil {
+			d.keepClaims(func(other *claims) bool { return other != c })
 		}
-		for i := range d.claims {
-			if d.claims[i] == c {
-				d.claims = append(d.claims[:i:i], d.claims[i+1:]...)
-				d.forced--
-				d.asked = d.forced > 0
-				break
-			}
+	}
+}
+
+// keepClaims drops the claims on an inode that fn doesn't keep. Without any,
+// nobody asks for it.
+func (d *dirtyInode) keepClaims(fn func(*claims) bool) {
+	had := len(d.claims)
+	d.claims = slices.DeleteFunc(d.claims, func(c *claims) bool { return !fn(c) })
+	if had > 0 && len(d.claims) == 0 {
+		d.asked = 0
+	}
+}
+
+// fulfil ends claims on an inode, those that fn tells, though it may differ
+// still.
+func (q *queue) fulfil(ino tree.Ino, fn func(*claims, *claim) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d := q.dirty[ino]
+	if d == nil {
+		return
+	}
+	d.keepClaims(func(c *claims) bool {
+		w := c.wanted[ino]
+		if !w.open || !fn(c, w) {
+			return true
 		}
+		w.open = false
+		delete(c.refused, ino)
+		c.open--
+		poke(c.changed)
+		return false
+	})
+}
+
+// removed: what was done before to an inode that is removed needn't be sent.
+func (q *queue) removed(ino tree.Ino) {
+	q.fulfil(ino, func(*claims, *claim) bool { return true })
+}
+
+// acknowledged: what was sent for an inode after a Flush began is what that
+// Flush waits for.
+func (q *queue) acknowledged(it item, sent uint64) {
+	if it.Kind == itemAttrs || it.Kind == itemMove {
+		return // the rest may still be to come
+	}
+	q.fulfil(it.Ino, func(c *claims, w *claim) bool {
+		return sent >= c.at && (it.Kind != itemFile || it.Copy || it.Content >= w.content)
+	})
+}
+
+// askFor lets those go at once that somebody waits for who was asked for.
+func (q *queue) askFor(inos []tree.Ino) {
+	q.mu.Lock()
+	asked := false
+	for _, ino := range inos {
+		if d := q.dirty[ino]; d != nil && d.asked == 0 {
+			q.clock++
+			d.asked, asked = q.clock, true
+			q.marks[ino] = struct{}{}
+		}
+	}
+	q.mu.Unlock()
+	if asked {
+		q.kick()
 	}
 }
 

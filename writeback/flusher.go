@@ -96,7 +96,7 @@ func (e *Engine) takeWork() (uploads, commands []task, next time.Time, err error
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := e.now()
-	marks := e.queue.takeMarks()
+	marks, clock := e.queue.takeMarks()
 	if now.Sub(p.checked) >= planAgain {
 		p.checked = now
 		e.queue.forgetDeleted(now.Add(-2 * e.times.DeleteMax))
@@ -106,6 +106,7 @@ func (e *Engine) takeWork() (uploads, commands []task, next time.Time, err error
 	}
 	err = e.tree.View(func(tx *tree.Tx) error {
 		s := newSurvey(p, tx, now)
+		s.clock = clock
 		if err := p.look(s, marks, now); err != nil {
 			return err
 		}

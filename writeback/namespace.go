@@ -131,7 +131,10 @@ func (c *change) remove(in tree.Inode) error {
 		return err
 	}
 	in.Ctime = c.e.now().UnixNano()
-	c.after = append(c.after, func() { c.e.queue.cancelUpload(in.Ino) })
+	c.after = append(c.after, func() {
+		c.e.queue.cancelUpload(in.Ino)
+		c.e.queue.removed(in.Ino)
+	})
 	if in.Cloud == nil && !c.inFlight(in.Ino) {
 		in.Pending = 0
 		if err := c.Put(&in); err != nil {

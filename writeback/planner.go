@@ -232,6 +232,9 @@ func (p *planner) decide(s *survey, ino tree.Ino) error {
 	if len(v.steps) > 0 || v.waits() {
 		return nil // it is decided anew when its time or turn has come
 	}
+	if d.asked != 0 {
+		p.e.queue.askFor(waitsFor)
+	}
 	old.waitsFor = waitsFor
 	for _, on := range waitsFor {
 		addTo(p.waits, on, 0, ino)

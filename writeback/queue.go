@@ -27,6 +27,7 @@ type queue struct {
 	busy    bool                     // GUARDED_BY(mu): the sender has work
 	halts   [halts]error             // GUARDED_BY(mu): why nothing is sent
 	tryAt   time.Time                // GUARDED_BY(mu): when a blocked account is tried again
+	clock   uint64                   // GUARDED_BY(mu): counts Flushes, to tell what came before and after one
 	wake    chan struct{}            // the planner looks again
 }
 
@@ -36,8 +37,7 @@ type dirtyInode struct {
 	entry    entry
 	place    *list.Element // in queue.order
 	sending  bool          // stands in the batch that is prepared or in flight
-	forced   int           // callers of Flush that wait for it
-	asked    bool          // a Flush came: settle times don't hold any more
+	asked    uint64        // the Flush (queue.clock) since which settle times don't hold; 0: they do
 	gen      *generation   // frozen content
 	uploaded bool          // all its bytes are there, the token and the fingerprint known
 	upload   *upload       // running upload of it
@@ -197,13 +197,21 @@ func (q *queue) mark(inos ...tree.Ino) {
 	q.kick()
 }
 
-// takeMarks gives what is marked, and unmarks it.
-func (q *queue) takeMarks() inoSet {
+// takeMarks gives what is marked, and unmarks it. What Flushes up to clock are
+// about is marked, and in every view of the tree that is opened later.
+func (q *queue) takeMarks() (marks inoSet, clock uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	marks := q.marks
+	marks = q.marks
 	q.marks = inoSet{}
-	return marks
+	return marks, q.clock
+}
+
+// now is the last Flush that has begun.
+func (q *queue) now() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.clock
 }
 
 // marked lists what is marked.

@@ -91,5 +91,5 @@ func (e *HaltedError) Error() string {
 
 func (e *HaltedError) Unwrap() error { return e.Err }
 
-// ErrPaused: sending was paused by a command.
+// ErrPaused says that sending was paused by a command.
 var ErrPaused = errors.New("sending is paused: `megadisk resume` lets it go on")

@@ -78,7 +78,7 @@ func (w *walls) drop(fn func(wallKey, *wall) bool) (fell bool) {
 // meets tells what stops content of a size (below 0: something else) in a
 // share, and until when; nil: nothing. Of those that may try an old wall, only
 // the first does.
-func (w *walls) meets(share, who tree.Ino, size int64, now time.Time) (why error, until time.Time) {
+func (w *walls) meets(share, who tree.Ino, size int64, now time.Time) (until time.Time, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, class := range []wallClass{wallReadOnly, wallFull} {
@@ -92,9 +92,9 @@ func (w *walls) meets(share, who tree.Ino, size int64, now time.Time) (why error
 		if who != 0 && at.scout == who {
 			continue
 		}
-		return at.why, at.until
+		return at.until, at.why
 	}
-	return nil, time.Time{}
+	return time.Time{}, nil
 }
 
 // list gives the reasons of all walls.
@@ -124,7 +124,7 @@ func (e *Engine) storable(ino tree.Ino, size int64) error {
 	if err != nil {
 		return nil // whoever asks will find out himself
 	}
-	why, _ := e.walls.meets(share, 0, size, e.now())
+	_, why := e.walls.meets(share, 0, size, e.now())
 	return why
 }
 
@@ -156,14 +156,13 @@ func (e *Engine) roomAgain(free int64) {
 	more := free > w.trusted
 	w.trusted = min(w.trusted, free)
 	w.mu.Unlock()
-	fell := more && w.drop(func(key wallKey, at *wall) bool {
+	fell := more && e.dropWalls(func(key wallKey, at *wall) bool {
 		return key == wallKey{class: wallFull} && free >= at.need
 	})
 	if fell {
 		w.mu.Lock()
 		w.trusted = free
 		w.mu.Unlock()
-		e.queue.wallsFell()
 	}
 }
 
@@ -172,10 +171,21 @@ func (e *Engine) passedWall(ino tree.Ino) {
 	if !e.walls.any.Load() {
 		return
 	}
-	share, err := e.tree.ShareAround(ino)
-	if err == nil && e.walls.drop(func(key wallKey, at *wall) bool { return key.share == share && at.scout == ino }) {
+	if share, err := e.tree.ShareAround(ino); err == nil {
+		e.dropWalls(func(key wallKey, at *wall) bool { return key.share == share && at.scout == ino })
+	}
+}
+
+// dropWalls takes down those that fn tells; true if there were any. What
+// waited for them is decided anew, and by nobody who has seen them standing.
+func (e *Engine) dropWalls(fn func(wallKey, *wall) bool) bool {
+	e.planner.mu.Lock()
+	defer e.planner.mu.Unlock()
+	fell := e.walls.drop(fn)
+	if fell {
 		e.queue.wallsFell()
 	}
+	return fell
 }
 
 // isFull tells the refusals for want of storage. The transfer quota is another
@@ -188,7 +198,7 @@ func isFull(err error) bool {
 
 // Retry asks the cloud at once for everything that it has refused.
 func (e *Engine) Retry() {
-	e.walls.drop(func(wallKey, *wall) bool { return true })
+	e.dropWalls(func(wallKey, *wall) bool { return true })
 	e.queue.unhalt(haltBlocked)
 	e.queue.retryAll()
 	e.stream.retry()

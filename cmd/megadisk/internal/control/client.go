@@ -67,9 +67,13 @@ func (c *Client) Revive(ctx context.Context) error {
 	return c.call(ctx, "revive", struct{}{}, nil)
 }
 
-// Retry, Pause and Resume do what their names say.
-func (c *Client) Retry(ctx context.Context) error  { return c.call(ctx, "retry", struct{}{}, nil) }
-func (c *Client) Pause(ctx context.Context) error  { return c.call(ctx, "pause", struct{}{}, nil) }
+// Retry makes the process ask the cloud at once for what it has refused.
+func (c *Client) Retry(ctx context.Context) error { return c.call(ctx, "retry", struct{}{}, nil) }
+
+// Pause makes it send nothing.
+func (c *Client) Pause(ctx context.Context) error { return c.call(ctx, "pause", struct{}{}, nil) }
+
+// Resume ends Pause.
 func (c *Client) Resume(ctx context.Context) error { return c.call(ctx, "resume", struct{}{}, nil) }
 
 // Logout ends session and process.

@@ -1,0 +1,95 @@
+package writeback
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/megaclient/megatest"
+	"megadisk/writeback/tree"
+)
+
+// A Flush waits for what was there when it began, not for what is written
+// meanwhile.
+func TestFlushDoesNotWaitForWhatCameLater(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("file", "before")
+	r.write("gone", "before")
+	release := r.server.Faults().Hold("p")
+	flushed := make(chan error, 1)
+	go func() { flushed <- r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	r.write("file", "later")
+	r.write("other", "later")
+	release()
+	require.NoError(t, <-flushed)
+	require.Equal(t, map[string]string{"file": "before", "gone": "before"}, r.cloud())
+	r.flush()
+	require.Equal(t, map[string]string{"file": "later", "gone": "before", "other": "later"}, r.cloud())
+}
+
+// What a Flush waits for may itself wait for a folder that was moved, or made,
+// after the Flush began: that goes at once too.
+func TestFlushWaitsForAFolderMadeLater(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("file", "content")
+	release := r.server.Faults().Hold("u")
+	flushed := make(chan error, 1)
+	go func() { flushed <- r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	r.mkdir("new")
+	r.rename("file", "new/file")
+	release()
+	require.NoError(t, <-flushed)
+	require.Equal(t, map[string]string{"new": "/", "new/file": "content"}, r.cloud())
+}
+
+// A Flush that comes while the planner looks at the tree as it was in the
+// middle of an rm -r doesn't send what it sees one by one.
+func TestFlushInTheMiddleOfALook(t *testing.T) {
+	r := newRig(t, settleNever)
+	top := r.account.Mkdir(r.account.Root(), "top")
+	for i := range 40 {
+		r.account.PutFile(top, fmt.Sprint(i), []byte("x"), time.Unix(1, 0))
+	}
+	r.caughtUp()
+	r.stop()
+	r.open() // nobody plans but the test
+	defer r.stop()
+	for i := range 20 {
+		r.unlink(fmt.Sprintf("top/%d", i))
+	}
+	p := &r.engine.planner
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	look := func(between func()) (steps int) {
+		marks, clock := r.engine.queue.takeMarks()
+		err := r.engine.Tree().View(func(tx *tree.Tx) error {
+			_, err := tx.Get(tree.DriveIno) // the view is of now
+			require.NoError(t, err)
+			between()
+			s := newSurvey(p, tx, time.Now())
+			s.clock = clock
+			if err := p.look(s, marks, s.now); err != nil {
+				return err
+			}
+			list, err := p.take(s, &p.orders, 1000, false)
+			steps = len(list)
+			return err
+		})
+		require.NoError(t, err)
+		return steps
+	}
+	var c *claims
+	require.Zero(t, look(func() {
+		for i := 20; i < 40; i++ {
+			r.unlink(fmt.Sprintf("top/%d", i))
+		}
+		r.rmdir("top")
+		c = r.engine.claim(0)
+	}))
+	require.Equal(t, 1, look(func() {}), "the folder, with all that was in it")
+	r.engine.unclaim(c)
+}
