@@ -56,6 +56,8 @@ type Config struct {
 	MaxDownload int64
 	// Timeout is how long a transfer may be without any progress before it fails; 0 means two minutes.
 	Timeout time.Duration
+	// Silence is after how long without any sign of the other side a connection counts as broken; 0 means 25 s.
+	Silence time.Duration
 	// Log receives what happens; no names, keys or content. nil discards it.
 	Log logrus.FieldLogger
 	// HTTP replaces the client's own http.Client, for tests. Redirects are refused all the same.

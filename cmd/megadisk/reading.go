@@ -15,6 +15,7 @@ import (
 // those of an account's first mount.
 type readingFlags struct {
 	timeout        time.Duration
+	silence        time.Duration
 	maxDownload    string
 	maxConnections int
 	metered        bool
@@ -23,6 +24,7 @@ type readingFlags struct {
 
 func (r *readingFlags) add(f *pflag.FlagSet) {
 	f.DurationVar(&r.timeout, "timeout", time.Minute, "how long a read may wait without any progress before it fails")
+	f.DurationVar(&r.silence, "silence", 25*time.Second, "after how long without any sign of the server a connection counts as broken")
 	f.StringVar(&r.maxDownload, "max-download", "", "most bytes a second to download, as 500K or 2M (default: no limit)")
 	f.IntVar(&r.maxConnections, "max-connections", 0, "most connections for content in each direction (default: up to 16, as many as help)")
 	f.BoolVar(&r.metered, "metered", false, "fetch nothing that no program has asked for")
@@ -45,6 +47,9 @@ func (r *readingFlags) check() error {
 	if r.timeout < time.Second {
 		return usage("--timeout is at least one second, like 60s, not %q", r.timeout)
 	}
+	if r.silence < 2*time.Second {
+		return usage("--silence is at least two seconds, like 25s, not %q", r.silence)
+	}
 	if r.maxConnections < 0 || r.maxConnections > 64 {
 		return usage("--max-connections is a number from 1 to 64, not %d", r.maxConnections)
 	}
@@ -58,7 +63,7 @@ func (r *readingFlags) check() error {
 // client puts the options into those of the protocol client.
 func (r *readingFlags) client(cfg megaclient.Config) megaclient.Config {
 	cfg.MaxDownload, _ = r.rate() // checked before
-	cfg.MaxConnections, cfg.Timeout = r.maxConnections, r.timeout
+	cfg.MaxConnections, cfg.Timeout, cfg.Silence = r.maxConnections, r.timeout, r.silence
 	return cfg
 }
 

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -37,12 +38,14 @@ const (
 
 // Program is the real binary with folders of its own.
 type Program struct {
-	T      *testing.T
-	Bin    string
-	Env    []string
-	Dir    string // holds all of its folders
-	Point  string // the usual mount point
-	Server *megatest.Server
+	T   *testing.T
+	Bin string
+	Env []string
+	// Through stands before each command of the binary: what enters another network, say.
+	Through []string
+	Dir     string // holds all of its folders
+	Point   string // the usual mount point
+	Server  *megatest.Server
 }
 
 // built is where the binary lies, "" before it was built.
@@ -127,7 +130,8 @@ func tail(b []byte, n int) string {
 
 // Command is one that is not started yet.
 func (p *Program) Command(args ...string) *exec.Cmd {
-	cmd := exec.Command(p.Bin, args...)
+	line := append(append([]string{}, p.Through...), append([]string{p.Bin}, args...)...)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = p.Env
 	return cmd
 }
@@ -180,7 +184,11 @@ type Status struct {
 	Mounts []struct {
 		Mountpoint string `json:"mountpoint"`
 	} `json:"mounts"`
-	Online  bool   `json:"online"`
+	Online  bool       `json:"online"`
+	Offline *time.Time `json:"offline_since"`
+	Pinned  []struct {
+		Here int64 `json:"here"`
+	} `json:"pinned"`
 	Problem string `json:"problem"`
 	Pending struct {
 		Changes int   `json:"changes"`
