@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -22,8 +23,9 @@ const (
 	patience = 30 * time.Second
 )
 
-// attend keeps the service manager and logind informed, until done is called.
-func attend(p *serve.Process, manager *systemd.Notifier) (done func()) {
+// attend keeps the service manager and logind informed and reads the configuration again when it is asked to, until
+// done is called.
+func (c *common) attend(p *serve.Process, manager *systemd.Notifier, again <-chan os.Signal) (done func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -46,6 +48,8 @@ func attend(p *serve.Process, manager *systemd.Notifier) (done func()) {
 			}
 			select {
 			case <-tick.C:
+			case <-again:
+				c.reload(p)
 			case <-ctx.Done():
 				return
 			}

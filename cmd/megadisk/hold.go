@@ -15,6 +15,8 @@ import (
 // calls ready when the first one answers.
 func hold(ctx context.Context, c *common, client *megaclient.Client, socket string, req control.MountRequest, ready func()) error {
 	serve.NoDumps()
+	again, stop := c.reloads()
+	defer stop()
 	p, err := serve.Open(ctx, c.serveOptions(client))
 	if err != nil {
 		return err
@@ -30,7 +32,7 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 	ready()
 	manager := systemd.FromEnvironment()
 	manager.Ready()
-	done := attend(p, manager)
+	done := c.attend(p, manager, again)
 	p.Wait(ctx)
 	manager.Stopping()
 	if manager != nil {

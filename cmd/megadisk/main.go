@@ -19,7 +19,7 @@ func main() {
 func run() int {
 	// The first signal ends what is under way cleanly; a second one kills.
 	ending := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // else nohup asks to stay
+	if hangsUp() && !signal.Ignored(syscall.SIGHUP) { // else nohup asks to stay
 		ending = append(ending, syscall.SIGHUP) // the terminal was closed
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ending...)

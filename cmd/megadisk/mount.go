@@ -36,7 +36,7 @@ A second mount of the same account is handed to the process that holds the first
 			if len(args) == 2 {
 				source = args[0]
 			}
-			return mount(cmd, c, m, source, args[len(args)-1])
+			return c.blame(mount(cmd, c, m, source, args[len(args)-1]))
 		},
 	}
 	m.add(cmd.Flags())
@@ -92,6 +92,9 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if daemon.Child() {
 		if err := os.Chdir("/"); err != nil { // else the folder where it was started could not be unmounted
 			return fmt.Errorf("leaving the working directory: %w", err)
+		}
+		if err := c.logToFile(client); err != nil {
+			return err
 		}
 	}
 	return hold(ctx, c, client, socket, req, daemon.Ready)

@@ -197,6 +197,21 @@ func lookUp(option, text string, find func(string) (string, error)) (uint32, err
 	return uint32(id), nil
 }
 
+// check finds mistakes in the options, before anything is done.
+func (m *mountFlags) check() error {
+	var req control.MountRequest
+	if err := m.owner(&req); err != nil {
+		return err
+	}
+	if err := m.masks(&req); err != nil {
+		return err
+	}
+	if err := m.staging.check(); err != nil {
+		return err
+	}
+	return m.reading.check()
+}
+
 // masks fills in what is taken from the modes.
 func (m *mountFlags) masks(req *control.MountRequest) error {
 	general, err := parseMask("umask", m.umask, serve.Umask())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"megadisk/cmd/megadisk/internal/account"
 	"megadisk/cmd/megadisk/internal/paths"
@@ -28,13 +29,17 @@ type common struct {
 	keyring   string
 	logLevel  string
 	logFormat string
+	config    string
+	front     bool          // SIGHUP means that the terminal was closed
+	origins   origins       // of the options' values
 	reading   *readingFlags // of a mount; nil: of another command
 	staging   *stagingFlags // the same
+	log       *logrus.Logger
 }
 
 // newRoot builds the command tree.
 func newRoot() *cobra.Command {
-	c := &common{}
+	c := &common{front: hangsUp()}
 	root := &cobra.Command{
 		Use:   "megadisk",
 		Short: "A MEGA cloud drive as a folder",
@@ -51,31 +56,29 @@ and everything works offline.`,
 			return nil
 		},
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error { return c.absolute() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.prepare(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v: see `%s --help`", err, cmd.CommandPath())
 	})
-	f := root.PersistentFlags()
-	f.StringVar(&c.apiURL, "api-url", envOr("MEGADISK_API_URL", defaultAPI), "the MEGA API to talk to (also MEGADISK_API_URL)")
-	f.StringVar(&c.stateDir, "state-dir", os.Getenv("MEGADISK_STATE_DIR"), "where the state is kept (default: the user's state folder)")
-	f.StringVar(&c.cacheDir, "cache-dir", os.Getenv("MEGADISK_CACHE_DIR"), "where blocks are cached (default: the user's cache folder)")
-	f.StringVar(&c.keyring, "keyring", os.Getenv("MEGADISK_KEYRING"), "where the session is kept: the desktop's keyring if there is one (wait: for one that is locked; fail: don't), or file")
-	f.StringVar(&c.logLevel, "log-level", "info", "error, warn, info, debug or trace")
-	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	c.add(root.PersistentFlags())
 
 	root.AddCommand(newLogin(c), newLogout(c), newWhoami(c), newMount(c), newUnmount(c), newStatus(c), newFlush(c), newVerify(c),
-		newPin(c), newUnpin(c), newDoctor(c), newDemo(c))
+		newPin(c), newUnpin(c), newDoctor(c), newConfig(c), newDemo(c))
 	root.AddCommand(newVersions(c), newRestore(c), newBin(c), newDebris(c))
 	root.AddCommand(newRetry(c), newPause(c), newResume(c))
 	return root
 }
 
-func envOr(name, fallback string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return fallback
+// add adds the options of every command.
+func (c *common) add(f *pflag.FlagSet) {
+	f.StringVar(&c.apiURL, "api-url", defaultAPI, "the MEGA API to talk to")
+	f.StringVar(&c.stateDir, "state-dir", "", "where the state is kept (default: the user's state folder)")
+	f.StringVar(&c.cacheDir, "cache-dir", "", "where blocks are cached (default: the user's cache folder)")
+	f.StringVar(&c.config, "config", os.Getenv("MEGADISK_CONFIG"), "the configuration file (default: config.toml in the user's configuration folder)")
+	f.StringVar(&c.keyring, "keyring", "", "where the session is kept: the desktop's keyring if there is one (wait: for one that is locked; fail: don't), or file")
+	f.StringVar(&c.logLevel, "log-level", "info", "error, warn, info, debug or trace")
+	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 }
 
 // exactly is cobra.ExactArgs with a sentence that helps.
@@ -117,25 +120,6 @@ func (c *common) store() (account.Store, error) {
 		return account.Store{}, usage("--keyring is file, wait, fail or empty, not %q", c.keyring)
 	}
 	return account.Store{Dir: filepath.Join(c.dirs().State, host), Host: host, Keyring: account.Keyring(c.keyring)}, nil
-}
-
-// logger writes to standard error; names, keys and content never reach it.
-func (c *common) logger() (*logrus.Logger, error) {
-	level, err := logrus.ParseLevel(c.logLevel)
-	if err != nil {
-		return nil, usage("--log-level is error, warn, info, debug or trace, not %q", c.logLevel)
-	}
-	log := logrus.New()
-	log.SetLevel(level)
-	switch c.logFormat {
-	case "text":
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
-	case "json":
-		log.SetFormatter(&logrus.JSONFormatter{})
-	default:
-		return nil, usage("--log-format is text or json, not %q", c.logFormat)
-	}
-	return log, nil
 }
 
 // client is the configuration of the protocol client.

@@ -125,6 +125,9 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	return nil
 }
 
+// SetMetered says whether bytes cost money: then nothing is fetched that no program has asked for.
+func (p *Process) SetMetered(on bool) { p.cache.SetMetered(on) }
+
 // fetch is where cache and protocol meet; neither knows of the other.
 func (p *Process) fetch(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
 	h := megaclient.Handle(f.Handle)

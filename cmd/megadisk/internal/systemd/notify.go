@@ -35,11 +35,6 @@ func FromEnvironment() *Notifier {
 // Ready says that the program serves.
 func (n *Notifier) Ready() { n.send("READY=1") }
 
-// Reloading says that the configuration is read again; Ready ends it.
-func (n *Notifier) Reloading(monotonic time.Duration) {
-	n.send("RELOADING=1", "MONOTONIC_USEC="+microseconds(monotonic))
-}
-
 // Status says in a few words what the program does.
 func (n *Notifier) Status(text string) {
 	n.send("STATUS=" + strings.ReplaceAll(text, "\n", " "))
