@@ -37,7 +37,7 @@ func (f *File) CopyFrom(ctx context.Context, src *File, srcOff, off, n int64) (i
 	if err := checkRange(off, n); err != nil {
 		return 0, err
 	}
-	if err := f.e.room(); err != nil {
+	if err := f.e.roomFor(ctx, f.st, min(n, copyAtOnce)); err != nil {
 		return 0, err
 	}
 	if err := f.e.storable(f.st.ino, off+n); err != nil {

@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -59,9 +60,10 @@ type Engine struct {
 	keys   map[string]tree.Ino // GUARDED_BY(keysMu): keys of creations in flight
 	tags   map[string]int      // GUARDED_BY(keysMu): of our commands whose packets may come
 
-	status statusKeeper
-	space  spaceKeeper
-	stream streamState
+	status  statusKeeper
+	waiting atomic.Int32 // writes that wait for room
+	space   spaceKeeper
+	stream  streamState
 }
 
 // Tree gives the merged view: what is served.

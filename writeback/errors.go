@@ -13,8 +13,9 @@ import (
 
 // Errors of the engine; those of names and places are the tree's sentinels.
 var (
-	// ErrNoSpace: the disk that holds the state is too full for more.
-	ErrNoSpace = errors.New("the disk that holds unsent changes is nearly full")
+	// ErrNoSpace: the disk that holds the state is too full for more, or what
+	// waits there to be uploaded has reached its limit.
+	ErrNoSpace = errors.New("there is no room for more unsent changes")
 	// ErrTooBig: a file would grow beyond MaxFileSize.
 	ErrTooBig = errors.New("file too large")
 	// ErrClosed: the engine was closed.

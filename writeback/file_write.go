@@ -20,10 +20,10 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err := checkRange(off, int64(len(p))); err != nil || len(p) == 0 {
 		return 0, err
 	}
-	if err := f.e.room(); err != nil {
+	st := f.st
+	if err := f.e.roomFor(ctx, st, int64(len(p))); err != nil {
 		return 0, err
 	}
-	st := f.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if err := f.e.storable(st.ino, max(st.size, off+int64(len(p)))); err != nil {

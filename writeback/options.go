@@ -19,10 +19,12 @@ type Options struct {
 	Host     string // names this machine in conflict names; "" means "megadisk"
 	// PermanentDelete removes for good; otherwise what is removed goes to the Rubbish Bin.
 	PermanentDelete bool
-	Workers         int   // uploads at once; 0 means 8
-	MinFree         int64 // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none
-	Reserve         int64 // bytes kept for what must go on when that disk is full; 0 means 96 MiB, below 0 none
-	BatchMax        int   // commands in a request; 0 means 200
+	Workers         int           // uploads at once; 0 means 8
+	MinFree         int64         // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none
+	StagingSize     int64         // bytes that may wait to be uploaded; 0: as many as the disk has above MinFree
+	Timeout         time.Duration // a write waits so long for others to be uploaded when there is no room; 0 means 1 min
+	Reserve         int64         // bytes kept for what must go on when that disk is full; 0 means 96 MiB, below 0 none
+	BatchMax        int           // commands in a request; 0 means 200
 	Timings         Timings
 }
 
@@ -72,6 +74,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MinFree == 0 {
 		o.MinFree = 256 << 20
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = time.Minute
 	}
 	if o.Reserve == 0 {
 		o.Reserve = defaultReserve

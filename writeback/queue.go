@@ -243,6 +243,21 @@ func (q *queue) get(ino tree.Ino) (dirtyInode, bool) {
 	return dirtyInode{}, false
 }
 
+// leaving lists files but one whose content is to go up and wasn't refused, or
+// the first of them.
+func (q *queue) leaving(but tree.Ino) (inos []tree.Ino) {
+	const enough = 1000
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for at := q.order.Front(); at != nil && len(inos) < enough; at = at.Next() {
+		d := at.Value.(*dirtyInode)
+		if d.ino != but && d.entry.Content > 0 && d.entry.Reason == "" && !d.entry.Held {
+			inos = append(inos, d.ino)
+		}
+	}
+	return inos
+}
+
 // with calls fn for a dirty inode under the lock; nothing if it isn't.
 func (q *queue) with(ino tree.Ino, fn func(*dirtyInode)) {
 	q.mu.Lock()

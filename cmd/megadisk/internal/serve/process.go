@@ -38,10 +38,11 @@ type Options struct {
 	// Session gives the stored session, as the last login left it.
 	Session func(context.Context) (megaclient.Session, error)
 
-	Timeout time.Duration // of reads without any progress; 0: none
-	Metered bool          // fetch nothing that no program has asked for
-	Strict  bool          // verify all files whole before their first byte is served
-	MinFree int64         // bytes that new writes leave free on the disk of the state; 0: the engine's own
+	Timeout     time.Duration // of reads without any progress; 0: none
+	Metered     bool          // fetch nothing that no program has asked for
+	Strict      bool          // verify all files whole before their first byte is served
+	StagingSize int64         // bytes that may wait to be uploaded; 0: no limit but MinFree
+	MinFree     int64         // bytes that new writes leave free on the disk of the state; 0: the engine's own
 }
 
 // Process holds the mounts of one account.
@@ -117,7 +118,7 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	p.quota.pause = p.cache.PauseAhead
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
-		MinFree: p.o.MinFree,
+		MinFree: p.o.MinFree, StagingSize: p.o.StagingSize, Timeout: p.o.Timeout,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())
