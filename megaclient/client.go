@@ -21,8 +21,9 @@ import (
 // Lock order: a lane's slot before mu; mu is never held across the network or a callback.
 type Client struct {
 	// Dependencies.
-	log  logrus.FieldLogger
-	http *http.Client
+	log    logrus.FieldLogger
+	http   *http.Client
+	warmer *warmer // of its connections
 
 	// Constant data.
 	cfg     Config
@@ -101,11 +102,12 @@ func newClient(cfg Config, s Session) (*Client, error) {
 		return nil, fmt.Errorf("%q is no address of a command server: it must look like %s", cfg.APIURL, DefaultAPIURL)
 	}
 	c := &Client{
-		log: cfg.Log, http: newHTTPClient(cfg), cfg: cfg, api: api, session: s, sessionID: s.SID, timing: defaultTiming,
+		log: cfg.Log, cfg: cfg, api: api, session: s, sessionID: s.SID, timing: defaultTiming,
 		rate:   newThrottle(defaultTiming),
 		puzzle: newLane(1), transfers: newTransfers(cfg),
 		shares: make(map[Handle]shareKey), ownShares: make(map[Handle]struct{}), incoming: make(map[Handle]struct{}),
 	}
+	c.http, c.warmer = newHTTPClient(cfg)
 	for i := range c.lanes {
 		c.lanes[i] = newLane(laneWidths[i])
 	}
@@ -161,6 +163,7 @@ func (c *Client) sid() string {
 func (c *Client) Close() {
 	c.close(ErrClosed)
 	c.http.CloseIdleConnections()
+	c.warmer.close()
 }
 
 // Logout ends the session on the server, for all who use it, and closes the client.

@@ -44,6 +44,7 @@ func (c *Client) prepareURLs(ctx context.Context, handles []Handle) error {
 		return nil
 	}
 	asked := time.Now()
+	c.warmer.warm()
 	answers, err := c.commands(ctx, laneURL, cmds)
 	if err != nil {
 		return getRefusal(err)
@@ -57,6 +58,7 @@ func (c *Client) prepareURLs(ctx context.Context, handles []Handle) error {
 			entries[i].setLocked(u)
 		}
 	}
+	c.warmer.warm()
 	return nil
 }
 

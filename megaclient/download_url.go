@@ -158,6 +158,7 @@ type getAnswer struct {
 // askContentURL sends g for a node, or for a public file link that LinkNode has opened.
 func (c *Client) askContentURL(ctx context.Context, h Handle) (*downloadURL, error) {
 	asked := time.Now()
+	c.warmer.warm()
 	a, err := c.get(ctx, c.urlCommand(h))
 	if err != nil {
 		return nil, err
@@ -178,6 +179,7 @@ func (c *Client) downloadURL(a *getAnswer, asked time.Time) (*downloadURL, error
 	if len(u.urls) == 0 {
 		return nil, fmt.Errorf("command g: %w: no address", ErrBadAnswer)
 	}
+	c.warmer.named(u.urls)
 	return u, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net/http"
 	"time"
 )
 
@@ -70,7 +69,8 @@ func (c *Client) ReadTree(ctx context.Context, b []byte, fn func(*Node) error) (
 
 // MinTLS gives the oldest version of TLS that is spoken.
 func MinTLS() uint16 {
-	return newHTTPClient(Config{}).Transport.(*http.Transport).TLSClientConfig.MinVersion
+	_, w := newHTTPClient(Config{})
+	return w.tls.MinVersion
 }
 
 // Throttle is the token bucket of requests.

@@ -1,6 +1,9 @@
 package megaclient
 
-import "time"
+import (
+	"crypto/x509"
+	"time"
+)
 
 func init() {
 	defaultTransferTiming.retryFirst = 2 * time.Millisecond
@@ -16,6 +19,24 @@ func SetStall(c *Client, d time.Duration) {
 
 // SetLag changes how long the last part of a spread file may take longer than the others.
 func SetLag(c *Client, d time.Duration) { c.transfers.timing.lag = d }
+
+// Trust lets the client believe a server with a certificate of its own.
+func Trust(c *Client, cert *x509.Certificate) {
+	c.warmer.tls.RootCAs = x509.NewCertPool()
+	c.warmer.tls.RootCAs.AddCert(cert)
+}
+
+// OpenTo tells how many connections there are to an address.
+func OpenTo(c *Client, addr string) (n int) {
+	c.warmer.mu.Lock()
+	defer c.warmer.mu.Unlock()
+	for o, k := range c.warmer.open {
+		if o.addr == addr {
+			n += k
+		}
+	}
+	return n
+}
 
 // SetURLLife changes how long a download URL is used.
 func SetURLLife(c *Client, d time.Duration) { c.transfers.timing.urlLife = d }

@@ -3,7 +3,6 @@ package megaclient
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,22 +19,25 @@ const connectTimeout = 12 * time.Second // PROTOCOL 1.8
 var errIdle = errors.New("nothing came for too long")
 
 // newHTTPClient makes the one client that all requests share: TLS 1.2 or newer, no redirects (they
-// could lead to plain http), HTTP/1.1 (so that parallel transfers are parallel connections).
-func newHTTPClient(cfg Config) *http.Client {
+// could lead to plain http), HTTP/1.1 (so that parallel transfers are parallel connections). Its connections come
+// from the warmer, which is nil where the caller brings a client.
+func newHTTPClient(cfg Config) (*http.Client, *warmer) {
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if cfg.HTTP != nil {
 		own := *cfg.HTTP
 		own.CheckRedirect = refuse
-		return &own
+		return &own, nil
 	}
+	w := newWarmer(cfg)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Client{
 		CheckRedirect: refuse,
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            newDialer(cfg.Silence).DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			DialContext:            w.dialPlain,
+			DialTLSContext:         w.dialTLS,
+			TLSClientConfig:        w.tls, // behind a proxy
 			TLSHandshakeTimeout:    connectTimeout,
 			Protocols:              protocols,
 			MaxIdleConns:           100,
@@ -44,7 +46,7 @@ func newHTTPClient(cfg Config) *http.Client {
 			ExpectContinueTimeout:  time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
 		},
-	}
+	}, w
 }
 
 // secureURL checks an address that the server gave: https, unless the API itself is plain http.
