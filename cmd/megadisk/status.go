@@ -16,20 +16,28 @@ import (
 )
 
 func newStatus(c *common) *cobra.Command {
-	var asJSON bool
+	var asJSON, live bool
 	cmd := &cobra.Command{
 		Use:   "status [MOUNTPOINT]",
 		Short: "Connection, quota, transfers, what is pending and why, cache use",
-		Args:  between(0, 1),
+		Long: `Tells what each process that holds mounts is doing. --watch stays, with bars for what is on its way and whether it is
+safe to power off; without a terminal it prints a line when something has changed. docs/STATUS.md describes --json.`,
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return status(cmd.Context(), c, args, asJSON)
+			ask := func() ([]control.Status, error) { return c.statuses(cmd.Context(), args) }
+			if live {
+				return watch(cmd.Context(), os.Stdout, asJSON, ask)
+			}
+			return status(ask, args, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs: an array, one object a process")
+	cmd.Flags().BoolVarP(&live, "watch", "w", false, "show it live, until Ctrl-C")
 	return cmd
 }
 
-func status(ctx context.Context, c *common, args []string, asJSON bool) error {
+// statuses asks all processes, or those that show the folder in args.
+func (c *common) statuses(ctx context.Context, args []string) ([]control.Status, error) {
 	all := []control.Status{}
 	for _, process := range c.processes() {
 		st, err := process.Status(ctx)
@@ -37,18 +45,26 @@ func status(ctx context.Context, c *common, args []string, asJSON bool) error {
 			continue // it died meanwhile
 		}
 		if err != nil {
-			return fmt.Errorf("asking for the status: %w", err)
+			return nil, fmt.Errorf("asking for the status: %w", err)
 		}
 		if len(args) == 1 {
 			abs, err := paths.Real(args[0])
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if mountOf(st, abs) == "" {
 				continue
 			}
 		}
 		all = append(all, st)
+	}
+	return all, nil
+}
+
+func status(ask func() ([]control.Status, error), args []string, asJSON bool) error {
+	all, err := ask()
+	if err != nil {
+		return err
 	}
 	if asJSON {
 		enc := json.NewEncoder(os.Stdout)
@@ -74,11 +90,7 @@ func printStatus(w io.Writer, st control.Status) {
 	}
 	fmt.Fprintln(w)
 	for _, m := range st.Mounts {
-		source := m.Source
-		if source == "" {
-			source = "/"
-		}
-		fmt.Fprintf(w, "  %s at %s%s\n", source, m.Mountpoint, map[bool]string{true: " (read-only)"}[m.ReadOnly])
+		fmt.Fprintf(w, "  %s\n", mountLine(m))
 	}
 	switch {
 	case st.Problem != "":
@@ -111,11 +123,11 @@ func printPending(w io.Writer, st control.Status) {
 		if t.Size > 0 {
 			percent = int(t.Done * 100 / t.Size)
 		}
-		fmt.Fprintf(w, "    up %3d%%  %s  %s/s\n", percent, t.Path, humanize.IBytes(uint64(t.Rate)))
+		fmt.Fprintf(w, "    up %3d%%  %s  %s/s\n", percent, shown(t.Path), humanize.IBytes(uint64(t.Rate)))
 	}
 	for _, ch := range st.Pending.Items {
 		if ch.Reason != "" {
-			fmt.Fprintf(w, "    held: %s  %s: %s\n", ch.What, ch.Path, ch.Reason)
+			fmt.Fprintf(w, "    held: %s  %s: %s\n", ch.What, shown(ch.Path), shown(ch.Reason))
 		}
 	}
 }
@@ -138,7 +150,7 @@ func printReading(w io.Writer, st control.Status) {
 		if p.Bytes > 0 {
 			percent = p.Here * 100 / p.Bytes
 		}
-		fmt.Fprintf(w, "  pinned: %3d%%  %s  (%d files, %s)", percent, p.Path, p.Files, humanize.IBytes(uint64(p.Bytes)))
+		fmt.Fprintf(w, "  pinned: %3d%%  %s  (%d files, %s)", percent, shown(p.Path), p.Files, humanize.IBytes(uint64(p.Bytes)))
 		if p.Problem != "" {
 			fmt.Fprintf(w, ": %s", p.Problem)
 		}
