@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -276,20 +275,3 @@ func TestCacheDiskIsFull(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-// A read that waits for the network ends with its program, and the mount goes on.
-func TestInterruptedRead(t *testing.T) {
-	p, account := impatient(t)
-	account.PutFile(account.Root(), "far", noise(2<<20, 1), time.Now())
-	path := await(t, p, "far")
-	p.Server.Faults().StallDownloads(0, megatest.Always)
-	cmd := exec.Command("cat", path)
-	require.NoError(t, cmd.Start())
-	time.Sleep(200 * time.Millisecond) // let it begin to wait; too early is right as well
-	start := time.Now()
-	require.NoError(t, cmd.Process.Signal(os.Interrupt))
-	_ = cmd.Wait()
-	require.Less(t, time.Since(start), bounded)
-	p.Server.Faults().Clear()
-	require.True(t, rightOrEIO(t, path, noise(2<<20, 1)))
-}
