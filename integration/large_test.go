@@ -72,17 +72,24 @@ func hashOf(t *testing.T, path string) string {
 // peakMemory is the most that the process ever had resident, in bytes.
 func peakMemory(t *testing.T, pid int) int64 {
 	t.Helper()
+	peak := memoryOf(t, pid, "VmHWM")
+	t.Logf("peak memory %d MiB", peak>>20)
+	return peak
+}
+
+// memoryOf is a figure of a process's memory, in bytes.
+func memoryOf(t *testing.T, pid int, what string) int64 {
+	t.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	require.NoError(t, err)
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
+		if text, ok := strings.CutPrefix(lines.Text(), what+":"); ok {
 			kib, err := strconv.ParseInt(strings.Fields(text)[0], 10, 64)
 			require.NoError(t, err)
-			t.Logf("peak memory %d MiB", kib>>10)
 			return kib << 10
 		}
 	}
-	t.Fatal("no VmHWM")
+	t.Fatal("no ", what)
 	return 0
 }

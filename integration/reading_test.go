@@ -1,0 +1,185 @@
+package integration
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/integration/needs"
+	"megadisk/integration/program"
+	"megadisk/megaclient/megatest"
+)
+
+// A program that looks at a few bytes of a large file moves few: one request for the URL, then what it needs.
+// MEGADISK_LONG=1 makes it 5 GiB.
+func TestAFewBytesOfALargeFile(t *testing.T) {
+	size := int64(48 << 20)
+	if os.Getenv("MEGADISK_LONG") == "1" {
+		size = 5 << 30
+	}
+	p, account := program.WithAccount(t)
+	needs.FUSE(t)
+	for _, name := range []string{"head", "tail", "middle"} {
+		account.Put(megatest.PutSpec{Parent: account.Root(), Name: name, Size: size, Mtime: time.Now()})
+	}
+	p.Login()
+	p.Mount()
+	for name, off := range map[string]int64{"head": 0, "tail": size - 1, "middle": size/2 + 12345} {
+		before := p.Server.Stats()
+		f, err := os.Open(filepath.Join(p.Point, name))
+		require.NoError(t, err)
+		one, want := make([]byte, 1), make([]byte, 1)
+		_, err = f.ReadAt(one, off)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		megatest.SyntheticAt(want, off)
+		require.Equal(t, want, one, name)
+		st := p.Server.Stats()
+		require.Equal(t, before.Commands["g"]+1, st.Commands["g"], name)
+		require.Less(t, st.BytesDown-before.BytesDown, int64(600<<10), name) // the kernel asks for 512 KiB as root
+	}
+}
+
+// A folder of small files is recognised: their URLs come many at a time, and each file is fetched once.
+func TestCopyOfAFolderOfSmallFiles(t *testing.T) {
+	const files = 300
+	p, account := program.WithAccount(t)
+	needs.FUSE(t)
+	dir := account.Mkdir(account.Root(), "dir")
+	sum := sha256.New()
+	for i := range files {
+		content := noise(8<<10, uint64(i))
+		_, _ = sum.Write(content)
+		account.PutFile(dir, fmt.Sprintf("%03d", i), content, time.Now())
+	}
+	p.Login()
+	p.Mount()
+	before := p.Server.Stats()
+	out := filepath.Join(t.TempDir(), "out")
+	got := p.Shell("cp -r dir '" + out + "' && cat '" + out + "'/* | sha256sum")
+	require.Equal(t, hex.EncodeToString(sum.Sum(nil)), strings.Fields(got)[0])
+	st := p.Server.Stats()
+	require.Less(t, st.Batches-before.Batches, files/3, "requests to the command server")
+	require.Less(t, st.BytesDown-before.BytesDown, int64(files*8<<10+files*8<<10/10))
+}
+
+// With -o metered nothing is fetched that nobody has asked for.
+func TestMetered(t *testing.T) {
+	p, account := impatient(t, "-o", "metered")
+	account.PutFile(account.Root(), "film", noise(32<<20, 1), time.Now())
+	f, err := os.Open(await(t, p, "film"))
+	require.NoError(t, err)
+	defer f.Close()
+	_, err = io.ReadFull(f, make([]byte, 8<<20))
+	require.NoError(t, err)
+	require.Less(t, p.Server.Stats().BytesDown, int64(10<<20), "the kernel's own read-ahead is all")
+}
+
+// Twenty programs read at once, within the memory that was promised.
+func TestTwentyStreams(t *testing.T) {
+	const streams, size = 20, 12 << 20
+	p, account := program.WithAccount(t)
+	needs.FUSE(t)
+	for i := range streams {
+		account.Put(megatest.PutSpec{
+			Parent: account.Root(), Name: fmt.Sprint(i), Size: size, Mtime: time.Now(), RAID: i%4 == 0,
+		})
+	}
+	p.Login()
+	p.Mount()
+	var group sync.WaitGroup
+	for i := range streams {
+		group.Go(func() {
+			f, err := os.Open(filepath.Join(p.Point, fmt.Sprint(i)))
+			if !requireNone(t, err) {
+				return
+			}
+			defer f.Close()
+			got, want := make([]byte, 1<<20), make([]byte, 1<<20)
+			for off := int64(0); off < size; off += int64(len(got)) {
+				_, err := io.ReadFull(f, got)
+				megatest.SyntheticAt(want, off)
+				if !requireNone(t, err) || string(got) != string(want) {
+					t.Errorf("stream %d at %d is wrong", i, off)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.Less(t, peakMemory(t, p.Statuses()[0].PID), int64(300<<20))
+}
+
+func requireNone(t *testing.T, err error) bool {
+	if err != nil {
+		t.Error(err)
+	}
+	return err == nil
+}
+
+// Reading here and there for long takes no more and more memory. MEGADISK_LONG=1 makes it an hour, or what
+// MEGADISK_LONG_TIME says.
+func TestRandomReadingForLong(t *testing.T) {
+	if os.Getenv("MEGADISK_LONG") != "1" {
+		t.Skip("SKIPPED, NOT RUN: it takes an hour; MEGADISK_LONG=1 runs it, MEGADISK_LONG_TIME=15m for so long")
+	}
+	long := time.Hour
+	if text := os.Getenv("MEGADISK_LONG_TIME"); text != "" {
+		var err error
+		long, err = time.ParseDuration(text)
+		require.NoError(t, err)
+	}
+	const files, size = 40, 64 << 20 // more than the cache holds in memory
+	p, account := program.WithAccount(t)
+	needs.FUSE(t)
+	for i := range files {
+		account.Put(megatest.PutSpec{
+			Parent: account.Root(), Name: fmt.Sprint(i), Size: size, Mtime: time.Now(), RAID: i%4 == 0,
+		})
+	}
+	p.Login()
+	p.Mount()
+	pid := p.Statuses()[0].PID
+	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	got, want := make([]byte, 64<<10), make([]byte, 64<<10)
+	type memory struct{ resident, private int64 } // private: the heap, above all
+	var mean [4]memory                            // of each quarter
+	begun, reads := time.Now(), 0
+	for quarter := range mean {
+		var sum memory
+		samples := int64(0)
+		for time.Since(begun) < long*time.Duration(quarter+1)/4 {
+			f, err := os.Open(filepath.Join(p.Point, fmt.Sprint(random.IntN(files))))
+			require.NoError(t, err)
+			for range 1 + random.IntN(20) {
+				n := 1 + random.IntN(len(got))
+				off := random.Int64N(size - int64(n))
+				_, err := f.ReadAt(got[:n], off)
+				require.NoError(t, err)
+				megatest.SyntheticAt(want[:n], off)
+				require.True(t, string(got[:n]) == string(want[:n]), "%d bytes at %d", n, off)
+				reads++
+			}
+			require.NoError(t, f.Close())
+			sum.resident += memoryOf(t, pid, "VmRSS")
+			sum.private += memoryOf(t, pid, "RssAnon")
+			samples++
+		}
+		mean[quarter] = memory{sum.resident / max(samples, 1), sum.private / max(samples, 1)}
+		t.Logf("quarter %d: %.1f MiB resident, %.1f MiB private, %d reads so far", quarter+1,
+			float64(mean[quarter].resident)/(1<<20), float64(mean[quarter].private)/(1<<20), reads)
+	}
+	require.Less(t, mean[3].resident, mean[2].resident*21/20, "the last quarter against the third")
+	require.Less(t, mean[3].private, mean[2].private*21/20)
+	require.Less(t, mean[3].resident, int64(300<<20))
+}
