@@ -36,8 +36,10 @@ type Options struct {
 
 	FsName   string // what df and mount show as the device; "" means "megadisk"
 	Timeouts Timeouts
-	Log      logrus.FieldLogger
-	Debug    bool // log each request and answer, names and content left out
+	// Observe is told of each request of the kernel: its kind, how long it took, and its errno by name ("": none). nil: nobody is.
+	Observe func(kind string, took time.Duration, errno string)
+	Log     logrus.FieldLogger
+	Debug   bool // log each request and answer, names and content left out
 }
 
 // Timeouts say how long the kernel may keep what it was told; zero means a day. They can be that long because every

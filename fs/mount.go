@@ -75,7 +75,11 @@ func mount(mountpoint string, e engine, t table, o Options, direct bool) (*Serve
 	}
 	b := newBridge(e, t, o)
 	s := &Server{bridge: b, path: path, direct: direct, ended: make(chan struct{})}
-	if s.fuse, err = fuse.NewServer(front{b}, path, b.mountOptions(o, direct)); err != nil {
+	var raw fuse.RawFileSystem = front{b}
+	if o.Observe != nil {
+		raw = observed{raw, o.Observe}
+	}
+	if s.fuse, err = fuse.NewServer(raw, path, b.mountOptions(o, direct)); err != nil {
 		b.end()
 		return fail(err)
 	}

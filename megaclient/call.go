@@ -254,7 +254,15 @@ func (c *Client) command(ctx context.Context, lane laneID, cmd any, out any) err
 		}
 		return t
 	})
+	c.observe(name, t.err)
 	return named(t.err, name)
+}
+
+// observe tells who wants to know how a command ended.
+func (c *Client) observe(command string, err error) {
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(command, err)
+	}
 }
 
 // named puts the command's name into a refusal.

@@ -42,6 +42,7 @@ func (c *Client) Execute(ctx context.Context, b *Batch) ([]Result, error) {
 		}
 		return t
 	})
+	c.observe("batch", t.err)
 	if t.err == nil {
 		return results, nil
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	// MaxConnections limits the connections that carry content, for each direction; 0 means 16, of which
 	// half are used until it shows that more help.
 	MaxConnections int
+	// Observe is told of each command that was answered or given up: its name and how it ended. nil: nobody is.
+	Observe func(command string, err error)
 	// MaxDownload limits what is downloaded, in bytes a second, all connections together; 0: no limit.
 	MaxDownload int64
 	// Timeout is how long a transfer may be without any progress before it fails; 0 means two minutes.

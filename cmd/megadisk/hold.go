@@ -25,10 +25,16 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
-	if err := p.Mount(ctx, req); err != nil {
+	withdraw, err := c.serveMetrics(p)
+	if err == nil {
+		err = p.Mount(ctx, req)
+	}
+	if err != nil {
+		withdraw()
 		server.Close()
 		return errors.Join(err, p.Close())
 	}
+	defer withdraw()
 	ready()
 	manager := systemd.FromEnvironment()
 	manager.Ready()
@@ -42,6 +48,22 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 	err = p.Close()
 	server.Close()
 	return err
+}
+
+// serveMetrics lets Prometheus ask, if that is wanted, until withdraw is called.
+func (c *common) serveMetrics(p *serve.Process) (withdraw func(), err error) {
+	if c.metrics == nil {
+		return func() {}, nil
+	}
+	c.metrics.Watch(func() control.Status {
+		st, _ := p.Status(context.Background()) // never fails
+		return st
+	})
+	withdraw, err = c.metrics.Serve(c.metricsAt)
+	if err != nil {
+		return func() {}, usage("--metrics: %v", err)
+	}
+	return withdraw, nil
 }
 
 // socket is the path of the control socket of the client's account.
@@ -65,6 +87,9 @@ func (c *common) serveOptions(client *megaclient.Client) serve.Options {
 		return st.Load(ctx, string(client.Session().User))
 	}
 	o := serve.Options{Client: client, Session: session, Dirs: c.dirs(), Host: host, Log: log}
+	if c.metrics != nil {
+		o.Observe = c.metrics.Operation
+	}
 	if c.reading != nil {
 		o = c.reading.serve(o)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/daemon"
+	"megadisk/cmd/megadisk/internal/metrics"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
 	"megadisk/megaclient"
@@ -59,6 +60,9 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 		return err
 	}
 	c.reading, c.staging = &m.reading, &m.staging
+	if m.metrics != "" {
+		c.metrics, c.metricsAt = metrics.New(), m.metrics
+	}
 	client, err := c.sessionFor(ctx, who, m.login)
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type mountFlags struct {
 	dmask      string
 	hidden     string
 	debug      bool
+	metrics    string
 	reading    readingFlags
 	login      credentials.Sources
 	staging    stagingFlags
@@ -51,6 +52,7 @@ func (m *mountFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&m.dmask, "dmask", "", "the same, of folders only")
 	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, without names and content")
 	f.StringVar(&m.hidden, "hidden-name", fs.HiddenName, "name of the hidden folder with earlier versions, bin and shares")
+	f.StringVar(&m.metrics, "metrics", "", "serve metrics for Prometheus at 127.0.0.1:PORT, or at a Unix socket (unix:PATH)")
 	m.reading.add(f)
 	addSources(f, &m.login)
 	m.staging.add(f)

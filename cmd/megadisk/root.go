@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"megadisk/cmd/megadisk/internal/account"
+	"megadisk/cmd/megadisk/internal/metrics"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/megaclient"
 )
@@ -35,6 +36,8 @@ type common struct {
 	reading   *readingFlags // of a mount; nil: of another command
 	staging   *stagingFlags // the same
 	log       *logrus.Logger
+	metrics   *metrics.Metrics // nil: nobody asked for them
+	metricsAt string
 }
 
 // newRoot builds the command tree.
@@ -127,6 +130,9 @@ func (c *common) client(log logrus.FieldLogger) megaclient.Config {
 	cfg := megaclient.Config{APIURL: c.apiURL, UserAgent: "megadisk/" + version, Log: log}
 	if c.reading != nil {
 		cfg = c.reading.client(cfg)
+	}
+	if c.metrics != nil {
+		cfg.Observe = c.metrics.Command
 	}
 	return cfg
 }

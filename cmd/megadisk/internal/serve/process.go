@@ -35,6 +35,9 @@ type Options struct {
 	Host   string
 	Log    logrus.FieldLogger
 
+	// Observe is told of each request of the kernel (see fs.Options); nil: nobody is.
+	Observe func(kind string, took time.Duration, errno string)
+
 	// Session gives the stored session, as the last login left it.
 	Session func(context.Context) (megaclient.Session, error)
 

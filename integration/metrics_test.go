@@ -1,0 +1,60 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/integration/needs"
+	"megadisk/integration/program"
+)
+
+func TestMetrics(t *testing.T) {
+	needs.FUSE(t)
+	p, account := program.WithAccount(t)
+	account.PutFile(account.Root(), "secret name", []byte("content"), megatestTime)
+	p.Login()
+	socket := filepath.Join(p.Dir, "metrics")
+	p.Run("mount", p.Point, "-o", "metrics=unix:"+socket)
+	p.Shell("cat 'secret name'; echo new >f; mkdir -p d/e; ! rmdir d")
+	p.Run("flush")
+
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("http://megadisk/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	text := string(body)
+	for _, line := range []string{
+		`megadisk_operation_seconds_count\{kind="read"\} [1-9]`, `megadisk_operation_seconds_count\{kind="write"\} [1-9]`,
+		`megadisk_operation_errors_total\{errno="ENOTEMPTY",kind="rmdir"\} 1`,
+		`megadisk_api_commands_total\{command="batch",result="ok"\} [1-9]`, `megadisk_api_commands_total\{command="u",result="ok"\} [1-9]`,
+		`megadisk_online 1`, `megadisk_pending_changes 0`, `megadisk_mounts 1`, `megadisk_quota_bytes [1-9]`, `megadisk_downloaded_bytes_total [1-9]`,
+	} {
+		require.Regexp(t, `(?m)^`+line, text)
+	}
+	require.NotContains(t, text, "secret")
+
+	// Each figure of the dashboard exists.
+	page, err := os.ReadFile("../docs/grafana/megadisk.json")
+	require.NoError(t, err)
+	require.True(t, json.Valid(page))
+	for _, name := range regexp.MustCompile(`(megadisk|process)_[a-z_]+`).FindAllString(string(page), -1) {
+		require.Contains(t, text, name)
+	}
+	p.Run("unmount", p.Point)
+	require.NoFileExists(t, socket)
+	require.Contains(t, refused(t, p, 2, "", "mount", p.Point, "--metrics", "nonsense"), "--metrics")
+}
