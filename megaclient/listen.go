@@ -69,6 +69,7 @@ func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait strin
 	if w.SN != "" {
 		answer.SN = w.SN
 	}
+	c.traceEvents(w.A)
 	if answer.Packets, err = c.decodePackets(w.A); err != nil {
 		return nil, "", err
 	}

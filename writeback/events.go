@@ -120,6 +120,11 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 	case *megaclient.LinkPacket:
 		return c.ApplyLink(p.Node, p.Public, p.Removed)
 	case *megaclient.SharePacket:
+		if !p.Removed && !p.KeyOnly && !p.Link {
+			if err := c.ApplyAccess(p.Node, p.Owner, p.Access); err != nil {
+				return err
+			}
+		}
 		return c.AddShareKeys(c.e.client.ShareKeys())
 	}
 	return nil
