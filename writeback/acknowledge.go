@@ -260,6 +260,11 @@ func (c *change) settlePlace(it item) error {
 		if !differs || follow {
 			in.Pending &^= tree.PendingPlace
 		}
+	} else if !in.Pending.Has(tree.PendingCreate) {
+		// It has yielded to somebody's place meanwhile, which was older than ours.
+		if follow, err = c.placeDiffers(&in); err != nil {
+			return err
+		}
 	}
 	if in.Pending.Has(tree.PendingAttrs) {
 		reviewAttrs(&in)

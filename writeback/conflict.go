@@ -17,6 +17,13 @@ func (e *Engine) localSteps(ctx context.Context, tasks []task) (commands []task,
 		case stepRevive:
 			fn = (*change).revive
 		case stepConflict:
+			done, err := e.adoptSame(ctx, t.ino)
+			if err != nil {
+				e.log.WithField("error", classifyName(err)).Debug("comparing with a version from elsewhere")
+			}
+			if done {
+				continue
+			}
 			fn = (*change).divert
 		default:
 			commands = append(commands, t)

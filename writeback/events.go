@@ -144,13 +144,20 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 			return err
 		}
 	}
+	if done, err := c.overtakenVersion(n, tag); done || err != nil {
+		return err
+	}
 	n, wanted, err := c.upToDate(n)
 	if err != nil || !wanted {
 		return err
 	}
+	stays := c.staysOut(n, tag)
 	err = c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
 	if err == nil && ours != 0 {
 		err = c.created(ours, n.Handle)
+	}
+	if ino, known := c.ByHandle(n.Handle); err == nil && stays && known {
+		err = c.TakeOut(ino)
 	}
 	return err
 }
@@ -245,7 +252,10 @@ func (c *change) applyAttrs(p *megaclient.AttrsPacket) error {
 	if err := c.endEcho(echoID{p.Node, fieldAttrs, p.PacketTag()}); err != nil || held {
 		return err
 	}
-	return c.keepNanos(p.Node, func() error { return c.ApplyAttrs(p.Node, p.RawAttrs) })
+	if done, err := c.overtakenAttrs(p); done || err != nil {
+		return err
+	}
+	return c.keepNanos(p.Node, func() error { return c.ApplyAttrs(p.Node, p.RawAttrs, p.PacketTag()) })
 }
 
 func (c *change) applyRemove(p *megaclient.RemovePacket) error {

@@ -134,7 +134,7 @@ func (s *survey) notInPlace(ino tree.Ino) tree.Ino {
 	}
 	s.placed[ino] = ino // a circle, which can't be, would end here
 	in := s.known(ino)
-	if in == nil || in.Cloud == nil || in.Removed || in.Pending.Has(tree.PendingPlace|tree.PendingCreate) {
+	if in == nil || in.Cloud == nil || in.Removed || ino == tree.BinIno || in.Pending.Has(tree.PendingPlace|tree.PendingCreate) {
 		return ino
 	}
 	if d, _ := s.dirty(ino); d.sending {
@@ -200,7 +200,7 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) 
 	if at != 0 && at != row.Parent {
 		on = append(on, at)
 	}
-	if parent := s.known(row.Parent); parent == nil || parent.Removed {
+	if parent := s.known(row.Parent); parent == nil || parent.Removed || at == tree.BinIno && row.Cloud == nil {
 		f.orphan = true
 	}
 	if row.Kind != tree.File {

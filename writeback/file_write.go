@@ -85,6 +85,16 @@ func (c *change) markContent(in *tree.Inode) error {
 			return err
 		}
 	}
+	if !in.Removed && in.Cloud != nil && !in.Pending.Has(tree.PendingContent) {
+		if err := c.TakeOutContent(in.Ino); err != nil {
+			return err
+		}
+		now, err := c.Get(in.Ino)
+		if err != nil {
+			return err
+		}
+		*in = now
+	}
 	if in.Removed {
 		return nil // unlinked here: its bytes go with it
 	}

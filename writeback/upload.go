@@ -133,6 +133,9 @@ func (e *Engine) uploadWaits(ino tree.Ino, err error) {
 
 // uploadFile brings one file's content to the server; its node comes later.
 func (e *Engine) uploadFile(ctx context.Context, ino tree.Ino, target megaclient.Handle, up *upload) error {
+	if done, err := e.adoptSame(ctx, ino); done || err != nil {
+		return err
+	}
 	g, err := e.frozen(ctx, ino)
 	if g == nil || err != nil {
 		return err

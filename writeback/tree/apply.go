@@ -130,7 +130,7 @@ func (tx *Tx) apply(c *Cloud, own bool) error {
 	case !ok && isNode:
 		return tx.parkKnown(r.Ino, c)
 	case !ok:
-		return tx.park(c)
+		return tx.park(c, !own)
 	case isNode:
 		err = tx.applyKnown(r.Ino, c, parent, own)
 	default:
@@ -141,7 +141,7 @@ func (tx *Tx) apply(c *Cloud, own bool) error {
 	}
 	tx.adopt = append(tx.adopt, c.Handle)
 	if parent == SharesIno && validHandle(c.Parent) {
-		return tx.setOrphan(c.Parent, c.Handle, nil) // should its parent come to light
+		return tx.setOrphan(c.Parent, c.Handle, nil, false) // should its parent come to light
 	}
 	return nil
 }

@@ -20,22 +20,62 @@ func (tx *Tx) applyKnown(ino Ino, c *Cloud, parent Ino, own bool) error {
 	if in.Kind != c.kind() || in.Parent == 0 || in.Cloud == nil {
 		return fmt.Errorf("a node that became another thing: %w", ErrInvalid)
 	}
-	if in.Kind == Dir && !placedHere(in) && !in.Removed && in.Parent != parent {
-		if err := tx.breakCycle(in, parent); err != nil {
-			return tx.parkCycle(ino, c, err)
-		}
-	}
 	e, err := tx.edit(ino)
 	if err != nil {
 		return err
 	}
 	tx.keepKnown(e.Cloud, c)
 	moved := e.Cloud.Parent != c.Parent
+	if moved && !own {
+		if done, err := tx.binned(e, c, parent); done || err != nil {
+			return err
+		}
+	}
+	yielded := !own && tx.yieldPlace(e, c)
+	if in.Kind == Dir && !placedHere(e) && !e.Removed && e.Parent != parent {
+		if err := tx.breakCycle(e, parent); err != nil {
+			if yielded {
+				e.Pending |= PendingPlace
+			}
+			return tx.parkCycle(ino, c, err)
+		}
+	}
+	if moved && own && !e.Removed && !placedHere(e) {
+		if err := tx.keepRevived(e, parent); err != nil {
+			return err
+		}
+	}
 	e.Epoch = tx.epoch
 	if e.Pending.Has(PendingRemove) {
 		return tx.applyRemoved(e, c, parent, moved && !own)
 	}
 	return tx.applyShown(e, c, parent, moved)
+}
+
+// yieldPlace lets the place that somebody else gave a node win over the one that it was given here.
+func (tx *Tx) yieldPlace(e *Inode, c *Cloud) bool {
+	if !e.Pending.Has(PendingPlace) || e.Pending.Has(PendingCreate|PendingRemove) ||
+		e.Cloud.Parent == c.Parent && (c.Attrs == nil || e.Cloud.Name == c.Name) {
+		return false
+	}
+	e.Pending &^= PendingPlace
+	tx.Note(Change{Ino: e.Ino, Pending: true})
+	return true
+}
+
+// keepRevived leaves a folder where it is that we put into the bin, but whose removal was undone before that was
+// heard, for something that others put into it: it is to be moved back.
+func (tx *Tx) keepRevived(e *Inode, parent Ino) error {
+	into, err := tx.inBin(parent)
+	if err != nil || !into {
+		return err
+	}
+	was, err := tx.inBin(e.Ino)
+	if err == nil && !was {
+		e.Pending |= PendingPlace
+		tx.Note(Change{Ino: e.Ino, Pending: true})
+	}
+	return err
 }
 
 // keepOurs refuses what would make something of our own part of what somebody else shares, and so encrypt for him
@@ -235,8 +275,8 @@ func (tx *Tx) undoMoves(ino Ino, depth int) error {
 	return tx.placeAt(e, r.Ino)
 }
 
-// ApplyAttrs applies new attributes of a node, encrypted as they were sent.
-func (tx *Tx) ApplyAttrs(h megaclient.Handle, raw string) error {
+// ApplyAttrs applies new attributes of a node, encrypted as they were sent. tag is the packet's, as in ApplyNode.
+func (tx *Tx) ApplyAttrs(h megaclient.Handle, raw, tag string) error {
 	r, known, err := tx.handle(h)
 	if err != nil || !known || r.Version {
 		return err
@@ -263,7 +303,15 @@ func (tx *Tx) ApplyAttrs(h megaclient.Handle, raw string) error {
 	if e.Pending.Has(PendingRemove) {
 		return tx.setShadow(e, &c)
 	}
-	return tx.applyShown(e, &c, e.Parent, false)
+	parent := e.Parent
+	if (tag == "" || !tx.t.opts.OwnTag(tag)) && tx.yieldPlace(e, &c) {
+		if at, ok, err := tx.cloudParent(&c); err != nil {
+			return err
+		} else if ok && !tx.isFile(at) && tx.breakCycle(e, at) == nil {
+			parent = at
+		}
+	}
+	return tx.applyShown(e, &c, parent, false)
 }
 
 // newAttrs replaces attributes. What can't be decrypted is kept for later, if nothing better is known.

@@ -70,7 +70,7 @@ func (tx *Tx) merge(c *Cloud, parent Ino) (done bool, err error) {
 	if err := tx.setShadow(e, c); err != nil {
 		return true, err
 	}
-	if own := e.Differs(c.Attrs) & e.given(); own != 0 {
+	if own := e.Differs(c.Attrs) & e.Given(); own != 0 {
 		e.Claim(own)
 	}
 	tx.followAttrs(e, nil)

@@ -30,7 +30,7 @@ func TestApplyBasics(t *testing.T) {
 
 	// Renamed, with a new mtime.
 	h.update(func(tx *Tx) error {
-		return tx.ApplyAttrs("FILEAAAA", encrypted(t, file("FILEAAAA", "", ""), "b/c", 1_650_000_000))
+		return tx.ApplyAttrs("FILEAAAA", encrypted(t, file("FILEAAAA", "", ""), "b/c", 1_650_000_000), "")
 	})
 	h.check()
 	h.absent("/Docs/a.txt")
@@ -118,7 +118,7 @@ func TestOrphans(t *testing.T) {
 	require.Empty(t, h.names(DriveIno))
 	// Its attributes change, another one goes, while they wait.
 	h.update(func(tx *Tx) error {
-		return tx.ApplyAttrs("FILEAAAA", encrypted(t, file("FILEAAAA", "", ""), "renamed", 0))
+		return tx.ApplyAttrs("FILEAAAA", encrypted(t, file("FILEAAAA", "", ""), "renamed", 0), "")
 	})
 	h.removeNode("FILEBBBB")
 	h.apply(folder("FOLDERAA", rootH, "top"))
@@ -225,7 +225,9 @@ func TestDoubles(t *testing.T) {
 	h2.applyEach(created(file("CCCCCCCC", rootH, "x"), 300), created(file("BBBBBBBB", rootH, "x"), 200), created(folder("AAAAAAAA", rootH, "x"), 100))
 	h2.check()
 	require.Equal(t, []string{"x/", "x (BBBBBBBB)", "x (CCCCCCCC)"}, h2.names(DriveIno))
-	h2.update(func(tx *Tx) error { return tx.ApplyAttrs("AAAAAAAA", encrypted(t, folder("AAAAAAAA", "", ""), "z", 0)) })
+	h2.update(func(tx *Tx) error {
+		return tx.ApplyAttrs("AAAAAAAA", encrypted(t, folder("AAAAAAAA", "", ""), "z", 0), "")
+	})
 	h2.check()
 	require.Equal(t, []string{"x", "x (CCCCCCCC)", "z/"}, h2.names(DriveIno))
 
@@ -302,9 +304,10 @@ func TestPendingFieldsStay(t *testing.T) {
 	n.Attrs = attrs("theirs", 1_650_000_000)
 	h.apply(n)
 	h.check()
-	in := h.at("/mine")
-	require.Equal(t, x, in.Ino)
+	in := h.at("/d/theirs")
+	require.Equal(t, x, in.Ino, "of two places theirs wins")
 	require.Equal(t, int64(42), in.Mtime)
+	require.Equal(t, PendingAttrs, in.Pending)
 	require.Equal(t, "theirs", in.Cloud.Name, "the shadow follows always")
 	require.Equal(t, "DIRAAAAA", string(in.Cloud.Parent))
 	// Nothing pending any more: the cloud's place.

@@ -70,6 +70,10 @@ func (tx *Tx) supersede(old, fresh Ino) (Ino, error) {
 	if replace {
 		return fresh, tx.replaceInode(o, f, true)
 	}
+	if tx.slots[fresh].orig != nil && fresh < old && !o.Pending.Has(PendingContent) {
+		// The one that was there before keeps its number: ours, on which somebody else's version came to lie for a moment.
+		return fresh, tx.replaceInode(o, f, o.Pending != 0)
+	}
 	return old, tx.replaceNode(o, f)
 }
 
@@ -174,4 +178,33 @@ func (tx *Tx) orphanContent(o *Inode) error {
 	o.Pending = PendingCreate | PendingContent
 	tx.Note(Change{Ino: o.Ino, Pending: true})
 	return nil
+}
+
+// Adopt gives the node of one file to another that isn't in the cloud, and its place: both have the same content. The
+// first one goes. Errors: ErrInvalid, ErrStale.
+func (tx *Tx) Adopt(ino, from Ino) error {
+	o, err := tx.edit(ino)
+	if err != nil {
+		return err
+	}
+	f, err := tx.edit(from)
+	if err != nil {
+		return err
+	}
+	if o.Kind != File || f.Kind != File || o.Cloud != nil || f.Cloud == nil || o.Removed || f.Removed {
+		return fmt.Errorf("adopting a node: %w", ErrInvalid)
+	}
+	c := *f.Cloud
+	if err := tx.remove(f); err != nil {
+		return err
+	}
+	f.Pending = 0
+	o.Pending, o.Was = 0, Place{}
+	if err := tx.setShadow(o, &c); err != nil {
+		return err
+	}
+	if own := o.Differs(c.Attrs) & o.Given(); own != 0 {
+		o.Claim(own)
+	}
+	return tx.follow(o)
 }

@@ -206,6 +206,19 @@ func (r *reader) inodeField(key int64, in *Inode) {
 		in.Own = Own(r.uint())
 	case 21:
 		in.Atime = r.int()
+	case 22:
+		r.fields(func(key int64) { r.placeField(key, &in.Was) })
+	default:
+		r.skip(0)
+	}
+}
+
+func (r *reader) placeField(key int64, p *Place) {
+	switch key {
+	case 1:
+		p.Parent = Ino(r.uint())
+	case 2:
+		p.Name = r.string()
 	default:
 		r.skip(0)
 	}

@@ -192,8 +192,8 @@ func (in *Inode) IsLink() bool {
 	return in.Link && in.Kind == File && in.Size > 0 && in.Size <= MaxTarget
 }
 
-// given tells which attributes a program gave to an inode that was made here.
-func (in *Inode) given() (own Own) {
+// Given tells which attributes a program gave to an inode that was made here.
+func (in *Inode) Given() (own Own) {
 	if in.Exact {
 		own |= OwnMtime
 	}

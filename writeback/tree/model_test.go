@@ -132,7 +132,7 @@ func (m *cloudModel) remoteRename(t *rapid.T) {
 	if n.Type == megaclient.FileNode {
 		mtime = n.Mtime().Unix()
 	}
-	m.h.update(func(tx *Tx) error { return tx.ApplyAttrs(n.Handle, encrypted(m.h.t, n, name, mtime)) })
+	m.h.update(func(tx *Tx) error { return tx.ApplyAttrs(n.Handle, encrypted(m.h.t, n, name, mtime), "") })
 }
 
 func (m *cloudModel) remoteSave(t *rapid.T) {

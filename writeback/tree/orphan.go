@@ -16,7 +16,7 @@ import (
 const adoptAtOnce = 200
 
 // park keeps a node for later.
-func (tx *Tx) park(c *Cloud) error {
+func (tx *Tx) park(c *Cloud, foreign bool) error {
 	if c.Parent == "" {
 		return fmt.Errorf("a node without a parent: %w", ErrInvalid)
 	}
@@ -36,7 +36,7 @@ func (tx *Tx) park(c *Cloud) error {
 	if err := tx.set(handleKey(c.Handle), handleRow{Orphan: c.Parent}); err != nil {
 		return err
 	}
-	return tx.setOrphan(c.Parent, c.Handle, c)
+	return tx.setOrphan(c.Parent, c.Handle, c, foreign)
 }
 
 // parkKnown moves the shadow of an inode on, which stays where it is until the new parent comes.
@@ -57,7 +57,7 @@ func (tx *Tx) parkKnown(ino Ino, c *Cloud) error {
 	}
 	tx.keepKnown(e.Cloud, c)
 	e.Epoch = tx.epoch
-	if err := tx.setOrphan(c.Parent, c.Handle, nil); err != nil {
+	if err := tx.setOrphan(c.Parent, c.Handle, nil, false); err != nil {
 		return err
 	}
 	if e.Pending.Has(PendingRemove) {
@@ -78,11 +78,11 @@ func (tx *Tx) parkCycle(ino Ino, c *Cloud, cause error) error {
 	return tx.parkKnown(ino, c)
 }
 
-func (tx *Tx) setOrphan(parent, h megaclient.Handle, c *Cloud) error {
+func (tx *Tx) setOrphan(parent, h megaclient.Handle, c *Cloud, foreign bool) error {
 	if err := tx.setRaw(orphanKey(parent, ""), []byte{rowFormat}); err != nil {
 		return err
 	}
-	return tx.set(orphanKey(parent, h), orphanRow{Node: c, Epoch: tx.epoch})
+	return tx.set(orphanKey(parent, h), orphanRow{Node: c, Epoch: tx.epoch, Foreign: foreign})
 }
 
 // unpark forgets that a node waits for the parent that its shadow names.
@@ -113,7 +113,7 @@ func (tx *Tx) orphanAttrs(parent, h megaclient.Handle, raw string) error {
 		return err
 	}
 	tx.newAttrs(r.Node, raw)
-	return tx.setOrphan(parent, h, r.Node)
+	return tx.setOrphan(parent, h, r.Node, r.Foreign)
 }
 
 // adoptOrphans applies the orphans of the nodes that came in this transaction, and of those in turn.
@@ -164,7 +164,7 @@ func (tx *Tx) adoptSome(parent megaclient.Handle, left *int) (done bool, err err
 	*left -= len(list)
 	stays := false
 	for _, w := range list {
-		stay, err := tx.adoptOne(parent, w.h, w.r.Node)
+		stay, err := tx.adoptOne(parent, w.h, w.r)
 		if err != nil {
 			return false, err
 		}
@@ -177,7 +177,8 @@ func (tx *Tx) adoptSome(parent megaclient.Handle, left *int) (done bool, err err
 }
 
 // adoptOne applies one orphan. It stays if its parent is still not fit for it.
-func (tx *Tx) adoptOne(parent, h megaclient.Handle, c *Cloud) (stays bool, err error) {
+func (tx *Tx) adoptOne(parent, h megaclient.Handle, row orphanRow) (stays bool, err error) {
+	c := row.Node
 	if c == nil {
 		r, known, err := tx.handle(h)
 		if err != nil {
@@ -202,5 +203,22 @@ func (tx *Tx) adoptOne(parent, h megaclient.Handle, c *Cloud) (stays bool, err e
 	if err := tx.soften(err); err != nil {
 		return false, err
 	}
-	return tx.row(orphanKey(parent, h), nil)
+	stays, err = tx.row(orphanKey(parent, h), nil)
+	if err == nil && row.Foreign {
+		err = tx.stillForeign(h)
+	}
+	return stays, err
+}
+
+// stillForeign keeps in mind who put a node there that waits on.
+func (tx *Tx) stillForeign(h megaclient.Handle) error {
+	r, known, err := tx.handle(h)
+	if err != nil || !known || r.Orphan == "" {
+		return err
+	}
+	var row orphanRow
+	if ok, err := tx.row(orphanKey(r.Orphan, h), &row); err != nil || !ok {
+		return err
+	}
+	return tx.setOrphan(r.Orphan, h, row.Node, true)
 }

@@ -93,12 +93,12 @@ func (tx *Tx) followNowhere(e *Inode) error {
 		if !validHandle(c.Parent) {
 			return nil
 		}
-		return tx.setOrphan(c.Parent, c.Handle, nil)
+		return tx.setOrphan(c.Parent, c.Handle, nil, false)
 	}
 	if err := tx.loseShadow(e); err != nil || !validHandle(c.Parent) {
 		return err
 	}
-	return tx.park(&c)
+	return tx.park(&c, false)
 }
 
 // placeAt puts an inode into a folder under the name that the cloud gives it.
@@ -180,6 +180,8 @@ func (tx *Tx) giveWay(ino Ino, name string) error {
 	}
 	if e.Cloud != nil {
 		e.Pending |= PendingPlace
+	} else {
+		e.Was = Place{parent, name}
 	}
 	tx.Note(Change{Ino: e.Ino, Pending: true})
 	return tx.setPlace(e, parent, other)

@@ -40,6 +40,8 @@ type countRow struct {
 type orphanRow struct {
 	Node  *Cloud `cbor:"1,keyasint,omitempty"`
 	Epoch uint32 `cbor:"2,keyasint,omitempty"`
+	// Foreign: somebody else put the node there, where we had removed the folder.
+	Foreign bool `cbor:"3,keyasint,omitempty"`
 }
 
 // sweepRow is a removed folder whose entries wait for the sweep ('s').
@@ -47,6 +49,7 @@ type sweepRow struct {
 	Handle megaclient.Handle `cbor:"1,keyasint"`           // that it had
 	After  string            `cbor:"2,keyasint,omitempty"` // entries up to this one are done
 	Path   string            `cbor:"3,keyasint,omitempty"` // where it was, for who keeps what is lost
+	Bin    bool              `cbor:"4,keyasint,omitempty"` // it is in the bin: only what has to go up leaves it
 }
 
 // Strings are bytes that need not be UTF-8, so they are CBOR byte strings.

@@ -159,6 +159,13 @@ func (tx *Tx) sweepDir(dir Ino) error {
 	if err != nil || !ok {
 		return err
 	}
+	if r.Bin {
+		done, err := tx.takeOutBelow(dir)
+		if err == nil && done {
+			err = tx.del(k)
+		}
+		return err
+	}
 	if r.After == "" {
 		if done, err := tx.sweepAway(r.Handle, dir); err != nil || !done {
 			return err

@@ -139,6 +139,7 @@ func (tx *Tx) Move(ino, parent Ino, name string) error {
 		return err
 	}
 	e.Pending &^= PendingRemove
+	e.Was = Place{}
 	return tx.setPlace(e, parent, name)
 }
 

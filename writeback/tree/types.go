@@ -82,6 +82,13 @@ type Inode struct {
 	Xattrs    map[string]string `cbor:"19,keyasint,omitempty"` // a program's, without "user."; never changed in place
 	Own       Own               `cbor:"20,keyasint,omitempty"` // what PendingAttrs is about; 0 then: all
 	Atime     int64             `cbor:"21,keyasint,omitempty"` // ns, if a program has set it; never in the cloud
+	Was       Place             `cbor:"22,keyasint,omitzero"`  // where it was when others put it into the bin, or, while it isn't in the cloud, took its name
+}
+
+// Place is an entry of a folder.
+type Place struct {
+	Parent Ino    `cbor:"1,keyasint,omitempty"`
+	Name   string `cbor:"2,keyasint,omitempty"`
 }
 
 // Base is where bytes of a file that aren't staged come from: a version that the cloud has.

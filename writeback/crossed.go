@@ -1,0 +1,144 @@
+package writeback
+
+import (
+	"megadisk/megaclient"
+	"megadisk/writeback/tree"
+)
+
+// Our commands and somebody else's cross on the way: the server carried theirs out first, and the stream tells it
+// after our answer. What is to be said about the one side is said about a node that the other has made an older
+// version, or has put into the bin.
+
+// staysOut tells whether a node in a packet of ours must not be in the bin, should it turn out to be there: we made
+// it or moved it, or others put it where we removed a folder.
+func (c *change) staysOut(n *megaclient.Node, tag string) bool {
+	if n.Version || !c.e.ownTag(tag) {
+		return false
+	}
+	if c.IsStray(n.Handle) {
+		return true
+	}
+	ino, known := c.ByHandle(n.Handle)
+	if _, older := c.IsVersion(n.Handle); !known || older {
+		return false
+	}
+	in, err := c.Get(ino)
+	return err == nil && !in.Removed
+}
+
+// overtakenVersion deals with a packet about a node that became an older version in the meantime. done: nothing else
+// is to be applied.
+func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, err error) {
+	if c.e.ownTag(tag) {
+		return false, nil
+	}
+	if n.Version {
+		return c.overlaid(n)
+	}
+	ino, is := c.IsVersion(n.Handle)
+	if !is {
+		return false, nil
+	}
+	in, err := c.Get(ino)
+	if err != nil || in.Cloud == nil || !c.awaited(in.Cloud.Handle, fieldPlace) {
+		return false, err
+	}
+	// It was moved before our version came to lie on it: so ours is to follow.
+	name, _ := n.Name()
+	return true, c.followBase(in, n.Parent, name)
+}
+
+// overlaid applies that a node became an older version. What we sent to it before that was heard is not in the newer
+// one, so it is pending again.
+func (c *change) overlaid(n *megaclient.Node) (done bool, err error) {
+	ino, known := c.ByHandle(n.Handle)
+	if !known || !c.awaited(n.Handle, fieldAttrs) && !c.awaited(n.Handle, fieldPlace) {
+		return false, nil
+	}
+	sent, err := c.Get(ino)
+	if err != nil || sent.Removed || sent.Cloud == nil || sent.Cloud.Handle != n.Handle {
+		return false, err
+	}
+	if err := c.ApplyNode(n, ""); err != nil {
+		return true, err
+	}
+	if ino, known = c.IsVersion(n.Handle); !known {
+		return true, nil
+	}
+	in, err := c.Get(ino)
+	if err != nil || in.Removed || in.Cloud == nil {
+		return true, err
+	}
+	if own := sent.Differs(in.Cloud.Attrs) & sent.Given() &^ tree.OwnMtime; own != 0 {
+		in.Mode, in.HasMode, in.ModeLocal, in.Xattrs = sent.Mode, sent.HasMode, sent.ModeLocal, sent.Xattrs
+		in.Claim(own)
+		if err := c.Put(&in); err != nil {
+			return true, err
+		}
+		if err := c.touch(ino, nil); err != nil {
+			return true, err
+		}
+	}
+	return true, c.followBase(in, sent.Cloud.Parent, sent.Cloud.Name)
+}
+
+// followBase gives a file the place that somebody gave its base before ours came to lie on it.
+func (c *change) followBase(in tree.Inode, parent megaclient.Handle, name string) error {
+	if in.Removed || in.Pending.Has(tree.PendingPlace) || name == "" {
+		return nil
+	}
+	dir, known := c.ByHandle(parent)
+	if !known || in.Cloud.Parent == parent && in.Cloud.Name == name {
+		return nil
+	}
+	as := tree.Shown(name)
+	if there, err := c.Lookup(dir, as); err == nil && there.Ino != in.Ino {
+		if as, err = c.ConflictName(dir, as); err != nil {
+			return err
+		}
+	}
+	if err := c.Move(in.Ino, dir, as); err != nil {
+		return nil // not a place for it: it stays
+	}
+	return c.pendPlace(in.Ino)
+}
+
+func (c *change) pendPlace(ino tree.Ino) error {
+	in, err := c.Get(ino)
+	if err != nil {
+		return err
+	}
+	in.Pending |= tree.PendingPlace
+	if err := c.Put(&in); err != nil {
+		return err
+	}
+	return c.touch(ino, nil)
+}
+
+// overtakenAttrs is overtakenVersion for attributes, of which the name counts.
+func (c *change) overtakenAttrs(p *megaclient.AttrsPacket) (done bool, err error) {
+	ino, is := c.IsVersion(p.Node)
+	if !is || c.e.ownTag(p.PacketTag()) {
+		return false, nil
+	}
+	in, err := c.Get(ino)
+	if err != nil || in.Cloud == nil || !c.awaited(in.Cloud.Handle, fieldPlace) {
+		return false, err
+	}
+	list, err := c.Versions(ino)
+	if err != nil {
+		return false, err
+	}
+	for _, v := range list {
+		if v.Handle != p.Node {
+			continue
+		}
+		attrs, err := megaclient.DecryptAttrs(megaclient.FileNode, v.Key, p.RawAttrs)
+		if err != nil {
+			return true, nil
+		}
+		name, _ := attrs.String("n")
+		return true, c.followBase(in, in.Cloud.Parent, name)
+	}
+	return false, nil
+}
