@@ -14,9 +14,10 @@ import (
 
 type fake struct {
 	History      // nil: nobody asks for it here
-	DebrisKeeper // nor for it
-	mounted      []MountRequest
-	flushed      []string
+	DebrisKeeper // nor for these
+	Linker
+	mounted []MountRequest
+	flushed []string
 }
 
 func (f *fake) Status(context.Context) (Status, error) {

@@ -80,6 +80,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	contentHandlers(mux, b, describe)
 	historyHandlers(mux, b, describe)
 	debrisHandlers(mux, b, describe)
+	linkHandlers(mux, b, describe)
 	return mux
 }
 

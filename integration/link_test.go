@@ -1,0 +1,43 @@
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"megadisk/megaclient/megacrypto"
+)
+
+// TestLinkCommand: a link is made of what was just written, names what the server exports, opens with its key, and can be
+// taken back.
+func TestLinkCommand(t *testing.T) {
+	p, account := mountedProgram(t)
+	p.Shell("mkdir -p folder/sub && echo text >folder/sub/f && echo text >file")
+	file := filepath.Join(p.Point, "file")
+	link := strings.TrimSpace(p.Run("link", file))
+	parsed, err := megacrypto.ParseLink(link)
+	require.NoError(t, err)
+	require.Equal(t, megacrypto.FileLink, parsed.Kind)
+	require.Equal(t, account.Key(handleOf(t, account, "file")), parsed.Key)
+	require.Equal(t, link, account.Export(handleOf(t, account, "file")), "it is the one that there is")
+	value := make([]byte, 256)
+	require.Eventually(t, func() bool {
+		n, err := unix.Getxattr(file, "user.mega.link", value)
+		return err == nil && string(value[:n]) == link
+	}, 30*time.Second, 10*time.Millisecond)
+
+	folder := readJSON[map[string]string](t, p.Run("link", "--json", filepath.Join(p.Point, "folder")))["link"]
+	parsed, err = megacrypto.ParseLink(folder)
+	require.NoError(t, err)
+	require.Equal(t, megacrypto.FolderLink, parsed.Kind)
+
+	require.Contains(t, p.Run("link", "--remove", file), "taken back")
+	require.Eventually(t, func() bool { _, _, status := p.Try("", "link", "--remove", file); return status == 8 },
+		30*time.Second, 10*time.Millisecond)
+	_, errs, status := p.Try("", "link", p.Point)
+	require.Equal(t, 1, status, errs)
+}
