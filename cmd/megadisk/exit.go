@@ -145,9 +145,9 @@ func stateProblem(err error) string {
 	case errors.Is(err, writeback.ErrKeyMissing), errors.Is(err, writeback.ErrKeyDamaged):
 		return fmt.Sprintf("%v: put it back from a backup of the state folder (without it nothing that is pending there can be read), or move the folder away to begin anew", err)
 	case errors.As(err, &damaged):
-		return fmt.Sprintf("%v: put the state folder back from a backup, or move it away to begin anew (what is pending stays in it)", damaged)
+		return fmt.Sprintf("%v: `megadisk export-pending DIR` saves what is pending; then move the state folder away to begin anew", damaged)
 	case errors.Is(err, tree.ErrCorrupt):
-		return fmt.Sprintf("%v: put the state folder back from a backup, or move it away to begin anew (what is pending stays in it)", err)
+		return fmt.Sprintf("%v: `megadisk export-pending DIR` saves what is pending; then move the state folder away to begin anew", err)
 	case errors.As(err, &full):
 		return full.Error()
 	case errors.As(err, &folder):

@@ -21,6 +21,7 @@ type Backend interface {
 	// Flush returns when what lies at path (absolute, inside a mount; "" for all) is in the cloud.
 	Flush(ctx context.Context, path string) error
 	Content
+	Exporter
 	History
 	DebrisKeeper
 	Linker

@@ -20,6 +20,11 @@ type fake struct {
 	flushed []string
 }
 
+func (f *fake) ExportPending(_ context.Context, dir string, tell func(Exported)) (Exported, error) {
+	tell(Exported{Files: 1})
+	return Exported{Files: 2}, nil
+}
+
 func (f *fake) Status(context.Context) (Status, error) {
 	return Status{Account: "a@example.com", Online: true}, nil
 }

@@ -78,6 +78,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	mux.HandleFunc("POST /logout", endpoint(describe, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
 	mux.HandleFunc("POST /revive", endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return nil, b.Revive(ctx) }))
 	contentHandlers(mux, b, describe)
+	exportHandlers(mux, b, describe)
 	historyHandlers(mux, b, describe)
 	debrisHandlers(mux, b, describe)
 	linkHandlers(mux, b, describe)

@@ -224,7 +224,7 @@ func PendingOnDisk(ctx context.Context, o Options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p := &Process{o: o}
+	p := &Process{o: o, quota: newTransferQuota(o.Client)}
 	if err := p.openStores(ctx, state, "", key); err != nil {
 		return 0, err
 	}

@@ -1,0 +1,134 @@
+package writeback
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/writeback/staging"
+)
+
+func exportedFile(t *testing.T, dir, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, name))
+	require.NoError(t, err)
+	return string(raw)
+}
+
+func TestExportOfWhatIsPending(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.mkdir("dir")
+	r.write("dir/edited", strings.Repeat("old ", 100<<10))
+	r.write("moved", "sent")
+	r.write("gone", "sent")
+	r.flush()
+	r.mkdir("new")
+	r.write("new/file", "made")
+	f := r.edit("dir/edited")
+	_, err := f.WriteAt(r.ctx, []byte("NEW"), 200<<10)
+	require.NoError(t, err)
+	defer f.Release()
+	r.rename("moved", "new/moved")
+	r.unlink("gone")
+
+	dir := filepath.Join(t.TempDir(), "saved")
+	told := 0
+	x, err := r.engine.ExportPending(r.ctx, dir, func(Export) { told++ })
+	require.NoError(t, err)
+	require.Equal(t, Export{Files: 2, Folders: 1, Bytes: 4 + 400<<10, Others: 2}, x)
+	require.NotZero(t, told)
+	require.Equal(t, "made", exportedFile(t, dir, "new/file"))
+	edited := strings.Repeat("old ", 100<<10)
+	edited = edited[:200<<10] + "NEW" + edited[200<<10+3:]
+	require.Equal(t, edited, exportedFile(t, dir, "dir/edited"), "written and not closed, over a version that is in the cloud")
+
+	_, err = r.engine.ExportPending(r.ctx, dir, nil)
+	require.ErrorIs(t, err, ErrNotEmpty, "nothing is ever overwritten")
+	r.flush()
+	x, err = r.engine.ExportPending(r.ctx, filepath.Join(t.TempDir(), "again"), nil)
+	require.NoError(t, err)
+	require.Equal(t, Export{}, x, "all is in the cloud")
+}
+
+// Without a network what is here is exported, and what isn't is told.
+func TestExportWithoutNetwork(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("edited", strings.Repeat("o", 300<<10))
+	r.flush()
+	r.stop()
+	r.start() // with an empty cache
+	f := r.edit("edited")
+	_, err := f.WriteAt(r.ctx, []byte("NEW"), 200<<10)
+	require.NoError(t, err)
+	f.Release()
+	r.write("new", "made")
+	r.server.Close()
+	r.eventually(func() bool { return !r.engine.Status().Offline.IsZero() })
+
+	dir := t.TempDir()
+	x, err := r.engine.ExportPending(r.ctx, dir, nil)
+	require.NoError(t, err)
+	require.Equal(t, "made", exportedFile(t, dir, "new"))
+	require.Len(t, x.Incomplete, 1)
+	require.Equal(t, "edited", x.Incomplete[0].Path)
+	got := exportedFile(t, dir, "edited")
+	require.Len(t, got, 300<<10)
+	require.Equal(t, "NEW", got[200<<10:200<<10+3])
+}
+
+// The database is lost or damaged: the segments alone give what was written.
+func TestSalvage(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.mkdir("dir")
+	r.write("dir/file", "first")
+	r.write("dir/file", "second")
+	r.write("other", strings.Repeat("x", 300<<10))
+	key := r.engine.opts.StateKey
+	r.stop()
+	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, treeDir)))
+	dir := filepath.Join(t.TempDir(), "saved")
+	x, err := Salvage(r.dir, key, dir, nil)
+	require.NoError(t, err)
+	require.Equal(t, 2, x.Salvaged)
+	require.Empty(t, x.Incomplete)
+	require.Equal(t, "second", exportedFile(t, dir, "dir/file"))
+	require.Equal(t, strings.Repeat("x", 300<<10), exportedFile(t, dir, "other"))
+	_, err = Salvage(r.dir, key, dir, nil)
+	require.ErrorIs(t, err, ErrNotEmpty)
+
+	// A new database begins: what was staged is put aside, and exported from there.
+	r.start()
+	require.Len(t, r.engine.Status().Orphaned, 1)
+	dir = filepath.Join(t.TempDir(), "saved")
+	x, err = r.engine.ExportPending(r.ctx, dir, nil)
+	require.NoError(t, err)
+	require.Equal(t, 2, x.Salvaged)
+	found, err := filepath.Glob(filepath.Join(dir, "staging-orphaned-*", "dir", "file"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+}
+
+// A record with a path that leads out of the folder doesn't.
+func TestSalvageStaysInItsFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "saved")
+	x, err := newExporter(dir, nil)
+	require.NoError(t, err)
+	for _, path := range []string{"../../out", "/etc/passwd", "", "a/../../b", "."} {
+		name := x.freeName("", ownerAt(path))
+		require.True(t, filepath.IsLocal(name), "%q became %q", path, name)
+	}
+	require.NoError(t, x.finish())
+}
+
+func ownerAt(path string) staging.Owner { return staging.Owner{Ino: 7, Path: path} }
+
+// edit opens a file that is there for writing.
+func (m *mount) edit(p string) *File {
+	m.t.Helper()
+	f, err := m.engine.Open(m.ctx, m.ino(p), true, false)
+	require.NoError(m.t, err)
+	return f
+}
