@@ -31,7 +31,10 @@ func (p *Process) RestoreDebris(ctx context.Context, r control.DebrisRestore) (s
 		to = ino
 	}
 	path, err := p.engine.RestoreDebris(ctx, r.ID, to)
-	return path, noDebris(r.ID, err)
+	if err != nil {
+		return "", noDebris(r.ID, err)
+	}
+	return path, p.shown(ctx)
 }
 
 // ClearDebris removes some, or all if none are named.

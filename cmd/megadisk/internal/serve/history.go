@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/fs"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -61,7 +62,10 @@ func (p *Process) RestoreVersion(ctx context.Context, r control.RestoreRequest) 
 	}
 	for _, v := range versions {
 		if v.Name == r.Time || string(v.Handle) == r.Time {
-			return versionOf(v), p.engine.RestoreVersion(ctx, ino, v.Handle)
+			if err := p.engine.RestoreVersion(ctx, ino, v.Handle); err != nil {
+				return control.FileVersion{}, err
+			}
+			return versionOf(v), p.shown(ctx)
 		}
 	}
 	return control.FileVersion{}, notThere("there is no version %s of %s: `megadisk versions` lists them", r.Time, r.Path)
@@ -114,10 +118,38 @@ func (p *Process) RestoreFromBin(ctx context.Context, r control.BinRestore) (str
 	case errors.Is(err, tree.ErrExist):
 		return "", fmt.Errorf("the name %q is taken where it was: give another folder with --to", r.Name)
 	}
-	return path, err
+	if err != nil {
+		return "", err
+	}
+	return path, p.shown(ctx)
+}
+
+// shown waits until all mounts show what was just done: it didn't come through their kernel, which has to be told.
+func (p *Process) shown(ctx context.Context) error {
+	p.mu.Lock()
+	servers := make([]*fs.Server, 0, len(p.mounts))
+	for _, m := range p.mounts {
+		servers = append(servers, m.server)
+	}
+	p.mu.Unlock()
+	for _, s := range servers {
+		err := s.Settled(ctx)
+		select {
+		case <-s.Done(): // it shows nothing any more
+		default:
+			if err != nil {
+				return fmt.Errorf("it is done, and not shown yet: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // EmptyBin removes for good what is in the bin for at least so long.
 func (p *Process) EmptyBin(ctx context.Context, atLeast time.Duration) (int, error) {
-	return p.engine.EmptyBin(ctx, time.Now().Add(-atLeast))
+	n, err := p.engine.EmptyBin(ctx, time.Now().Add(-atLeast))
+	if err != nil {
+		return n, err
+	}
+	return n, p.shown(ctx)
 }
