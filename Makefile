@@ -1,8 +1,9 @@
 # Every target works on a fresh machine with Go: `make demo` to try, `make test` to prove.
 BIN := bin/megadisk
+KILLS ?= 500
 DEMO ?= $(CURDIR)/demo
 
-.PHONY: build demo test race peers bench posix fuzz release lint clean deps
+.PHONY: build demo test race peers crash bench posix fuzz release lint clean deps
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -o $(BIN) ./cmd/megadisk
@@ -23,6 +24,9 @@ race: ## everything under the race detector
 
 peers: deps ## clients written by others against megatest, each reading what the other wrote
 	MEGADISK_REQUIRE_PEERS=1 go test -count=1 -v -timeout 15m ./integration/peers/...
+
+crash: deps build ## KILLS (default 500) kills of the mounting process while programs write
+	MEGADISK_KILLS=$(KILLS) go test -count=1 -v -timeout 0 -run TestKilledWhileProgramsWrite ./integration
 
 bench: build ## figures, each beside a plain folder and go-fuse's loopback in the same run
 	go run ./integration/bench

@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -24,19 +25,23 @@ type config struct {
 	total int64
 	bin   string
 	only  string
+
+	written int64 // size of the large file that is written
 }
 
 func main() {
 	var c config
 	mib := flag.Int64("mib", 256, "size of the large file, MiB")
+	writeMib := flag.Int64("write-mib", 1024, "size of the large file of the figures of writing, MiB")
 	flag.IntVar(&c.files, "files", 10000, "number of small files")
 	flag.IntVar(&c.runs, "runs", 3, "runs of each figure; the median is shown")
 	flag.DurationVar(&c.rtt, "rtt", 0, "round trip of the server")
 	connMB := flag.Int64("conn", 0, "MB/s of each connection (0: unshaped)")
 	totalMB := flag.Int64("total", 0, "MB/s in all (0: unshaped)")
 	flag.StringVar(&c.bin, "bin", "bin/megadisk", "the program to measure")
-	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \" for those of reading)")
+	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \" and \"writing: \" for those of reading and of writing)")
 	flag.Parse()
+	c.written = *writeMib << 20
 	c.size, c.conn, c.total = *mib<<20, *connMB*1e6, *totalMB*1e6
 	if err := run(c); err != nil {
 		log.Fatal("bench: ", err)
@@ -74,6 +79,9 @@ func run(c config) error {
 		row(table, m, values)
 	}
 	if err := table.Flush(); err != nil {
+		return err
+	}
+	if err := benchWriting(c, places, work); err != nil || strings.HasPrefix(c.only, "writing: ") {
 		return err
 	}
 	return benchReading(c, places)
