@@ -83,10 +83,7 @@ func mount(mountpoint string, e engine, t table, o Options, direct bool) (*Serve
 		b.end()
 		return fail(err)
 	}
-	s.serve()
-	if err := s.fuse.WaitMount(); err != nil {
-		return fail(errors.Join(err, s.Unmount()))
-	}
+	s.serve() // the kernel's first request has been answered: it can be used
 	if direct {
 		widenReadAhead(path)
 	}
@@ -129,6 +126,11 @@ func (s *Server) over() {
 	b.engine.Detach(b)
 	mounts.Add(-1)
 }
+
+// UseHere prepares the kernel for a process that opens files of its own mount, as tests do: such files can't be
+// polled. The program must not call it: a process that is killed while it waits for its own mount leaves a mount that
+// nothing can end.
+func (s *Server) UseHere() error { return s.fuse.WaitMount() }
 
 // Path gives the mount point.
 func (s *Server) Path() string { return s.path }

@@ -29,6 +29,7 @@ func mountFakeWith(t *testing.T, f *fake, o Options, direct bool) (dir string, s
 	o.UID, o.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	s, err := mount(dir, f, f, o, direct)
 	require.NoError(t, err)
+	require.NoError(t, s.UseHere())
 	t.Cleanup(func() { require.NoError(t, s.Unmount()) })
 	return dir, s
 }

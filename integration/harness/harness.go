@@ -251,5 +251,6 @@ func (h *Harness) mount() {
 	var err error
 	h.Mount, err = fs.Mount(h.Dir, o)
 	require.NoError(t, err)
+	require.NoError(t, h.Mount.UseHere())
 	t.Cleanup(func() { require.NoError(t, h.Mount.Unmount()) })
 }
