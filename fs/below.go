@@ -38,6 +38,7 @@ type engine interface {
 	ShareOwner(h megaclient.UserHandle) string
 
 	open(ctx context.Context, ino tree.Ino, write, truncate bool) (file, error)
+	createOpen(ctx context.Context, parent tree.Ino, name string, mode uint32, write bool) (tree.Inode, file, error)
 }
 
 // file is what a handle needs of *writeback.File.
@@ -74,6 +75,14 @@ func (e realEngine) open(ctx context.Context, ino tree.Ino, write, truncate bool
 		return nil, err
 	}
 	return realFile{f}, nil
+}
+
+func (e realEngine) createOpen(ctx context.Context, parent tree.Ino, name string, mode uint32, write bool) (tree.Inode, file, error) {
+	in, f, err := e.CreateOpen(ctx, parent, name, mode, write)
+	if err != nil {
+		return in, nil, err
+	}
+	return in, realFile{f}, nil
 }
 
 // realFile is a handle's file that mounts use.

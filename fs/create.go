@@ -61,15 +61,17 @@ func (b *bridge) make(cancel <-chan struct{}, parent uint64, name string, out *f
 func (b *bridge) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	var opened *fileHandle
 	status := b.make(cancel, in.NodeId, name, &out.EntryOut, "create", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
-		row, err := b.engine.Create(ctx, parent, name, wish(in.Mode, in.Umask, 0o666))
+		write := writes(in.Flags)
+		row, f, err := b.engine.createOpen(ctx, parent, name, wish(in.Mode, in.Umask, 0o666), write)
 		if errors.Is(err, tree.ErrExist) && in.Flags&syscall.O_EXCL == 0 {
 			return b.openExisting(ctx, parent, name, in.Flags, &opened)
 		}
 		if err != nil {
 			return row, err
 		}
-		opened, err = b.open(ctx, row.Ino, in.Flags&^syscall.O_TRUNC)
-		return row, err
+		b.notify.opened(row.Ino)
+		opened = b.addHandle(row.Ino, write, f)
+		return row, nil
 	})
 	if status.Ok() {
 		out.Fh, out.OpenFlags = opened.id, fuse.FOPEN_KEEP_CACHE

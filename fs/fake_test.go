@@ -281,6 +281,11 @@ func (f *fake) open(_ context.Context, ino tree.Ino, _, _ bool) (file, error) {
 	return &fakeFile{f, ino}, nil
 }
 
+func (f *fake) createOpen(ctx context.Context, parent tree.Ino, name string, mode uint32, _ bool) (tree.Inode, file, error) {
+	in, err := f.Create(ctx, parent, name, mode)
+	return in, &fakeFile{f, in.Ino}, err
+}
+
 type fakeFile struct {
 	f   *fake
 	ino tree.Ino

@@ -102,7 +102,7 @@ func (b *bridge) keepPages(ctx context.Context, ino tree.Ino) bool {
 
 // open opens an inode with the flags of open(2).
 func (b *bridge) open(ctx context.Context, ino tree.Ino, flags uint32) (*fileHandle, error) {
-	write := flags&syscall.O_ACCMODE != syscall.O_RDONLY
+	write := writes(flags)
 	// Counted before the engine looks, so that no content notify starts for a file that is being opened.
 	b.notify.opened(ino)
 	f, err := b.engine.open(ctx, ino, write, write && flags&syscall.O_TRUNC != 0)
@@ -110,7 +110,14 @@ func (b *bridge) open(ctx context.Context, ino tree.Ino, flags uint32) (*fileHan
 		b.notify.closed(ino)
 		return nil, err
 	}
-	return b.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, write: write, file: f} }), nil
+	return b.addHandle(ino, write, f), nil
+}
+
+// writes tells whether flags of open(2) ask for writing.
+func writes(flags uint32) bool { return flags&syscall.O_ACCMODE != syscall.O_RDONLY }
+
+func (b *bridge) addHandle(ino tree.Ino, write bool, f file) *fileHandle {
+	return b.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, write: write, file: f} })
 }
 
 // Flush is one close(2) of possibly several. What was written is then safe from a crash of this process.

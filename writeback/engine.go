@@ -63,6 +63,7 @@ type Engine struct {
 	status  statusKeeper
 	waiting atomic.Int32 // writes that wait for room
 	space   spaceKeeper
+	rush    rush
 	stream  streamState
 }
 

@@ -28,6 +28,8 @@ type fileState struct {
 	mtime   int64        // GUARDED_BY(mu): Unix ns
 	exact   bool         // GUARDED_BY(mu): a program set mtime (tree.Inode.Exact)
 	atime   int64        // GUARDED_BY(mu): Unix ns, to be committed; 0: as in the row
+	ctime   int64        // GUARDED_BY(mu): Unix ns
+	chmod   *uint32      // GUARDED_BY(mu): the mode to be committed; nil: the row has it
 	owner   staging.Owner
 	writers int // GUARDED_BY(mu): handles open for writing
 	// INVARIANT: base.Limit <= size, and nothing is staged at or beyond size.
@@ -59,7 +61,7 @@ type File struct {
 // of tree.Tx.MayWrite.
 func (e *Engine) Open(ctx context.Context, ino tree.Ino, write, truncate bool) (*File, error) {
 	if write || truncate {
-		if err := e.tree.View(func(tx *tree.Tx) error { return tx.MayWrite(ino) }); err != nil {
+		if err := e.tree.MayWrite(ino); err != nil {
 			return nil, err
 		}
 	}
@@ -179,7 +181,7 @@ func (e *Engine) loadFile(ino tree.Ino) (*fileState, error) {
 	if in.Kind != tree.File {
 		return nil, tree.ErrIsDir
 	}
-	st.base, st.size, st.mtime, st.exact = in.Base, in.Size, in.Mtime, in.Exact
+	st.base, st.size, st.mtime, st.exact, st.ctime = in.Base, in.Size, in.Mtime, in.Exact, in.Ctime
 	st.marked = in.Pending&(tree.PendingContent|tree.PendingCreate) != 0
 	st.gen = e.queue.generation(ino)
 	st.lastWrite = e.now()
@@ -271,8 +273,14 @@ func (e *Engine) Stat(ino tree.Ino) (tree.Inode, error) {
 	defer st.mu.Unlock()
 	in.Size, in.Base = st.size, st.base
 	if st.dirty {
-		in.Mtime = st.mtime
-		in.Ctime = max(in.Ctime, st.mtime)
+		in.Mtime, in.Exact = st.mtime, st.exact
+		in.Ctime = max(in.Ctime, st.ctime)
+		if st.atime != 0 {
+			in.Atime = st.atime
+		}
+		if st.chmod != nil {
+			in.Mode, in.HasMode = *st.chmod, true
+		}
 	}
 	return in, nil
 }

@@ -123,10 +123,16 @@ func (e *Engine) appendLocked(st *fileState, p []byte, off int64) error {
 	st.garbage = append(st.garbage, dropped...)
 	now := e.now()
 	st.size = max(st.size, off+int64(len(p)))
-	st.mtime, st.exact, st.lastWrite, st.emptied = now.UnixNano(), false, now, time.Time{}
+	st.changedLocked(now)
+	st.lastWrite, st.emptied = now, time.Time{}
 	st.dirty, st.content = true, true
 	st.unsaved += int64(len(p))
 	return nil
+}
+
+// changedLocked sets the times of a change of the content.
+func (st *fileState) changedLocked(now time.Time) {
+	st.mtime, st.exact, st.ctime = now.UnixNano(), false, now.UnixNano()
 }
 
 // resizeLocked changes the size: down cuts, up adds zeros.
@@ -135,7 +141,8 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 		return err
 	}
 	if size == st.size {
-		st.mtime, st.exact, st.dirty = e.now().UnixNano(), false, true
+		st.changedLocked(e.now())
+		st.dirty = true
 		return e.commitLocked(ctx, st)
 	}
 	if size > st.size { // making it smaller makes room
@@ -155,7 +162,8 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 		st.cut = true
 	}
 	now := e.now()
-	st.size, st.mtime, st.exact, st.lastWrite = size, now.UnixNano(), false, now
+	st.changedLocked(now)
+	st.size, st.lastWrite = size, now
 	if size == 0 {
 		st.emptied = now
 	}
@@ -234,19 +242,23 @@ func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
 	st.m.ClearRegions(regions)
 	e.staging.Release(st.garbage...)
 	st.garbage = nil
-	st.dirty, st.content, st.cut, st.unsaved, st.atime = false, false, false, 0, 0
+	st.dirty, st.content, st.cut, st.unsaved, st.atime, st.chmod = false, false, false, 0, 0, nil
 	return nil
 }
 
-// commitInode writes size, mtime and base of the state into its row.
+// commitInode writes size, times, mode and base of the state into its row.
 func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 	if in.Removed && in.Cloud != nil {
 		return nil // its content goes with its handles; the row is the cloud's version
 	}
 	in.Size, in.Base = st.size, st.base
-	in.Mtime, in.Exact, in.Ctime = st.mtime, st.exact, max(in.Ctime, st.mtime)
+	in.Mtime, in.Exact, in.Ctime = st.mtime, st.exact, max(in.Ctime, st.ctime)
 	if st.atime != 0 {
 		in.Atime = st.atime
+	}
+	own := tree.Own(0)
+	if st.chmod != nil && setMode(in, *st.chmod) {
+		own = tree.OwnMode
 	}
 	if st.gen != nil && st.cut {
 		if err := c.putLimit(st.gen); err != nil {
@@ -254,13 +266,18 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 		}
 	}
 	if !st.content {
-		return c.commitAttrs(in, tree.OwnMtime)
+		return c.commitAttrs(in, tree.OwnMtime|own)
 	}
 	if err := c.markContent(in); err != nil {
 		return err
 	}
 	if in.Removed {
 		return c.Put(in)
+	}
+	if own != 0 {
+		if err := c.commitAttrs(in, own); err != nil {
+			return err
+		}
 	}
 	return c.touch(st.ino, func(ent *entry) { ent.Content++ })
 }

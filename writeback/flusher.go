@@ -111,10 +111,16 @@ func (e *Engine) takeWork() (uploads, commands []task, next time.Time, err error
 			return err
 		}
 		var err error
-		if uploads, err = p.takeUploads(s); err != nil {
-			return err
+		until := p.standBack(s)
+		if until.IsZero() {
+			if uploads, err = p.takeUploads(s); err != nil {
+				return err
+			}
 		}
 		commands, next, err = p.takeCommands(s, len(uploads) > 0)
+		if next.IsZero() || !until.IsZero() && until.Before(next) {
+			next = until
+		}
 		return err
 	})
 	if err != nil {

@@ -52,7 +52,8 @@ func (f *File) Zero(ctx context.Context, off, n int64, grow bool) error {
 // writtenLocked notes that content was changed just now.
 func (e *Engine) writtenLocked(st *fileState) {
 	now := e.now()
-	st.mtime, st.exact, st.lastWrite, st.emptied = now.UnixNano(), false, now, time.Time{}
+	st.changedLocked(now)
+	st.lastWrite, st.emptied = now, time.Time{}
 	st.dirty, st.content = true, true
 }
 

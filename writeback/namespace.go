@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"megadisk/cache"
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback/staging"
@@ -19,9 +21,50 @@ const ModeUsual = 1 << 31
 // Create makes an empty file. It goes up once it has settled and every handle
 // that wrote is closed. Errors: ErrNoSpace and the tree's.
 func (e *Engine) Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error) {
+	return e.make(ctx, newFile(parent, name, mode), nil)
+}
+
+func newFile(parent tree.Ino, name string, mode uint32) tree.Inode {
 	in := tree.Inode{Kind: tree.File, Parent: parent, Name: name}
 	in.Mode, in.HasMode, in.ModeLocal = mode&0o777, true, mode&ModeUsual != 0 || mode == 0o644
-	return e.make(ctx, in, nil)
+	return in
+}
+
+// CreateOpen makes an empty file and opens it. Errors: those of Create, and
+// ErrClosed.
+func (e *Engine) CreateOpen(ctx context.Context, parent tree.Ino, name string, mode uint32, write bool) (tree.Inode, *File, error) {
+	st := &fileState{refs: 1, m: &staging.Map{}, marked: true}
+	if write {
+		st.writers = 1
+	}
+	open := false
+	in, err := e.make(ctx, newFile(parent, name, mode), func(c *change, in *tree.Inode) error {
+		path, err := c.Path(parent)
+		if err != nil {
+			return err
+		}
+		st.ino, st.mtime, st.ctime, st.lastWrite = in.Ino, in.Mtime, in.Ctime, e.now()
+		st.owner = staging.Owner{Ino: uint64(in.Ino), Path: strings.TrimSuffix(path, "/") + "/" + name}
+		c.after = append(c.after, func() { open = e.enter(st) })
+		return nil
+	})
+	if err != nil {
+		return in, nil, err
+	}
+	if !open {
+		return in, nil, ErrClosed
+	}
+	return in, &File{e: e, st: st, write: write, readers: map[baseID]*cache.Reader{}}, nil
+}
+
+// enter makes the state of a new file known; not while the engine closes.
+func (e *Engine) enter(st *fileState) bool {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	if !e.closed {
+		e.files[st.ino] = st
+	}
+	return !e.closed
 }
 
 // Mkdir makes a folder.

@@ -374,6 +374,18 @@ func (l *readyList) add(seq uint64, ino tree.Ino) { heap.Push(&l.h, readyItem{se
 
 func (l *readyList) len() int { return len(l.h) }
 
+// first gives the one that take would give.
+func (l *readyList) first(seen map[tree.Ino]*planned) (tree.Ino, bool) {
+	for len(l.h) > 0 {
+		ino := l.h[0].ino
+		if old := seen[ino]; old != nil && len(old.steps) > 0 && old.steps[0] == stepUpload {
+			return ino, true
+		}
+		heap.Pop(&l.h)
+	}
+	return 0, false
+}
+
 // take gives the next that is still ready by what the planner remembers.
 func (l *readyList) take(seen map[tree.Ino]*planned, upload bool) (tree.Ino, bool) {
 	for len(l.h) > 0 {

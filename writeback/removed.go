@@ -17,6 +17,7 @@ func (e *Engine) Attach(origin any) {
 
 // seen attaches the mount that a call came from.
 func (e *Engine) seen(ctx context.Context) {
+	e.rush.note(e.now())
 	if origin := tree.Origin(ctx); origin != nil {
 		e.Attach(origin)
 	}

@@ -21,7 +21,7 @@ type Attr struct {
 // ErrTooBig, tree.ErrIsDir (a folder has no size), tree.ErrStale.
 func (e *Engine) SetAttr(ctx context.Context, ino tree.Ino, a Attr) (tree.Inode, error) {
 	if a != (Attr{}) {
-		if err := e.tree.View(func(tx *tree.Tx) error { return tx.MayWrite(ino) }); err != nil {
+		if err := e.tree.MayWrite(ino); err != nil {
 			return tree.Inode{}, err
 		}
 	}
@@ -54,50 +54,53 @@ func (e *Engine) resize(ctx context.Context, ino tree.Ino, size int64) error {
 	return e.resizeLocked(ctx, st, size)
 }
 
-// setTimes sets the times. The one of modification goes through the state of
-// an open file, whose later commit would undo it otherwise.
-func (e *Engine) setTimes(ctx context.Context, ino tree.Ino, a Attr) error {
-	if a.Mtime == nil {
-		return e.update(ctx, func(c *change) error { return c.setAtime(ino, a.Atime) })
+// inState changes the state of an open file, whose later commit would undo
+// what was written into the row. While a program writes to the file it is
+// committed with that, at the latest by close. False: the file isn't open.
+func (e *Engine) inState(ctx context.Context, ino tree.Ino, change func(*fileState)) (bool, error) {
+	st := e.pinLoaded(ino)
+	if st == nil {
+		return false, nil
 	}
-	mtime, exact := a.Mtime.UnixNano(), !a.Now
-	e.filesMu.Lock()
-	open := e.files[ino] != nil
-	e.filesMu.Unlock()
-	if open {
-		st, err := e.pin(ino)
-		if err != nil {
-			return err
+	defer e.unpin(st)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	change(st)
+	st.ctime, st.dirty = e.now().UnixNano(), true
+	if st.writers > 0 {
+		return true, nil
+	}
+	return true, e.commitLocked(ctx, st)
+}
+
+// setTimes sets the times that are given.
+func (e *Engine) setTimes(ctx context.Context, ino tree.Ino, a Attr) error {
+	open, err := e.inState(ctx, ino, func(st *fileState) {
+		if a.Mtime != nil {
+			st.mtime, st.exact = a.Mtime.UnixNano(), !a.Now
 		}
-		defer e.unpin(st)
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		st.mtime, st.exact, st.dirty = mtime, exact, true
 		if a.Atime != nil {
 			st.atime = a.Atime.UnixNano()
 		}
-		return e.commitLocked(ctx, st)
+	})
+	if open {
+		return err
 	}
 	return e.update(ctx, func(c *change) error {
 		in, err := c.Get(ino)
 		if err != nil {
 			return err
 		}
-		in.Mtime, in.Exact, in.Ctime = mtime, exact, e.now().UnixNano()
+		in.Ctime = e.now().UnixNano()
 		if a.Atime != nil {
 			in.Atime = a.Atime.UnixNano()
 		}
+		if a.Mtime == nil {
+			return c.Put(&in)
+		}
+		in.Mtime, in.Exact = a.Mtime.UnixNano(), !a.Now
 		return c.commitAttrs(&in, tree.OwnMtime)
 	})
-}
-
-func (c *change) setAtime(ino tree.Ino, at *time.Time) error {
-	in, err := c.Get(ino)
-	if err != nil {
-		return err
-	}
-	in.Atime, in.Ctime = at.UnixNano(), c.e.now().UnixNano()
-	return c.Put(&in)
 }
 
 // commitAttrs stores a row of which attributes were changed. They go to the
@@ -152,19 +155,31 @@ func reviewAttrs(in *tree.Inode) {
 // unixSeconds rounds towards the past, as time.Unix does.
 func unixSeconds(ns int64) int64 { return time.Unix(0, ns).Unix() }
 
-// setMode changes the permission bits. A mode that says what is shown already
-// is no use of modes: nothing is sent for it.
+// setMode changes the permission bits.
 func (e *Engine) setMode(ctx context.Context, ino tree.Ino, mode uint32) error {
+	mode &= 0o777
+	if open, err := e.inState(ctx, ino, func(st *fileState) { st.chmod = &mode }); open {
+		return err
+	}
 	return e.update(ctx, func(c *change) error {
 		in, err := c.Get(ino)
 		if err != nil {
 			return err
 		}
 		in.Ctime = e.now().UnixNano()
-		if in.HasMode && in.Mode == mode&0o777 {
+		if !setMode(&in, mode) {
 			return c.Put(&in)
 		}
-		in.Mode, in.HasMode, in.ModeLocal = mode&0o777, true, false
 		return c.commitAttrs(&in, tree.OwnMode)
 	})
+}
+
+// setMode tells whether a mode is a new one. One that says what is shown
+// already is no use of modes: nothing is sent for it.
+func setMode(in *tree.Inode, mode uint32) bool {
+	if in.HasMode && in.Mode == mode {
+		return false
+	}
+	in.Mode, in.HasMode, in.ModeLocal = mode, true, false
+	return true
 }

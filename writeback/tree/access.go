@@ -91,6 +91,30 @@ func (tx *Tx) MayWrite(ino Ino) error {
 	return tx.mayChange(in)
 }
 
+// MayWrite is Tx.MayWrite for the newest state. Below a plain folder of one's own, where nearly everything is, the
+// cache answers.
+func (t *Tree) MayWrite(ino Ino) error {
+	if t.plainlyOwn(ino) {
+		return nil
+	}
+	return t.View(func(tx *Tx) error { return tx.MayWrite(ino) })
+}
+
+// plainlyOwn says whether an inode surely hangs in the Cloud Drive, and nothing on the way there is special.
+func (t *Tree) plainlyOwn(ino Ino) bool {
+	for range maxDepth {
+		in, err := t.Get(ino)
+		switch {
+		case err != nil || in.Removed || in.Cloud != nil && in.Cloud.Damaged:
+			return false
+		case ino == DriveIno:
+			return true
+		}
+		ino = in.Parent
+	}
+	return false
+}
+
 func (tx *Tx) mayChange(in *Inode) error {
 	p, err := tx.locate(in.Ino)
 	if err != nil {

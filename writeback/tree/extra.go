@@ -300,7 +300,12 @@ func (tx *Tx) followAttrs(e *Inode, old *Cloud) {
 	switch {
 	case own&OwnMtime != 0:
 	case e.Kind == File && !e.Pending.Has(PendingContent):
-		e.Mtime, e.Exact = mtime, exact
+		// The cloud has whole seconds of what no program set. The fraction known here stays, as long as it is the
+		// same version: that the cloud has taken it is no change.
+		same := old != nil && old.Handle == e.Cloud.Handle && seconds(e.Mtime) == seconds(mtime)
+		if exact || e.Exact || !same {
+			e.Mtime, e.Exact = mtime, exact
+		}
 	case e.Kind == Dir && exact:
 		// A folder's own time changes with its entries: only another one from the cloud counts.
 		var before Extra
