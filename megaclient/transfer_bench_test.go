@@ -33,6 +33,15 @@ func BenchmarkTransfers(b *testing.B) {
 			account.Remove(string(n.Handle)) // or the server's memory would grow
 		}
 	})
+	b.Run("GetSpread", func(b *testing.B) {
+		h := account.Put(megatest.PutSpec{Parent: account.Root(), Name: "spread", Content: data, RAID: true})
+		spread := &megaclient.Node{Handle: megaclient.Handle(h), Type: megaclient.FileNode, Size: size, Key: account.Key(h)}
+		b.SetBytes(size)
+		b.ReportAllocs()
+		for b.Loop() {
+			require.NoError(b, c.Get(b.Context(), spread, io.Discard))
+		}
+	})
 	b.Run("Get", func(b *testing.B) {
 		b.SetBytes(size)
 		b.ReportAllocs()

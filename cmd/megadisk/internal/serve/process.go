@@ -134,16 +134,16 @@ func (p *Process) SetMetered(on bool) { p.cache.SetMetered(on) }
 
 // fetch is where cache and protocol meet; neither knows of the other.
 func (p *Process) fetch(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
+	if err := p.quota.enter(); err != nil {
+		return err
+	}
 	h := megaclient.Handle(f.Handle)
 	if wrong, wants := cache.WantsFreshURL(ctx); wants {
 		p.o.Client.RenewURL(ctx, h, wrong)
 	}
 	p.quota.downloaded(n)
 	err := p.o.Client.ReadContent(ctx, h, off, n, w)
-	var over *megaclient.OverQuotaError
-	if errors.As(err, &over) {
-		p.quota.usedUp(time.Now().Add(over.Left))
-	}
+	p.quota.result(err)
 	return err
 }
 

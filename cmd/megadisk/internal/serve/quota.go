@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ type transferQuota struct {
 
 	mu    sync.Mutex
 	back  time.Time // there is none until then; GUARDED_BY(mu)
+	tried time.Time // when that was last put to the test; GUARDED_BY(mu)
 	left  int64     // bytes, when they are few; GUARDED_BY(mu)
 	moved int64     // bytes since it was asked for; negative: never was. GUARDED_BY(mu)
 }
@@ -25,18 +27,40 @@ const (
 	quotaEvery = 256 << 20        // bytes downloaded between two questions
 	quotaLow   = 20               // one part in so many of the whole is little
 	quotaPause = 15 * time.Minute // nothing is fetched ahead for so long then
+	quotaRetry = 2 * time.Second  // without any, the server is asked no more often, as somebody may have bought some
 )
 
 func newTransferQuota(c *megaclient.Client) *transferQuota {
 	return &transferQuota{ask: c.Quota, wake: make(chan struct{}, 1), moved: -1}
 }
 
-// usedUp notes what a storage server said.
-func (q *transferQuota) usedUp(until time.Time) {
+// enter refuses a download while the server's refusal is fresh.
+func (q *transferQuota) enter() error {
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	if now.Before(q.back) && now.Sub(q.tried) < quotaRetry {
+		return &megaclient.OverQuotaError{Left: q.back.Sub(now)}
+	}
+	q.tried = now
+	return nil
+}
+
+// result takes what became of a download.
+func (q *transferQuota) result(err error) {
+	var over *megaclient.OverQuotaError
+	refused := errors.As(err, &over)
+	if !refused && err != nil {
+		return
+	}
+	var until time.Time
+	if refused {
+		until = time.Now().Add(over.Left)
+		q.pause(until)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.back = until
-	q.mu.Unlock()
-	q.pause(until)
 }
 
 // state tells until when there is none, and how much is left when that is little.

@@ -1,7 +1,10 @@
 package serve
 
 import (
+	"context"
+	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -27,6 +30,30 @@ func TestTransferQuotaIsAskedForNowAndThen(t *testing.T) {
 	require.False(t, asked())
 	q.downloaded(1 << 20)
 	require.True(t, asked())
+}
+
+// Without quota, the server is asked once in a while, and believed.
+func TestNoTransferQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		paused := time.Time{}
+		q := &transferQuota{pause: func(until time.Time) { paused = until }}
+		require.NoError(t, q.enter())
+		require.NoError(t, q.enter())
+		q.result(fmt.Errorf("reading: %w", &megaclient.OverQuotaError{Left: time.Hour}))
+		require.Equal(t, time.Now().Add(time.Hour), paused)
+		var over *megaclient.OverQuotaError
+		require.ErrorAs(t, q.enter(), &over)
+		require.Equal(t, time.Hour, over.Left)
+		q.result(context.Canceled)
+		require.Error(t, q.enter())
+		time.Sleep(quotaRetry)
+		require.NoError(t, q.enter(), "one tries")
+		require.Error(t, q.enter())
+		q.result(nil)
+		require.NoError(t, q.enter(), "there is some again")
+		until, _ := q.state()
+		require.Zero(t, until)
+	})
 }
 
 func TestLittleTransferQuota(t *testing.T) {
