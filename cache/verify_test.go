@@ -109,7 +109,9 @@ func TestWrongTwiceIsQuarantined(t *testing.T) {
 				awaitQuarantined(t, c, f)
 				require.Equal(t, State{Quarantined: true, WasWrong: true}, c.State(f.File))
 				require.ErrorIs(t, readAt(t, c, f, 0, 10), ErrQuarantined)
-				require.EqualValues(t, 2*size, cl.moved(t))
+				moved := cl.moved(t)
+				require.GreaterOrEqual(t, moved, int64(2*size))
+				require.Less(t, moved, int64(2*size+size/2+1), "whole twice, and what a reader gave up meanwhile")
 				require.NoError(t, c.Close())
 				require.NotContains(t, out.String(), f.Handle)
 				if !disk {

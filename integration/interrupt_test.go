@@ -20,9 +20,11 @@ func TestReadersEndWithCtrlC(t *testing.T) {
 	for name, size := range map[string]int{"small": 100_000, "large": 24 << 20} {
 		t.Run(name, func(t *testing.T) {
 			content := noise(size, 1)
-			account.PutFile(account.Root(), name, content, time.Now())
-			account.PutFile(account.Root(), name+" 2", content, time.Now())
-			path, path2 := await(t, p, name), await(t, p, name+" 2")
+			// Each in a folder of its own, so that none is fetched ahead.
+			one, two := account.Mkdir(account.Root(), name), account.Mkdir(account.Root(), name+" 2")
+			account.PutFile(one, "f", content, time.Now())
+			account.PutFile(two, "f", content, time.Now())
+			path, path2 := await(t, p, name+"/f"), await(t, p, name+" 2/f")
 
 			begun, over := make(chan struct{}, 1000), make(chan struct{})
 			p.Server.Faults().AnswerDownloads(megatest.Always, func(_ http.ResponseWriter, r *http.Request, _ []byte) {
@@ -41,7 +43,9 @@ func TestReadersEndWithCtrlC(t *testing.T) {
 
 			release := p.Server.Faults().Hold("g")
 			cat = start(t, "cat", path2)
-			require.NoError(t, p.Server.Await(t.Context(), func(st megatest.Stats) bool { return st.Held > 0 }))
+			ctx, cancel := context.WithTimeout(t.Context(), bounded)
+			defer cancel()
+			require.NoError(t, p.Server.Await(ctx, func(st megatest.Stats) bool { return st.Held > 0 }))
 			requireEndsSoon(t, cat)
 			release()
 			require.True(t, rightOrEIO(t, path, content))
@@ -49,8 +53,8 @@ func TestReadersEndWithCtrlC(t *testing.T) {
 		})
 	}
 	require.Equal(t, "alive", p.Shell("echo -n alive >w && cat w"))
-	account.PutFile(account.Root(), "gone", noise(3<<20, 2), time.Now())
-	path := await(t, p, "gone")
+	account.PutFile(account.Mkdir(account.Root(), "gone"), "f", noise(3<<20, 2), time.Now())
+	path := await(t, p, "gone/f")
 	p.Server.Close()
 	cat := start(t, "cat", path)
 	requireEndsSoon(t, cat)
