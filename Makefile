@@ -2,11 +2,13 @@
 BIN := bin/megadisk
 KILLS ?= 500
 DEMO ?= $(CURDIR)/demo
+PREFIX ?= /usr/local
+VERSION ?= 0.1~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 
-.PHONY: build demo test race peers crash bench posix fuzz release lint clean deps
+.PHONY: build demo test race peers crash bench posix fuzz release install deb lint clean deps
 
 build: ## the program, in bin/
-	CGO_ENABLED=0 go build -trimpath -o $(BIN) ./cmd/megadisk
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/megadisk
 
 demo: build ## an embedded MEGA server, mounted on $(DEMO); Ctrl-C unmounts
 	@.ci/deps
@@ -40,6 +42,12 @@ fuzz: ## each fuzz target in turn, for FUZZ=30s
 
 release: ## the program in dist/, built twice and equal, with its bill of materials and licences
 	@.ci/release
+
+install: build ## below $(DESTDIR): the program, helpers of mount(8), units, completions, manual
+	packaging/install $(BIN) "$(DESTDIR)" "$(PREFIX)"
+
+deb: build ## a Debian package, in bin/
+	packaging/deb $(BIN) bin $(VERSION)
 
 lint:
 	go vet ./... && go tool -modfile=.ci/tools/go.mod staticcheck ./...

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+// newMan writes the manual, from the same texts as --help. It is for the build of packages.
+func newMan() *cobra.Command {
+	return &cobra.Command{
+		Use:    "man FOLDER",
+		Short:  "Write the manual pages into a folder",
+		Hidden: true,
+		Args:   exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return writeManual(cmd.Root(), args[0])
+		},
+	}
+}
+
+// helperPages are the names under which mount(8) and umount(8) call the program.
+var helperPages = map[string]string{"mount.megadisk": "megadisk-mount", "umount.fuse.megadisk": "megadisk-unmount"}
+
+func writeManual(root *cobra.Command, dir string) error {
+	root.DisableAutoGenTag = true // the same texts make the same pages
+	for _, section := range []string{"man1", "man8"} {
+		if err := os.MkdirAll(filepath.Join(dir, section), 0o755); err != nil {
+			return fmt.Errorf("writing the manual: %w", err)
+		}
+	}
+	header := &doc.GenManHeader{Section: "1", Source: "megadisk " + strings.TrimSpace(version), Manual: "megadisk"}
+	if err := doc.GenManTree(root, header, filepath.Join(dir, "man1")); err != nil {
+		return fmt.Errorf("writing the manual: %w", err)
+	}
+	for name, page := range helperPages {
+		text := fmt.Sprintf(".so man1/%s.1\n", page)
+		if err := os.WriteFile(filepath.Join(dir, "man8", name+".8"), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("writing the manual: %w", err)
+		}
+	}
+	return nil
+}
