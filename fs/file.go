@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -84,8 +85,9 @@ func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 }
 
 // keepPages tells whether the kernel's pages of a file that was just opened are of the version that was opened. A
-// change made elsewhere is told by an event (notify.go), which may still be on its way here: where the version isn't
-// the one of the last open, that is waited for. From now on the handle keeps its version.
+// change made elsewhere is told by an event (notify.go), which may still be on its way to the kernel: where the version
+// isn't the one of the last open, that is waited for, or the program would see the new bytes with the old length. From
+// now on the handle keeps its version.
 func (b *bridge) keepPages(ctx context.Context, ino tree.Ino) bool {
 	row, err := b.engine.Stat(ino)
 	if err != nil || b.wasWrong(&row) {
@@ -93,11 +95,33 @@ func (b *bridge) keepPages(ctx context.Context, ino tree.Ino) bool {
 	}
 	if last, ok := b.versions.Get(ino); !ok || last != row.Base.Handle {
 		b.versions.Add(ino, row.Base.Handle)
-		if ok && b.delivered(ctx) != nil {
+		if (ok || isFresh(&row)) && b.told(ctx, ino) != nil {
 			return false
 		}
 	}
 	return !b.notify.isStale(ino)
+}
+
+// isFresh tells whether a file that wasn't opened before changed so lately that the kernel, which may know its length,
+// may not have been told yet.
+func isFresh(row *tree.Inode) bool {
+	return row.Cloud != nil && time.Since(time.Unix(0, row.Ctime)) < freshFor
+}
+
+const freshFor = 10 * time.Second
+
+// toldWithin bounds how long an open waits for the kernel to be told of a change. A worker can be held up by a folder
+// that the kernel is busy with, and no open may hang on that.
+const toldWithin = 2 * time.Second
+
+// told waits until the kernel has been told of what was committed for a file before.
+func (b *bridge) told(ctx context.Context, ino tree.Ino) error {
+	limited, cancel := context.WithTimeout(ctx, toldWithin)
+	defer cancel()
+	if err := b.delivered(limited); err != nil {
+		return err
+	}
+	return b.notify.sent(limited, ino)
 }
 
 // open opens an inode with the flags of open(2).

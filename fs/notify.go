@@ -38,6 +38,7 @@ type notifier struct {
 	handles map[tree.Ino]int      // GUARDED_BY(mu); open handles of files
 	stale   map[tree.Ino]bool     // GUARDED_BY(mu); files that changed, whose old pages the kernel may still hold
 	idle    chan struct{}         // GUARDED_BY(mu); closed when nothing is due any more; nil: nobody waits
+	step    chan struct{}         // GUARDED_BY(mu); closed when a worker has sent something; nil: nobody waits
 	workers sync.WaitGroup
 }
 
@@ -76,6 +77,7 @@ func (n *notifier) stop() {
 	n.kernel = nil
 	n.due, n.queue = map[tree.Ino]*dueWork{}, nil
 	n.wakeLocked()
+	n.steppedLocked()
 	n.mu.Unlock()
 	n.workers.Wait()
 }
@@ -157,6 +159,7 @@ func (n *notifier) next(done tree.Ino) (tree.Ino, *dueWork) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.busy, done)
+	n.steppedLocked()
 	if n.due[done] != nil { // more came while it was busy
 		n.queue = append(n.queue, done)
 	}
@@ -173,6 +176,34 @@ func (n *notifier) wakeLocked() {
 	if n.idle != nil {
 		close(n.idle)
 		n.idle = nil
+	}
+}
+
+func (n *notifier) steppedLocked() {
+	if n.step != nil {
+		close(n.step)
+		n.step = nil
+	}
+}
+
+// sent waits until all that was due for one inode has been sent.
+func (n *notifier) sent(ctx context.Context, ino tree.Ino) error {
+	for {
+		n.mu.Lock()
+		if n.due[ino] == nil && !n.busy[ino] {
+			n.mu.Unlock()
+			return nil
+		}
+		if n.step == nil {
+			n.step = make(chan struct{})
+		}
+		step := n.step
+		n.mu.Unlock()
+		select {
+		case <-step:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -78,7 +78,7 @@ func throughACut(t *testing.T, p *program.Program, account *megatest.Account, cu
 		if time.Now().After(end) {
 			break
 		}
-		time.Sleep(5 * time.Second) // the long form: people work, and pause
+		time.Sleep(20 * time.Second) // the long form: people work, and pause
 	}
 	require.NotNil(t, offlineSince(p))
 	// Mounting needs no network either.
