@@ -96,7 +96,7 @@ type Cache struct {
 	macers    int  // goroutines that compute MACs
 	macTimer  bool // one is about to
 	spills    []*spill
-	spillers  int     // goroutines that write them
+	spilling  bool    // a goroutine writes them
 	parts     []*part // of uploads: units that are not whole yet, oldest first
 	closed    bool
 	stats     Stats

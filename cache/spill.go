@@ -1,7 +1,7 @@
 package cache
 
 // spill is ciphertext of a flight on its way to disk: units that follow each other, which stay in memory until they are there. It is
-// written by a goroutine of the cache's own, so that neither the network nor a reader waits for the disk. A flight
+// written by one goroutine of the cache's own, so that neither the network nor a reader waits for the disk. A flight
 // that finds too much of it waiting writes what it has by itself, and so becomes as slow as the disk is.
 type spill struct {
 	co    *content
@@ -12,9 +12,6 @@ type spill struct {
 
 func (s *spill) write() { s.co.entry.write(s.gen, s.data) }
 
-// spillWriters is how many spills are written at once.
-const spillWriters = 2
-
 // spillsMost is how many units may wait for the disk: an eighth of the memory.
 func (c *Cache) spillsMost() int { return c.mem.limit / 8 }
 
@@ -23,11 +20,11 @@ func (c *Cache) spillLocked(s *spill) bool {
 	if c.mem.spilling+len(s.units) > c.spillsMost() {
 		return false
 	}
-	if c.spillers < spillWriters {
+	if !c.spilling {
 		if !c.goLocked(c.writeSpills) {
 			return false
 		}
-		c.spillers++
+		c.spilling = true
 	}
 	s.co.refs++
 	s.co.spills++
@@ -36,7 +33,8 @@ func (c *Cache) spillLocked(s *spill) bool {
 	return true
 }
 
-// writeSpills works until nothing is waiting.
+// writeSpills works until nothing is waiting. One goroutine does: several would wait for each other at the file's lock,
+// which costs processor time and brings nothing.
 func (c *Cache) writeSpills() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,7 +55,7 @@ func (c *Cache) writeSpills() {
 			c.mu.Lock()
 		}
 	}
-	c.spillers--
+	c.spilling = false
 }
 
 // dropSpillLocked gives back what a spill holds.
