@@ -36,13 +36,17 @@ func newNetwork(t *testing.T) *network {
 		here: fmt.Sprintf("198.18.%d.%d", n/64, n%64*4+1), away: fmt.Sprintf("198.18.%d.%d", n/64, n%64*4+2),
 	}
 	needs.Root(t)
-	if out, err := exec.Command("ip", "netns", "add", w.space).CombinedOutput(); err != nil {
-		t.Skipf("NOT RUN: this machine makes no network namespaces: %s", out)
-	}
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", w.space).Run() })
-	w.ip("link add " + w.near + " type veth peer name " + w.far + " netns " + w.space)
-	w.ip("addr add " + w.here + "/30 dev " + w.near)
-	w.ip("link set " + w.near + " up")
+	for _, words := range []string{
+		"netns add " + w.space,
+		"link add " + w.near + " type veth peer name " + w.far + " netns " + w.space,
+		"addr add " + w.here + "/30 dev " + w.near,
+		"link set " + w.near + " up",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(words)...).CombinedOutput(); err != nil {
+			t.Skipf("SKIPPED, NOT RUN: this machine can't make a network to cut: ip %s: %s", words, out)
+		}
+	}
 	w.ip("-n " + w.space + " addr add " + w.away + "/30 dev " + w.far)
 	w.ip("-n " + w.space + " link set lo up")
 	w.up()
