@@ -178,8 +178,14 @@ func (k *killer) dead(doing string, err error) bool {
 	return true
 }
 
-// gone tells whether the mount's process is dead.
+// gone tells whether the mount's process is dead, or dying: of what is under way in its threads just then the kernel
+// makes EIO, before it lets go of the mount.
 func (k *killer) gone() bool {
-	var st syscall.Statfs_t
-	return syscall.Statfs(k.p.Point, &st) == syscall.ENOTCONN
+	for deadline := time.Now().Add(2 * killLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var st syscall.Statfs_t
+		if syscall.Statfs(k.p.Point, &st) == syscall.ENOTCONN {
+			return true
+		}
+	}
+	return false
 }
