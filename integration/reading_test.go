@@ -64,12 +64,14 @@ func TestCopyOfAFolderOfSmallFiles(t *testing.T) {
 	}
 	p.Login()
 	p.Mount()
+	p.Server.Faults().SetLatency(20 * time.Millisecond)
 	before := p.Server.Stats()
 	out := filepath.Join(t.TempDir(), "out")
 	got := p.Shell("cp -r dir '" + out + "' && cat '" + out + "'/* | sha256sum")
 	require.Equal(t, hex.EncodeToString(sum.Sum(nil)), strings.Fields(got)[0])
 	st := p.Server.Stats()
-	require.Less(t, st.Batches-before.Batches, files/3, "requests to the command server")
+	t.Logf("%d requests to the command server", st.Batches-before.Batches)
+	require.Less(t, st.Batches-before.Batches, files/2)
 	require.Less(t, st.BytesDown-before.BytesDown, int64(files*8<<10+files*8<<10/10))
 }
 

@@ -26,6 +26,9 @@ func Trust(c *Client, cert *x509.Certificate) {
 	c.warmer.tls.RootCAs.AddCert(cert)
 }
 
+// KeepWarm changes how long a connection that was made ahead waits for its use.
+func KeepWarm(c *Client, d time.Duration) { c.warmer.kept = d }
+
 // OpenTo tells how many connections there are to an address.
 func OpenTo(c *Client, addr string) (n int) {
 	c.warmer.mu.Lock()

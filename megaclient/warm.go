@@ -41,6 +41,7 @@ type warmer struct {
 	dialer *net.Dialer
 	tls    *tls.Config
 	most   int
+	kept   time.Duration
 
 	mu     sync.Mutex
 	closed bool                 // GUARDED_BY(mu)
@@ -61,7 +62,7 @@ type warmConn struct {
 func newWarmer(cfg Config) *warmer {
 	w := &warmer{
 		dialer: newDialer(cfg.Silence),
-		tls:    &tls.Config{MinVersion: tls.VersionTLS12}, most: warmMost,
+		tls:    &tls.Config{MinVersion: tls.VersionTLS12}, most: warmMost, kept: warmKept,
 		open: map[origin]int{}, ahead: map[origin]*warmConn{},
 	}
 	if cfg.MaxConnections > 0 {
@@ -218,7 +219,7 @@ func (w *warmer) warm() {
 func (w *warmer) makeLocked(o origin) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &warmConn{made: make(chan struct{}), cancel: cancel}
-	c.expiry = time.AfterFunc(warmKept, func() { w.forget(o, c) })
+	c.expiry = time.AfterFunc(w.kept, func() { w.forget(o, c) })
 	w.ahead[o] = c
 	go func() { // ends with the dialer's timeout, or with drop
 		defer close(c.made)

@@ -67,6 +67,7 @@ func TestConnectionsAreMadeAheadOfNeed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStorage(t, start)
 			c := s.api.resume(t)
+			megaclient.KeepWarm(c, time.Hour)
 			if name == "https" {
 				megaclient.Trust(c, s.Certificate())
 			}
@@ -94,6 +95,7 @@ func TestConnectionsAreMadeAheadOfNeed(t *testing.T) {
 func TestPreparedFilesHaveAConnection(t *testing.T) {
 	s := newStorage(t, (*httptest.Server).Start)
 	c := s.api.resume(t)
+	megaclient.KeepWarm(c, time.Hour)
 	require.NoError(t, c.PrepareURLs(t.Context(), []megaclient.Handle{handleOf(1), handleOf(2)}))
 	eventually(t, func() bool { return s.accepted.Load() == 1 })
 	require.Zero(t, s.requests.Load())
@@ -102,10 +104,20 @@ func TestPreparedFilesHaveAConnection(t *testing.T) {
 	require.EqualValues(t, 1, s.requests.Load())
 }
 
+// What nobody needs is closed again.
+func TestConnectionsThatNobodyNeeds(t *testing.T) {
+	s := newStorage(t, (*httptest.Server).Start)
+	c := s.api.resume(t)
+	megaclient.KeepWarm(c, time.Millisecond)
+	require.NoError(t, c.PrepareURLs(t.Context(), []megaclient.Handle{handleOf(1)}))
+	eventually(t, func() bool { return s.accepted.Load() == 1 && megaclient.OpenTo(c, s.addr()) == 0 })
+}
+
 // A server that can't be reached ahead of need is nobody's trouble, and Close leaves nothing behind.
 func TestConnectionsMadeInVain(t *testing.T) {
 	s := newStorage(t, (*httptest.Server).Start)
 	c := s.api.resume(t)
+	megaclient.KeepWarm(c, time.Hour)
 	require.NoError(t, c.PrepareURLs(t.Context(), []megaclient.Handle{handleOf(1)}))
 	eventually(t, func() bool { return megaclient.OpenTo(c, s.addr()) == 1 })
 	c.Close()
