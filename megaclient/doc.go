@@ -13,6 +13,8 @@
 //	ReadContent  a part of a file, as ciphertext; Get for a whole file, decrypted and verified
 //	Upload       content, resumable; Put for content and node in one call
 //
+// Files that the server spreads over six URLs (CloudRAID) are read like others, from any five of them.
+//
 // A program that keeps a tree calls FetchNodes once, then Listen with its SN, and stores the SN of
 // each Answer together with what it made of the answer's packets. When Listen ends with ErrTooOld, it
 // begins again.
