@@ -53,8 +53,13 @@ func TestXattrs(t *testing.T) {
 	require.ErrorIs(t, err, unix.ERANGE)
 
 	f.mu.Lock()
-	f.rows[ino].Cloud = &tree.Cloud{Handle: "ABCDEFGH", Versions: 3}
+	f.rows[ino].Cloud = &tree.Cloud{Handle: "ABCDEFGH", Owner: "abcdefghijk", Versions: 3}
 	f.mu.Unlock()
+	for name, want := range map[string]string{"path": "/a", "access": "owner", "owner": "abcdefghijk"} {
+		n, err = unix.Getxattr(path, "user.mega."+name, buf)
+		require.NoError(t, err, name)
+		require.Equal(t, want, string(buf[:n]), name)
+	}
 	n, err = unix.Getxattr(path, "user.mega.handle", buf)
 	require.NoError(t, err)
 	require.Equal(t, "ABCDEFGH", string(buf[:n]))

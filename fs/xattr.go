@@ -19,6 +19,9 @@ import (
 // What MEGA knows of a file can be read as extended attributes, by name:
 //
 //	user.mega.handle    the node's handle
+//	user.mega.path      where it is in the drive
+//	user.mega.owner     the handle of the user whose it is
+//	user.mega.access    what may be done: read, write, full, owner
 //	user.mega.link      the public link of an exported file
 //	user.mega.versions  how many older versions there are
 //	user.mega.state     where the content is: what is pending, and why
@@ -130,7 +133,11 @@ func (b *bridge) megaAttr(ino tree.Ino, name string) (string, error) {
 	switch name {
 	case "state":
 		return b.engine.FileState(ino)
-	case "handle", "link", "versions", "verified":
+	case "path":
+		return b.pathAttr(ino)
+	case "access":
+		return b.accessAttr(ino)
+	case "handle", "link", "owner", "versions", "verified":
 	default:
 		return "", writeback.ErrNoXattr
 	}
@@ -144,6 +151,11 @@ func (b *bridge) megaAttr(ino tree.Ino, name string) (string, error) {
 	switch name {
 	case "handle":
 		return string(row.Cloud.Handle), nil
+	case "owner":
+		if row.Cloud.Owner == "" {
+			return "", writeback.ErrNoXattr
+		}
+		return string(row.Cloud.Owner), nil
 	case "link":
 		return publicLink(row.Cloud)
 	case "versions":
