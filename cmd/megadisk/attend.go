@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/desktop"
 	"megadisk/cmd/megadisk/internal/inhibit"
 	"megadisk/cmd/megadisk/internal/serve"
 	"megadisk/cmd/megadisk/internal/systemd"
@@ -37,11 +38,15 @@ func (c *common) attend(p *serve.Process, manager *systemd.Notifier, again <-cha
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		var hold inhibit.Lock
+		var told messages
 		defer hold.Set(false)
 		for last := ""; ; {
 			st, _ := p.Status(ctx) // never fails; it asks every part, so that a lock held for ever stops the watchdog's pings
 			manager.Alive()
 			hold.Set(st.Pending.Changes > 0 && st.Online) // out of reach of the server, waiting would be for nothing
+			if news := told.news(st); news != "" && c.notify {
+				go desktop.Show("megadisk", news) // as long as the desktop takes; nothing waits for it
+			}
 			if text := summary(st); text != last {
 				manager.Status(text)
 				last = text

@@ -60,6 +60,7 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 		return err
 	}
 	c.reading, c.staging = &m.reading, &m.staging
+	c.notify = m.notify
 	if m.metrics != "" {
 		c.metrics, c.metricsAt = metrics.New(), m.metrics
 	}

@@ -31,6 +31,7 @@ type mountFlags struct {
 	hidden     string
 	debug      bool
 	metrics    string
+	notify     bool
 	reading    readingFlags
 	login      credentials.Sources
 	staging    stagingFlags
@@ -53,6 +54,7 @@ func (m *mountFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&m.debug, "debug", false, "log every request of the kernel, without names and content")
 	f.StringVar(&m.hidden, "hidden-name", fs.HiddenName, "name of the hidden folder with earlier versions, bin and shares")
 	f.StringVar(&m.metrics, "metrics", "", "serve metrics for Prometheus at 127.0.0.1:PORT, or at a Unix socket (unix:PATH)")
+	f.BoolVar(&m.notify, "notify", true, "show a message on the desktop when a person must do something")
 	m.reading.add(f)
 	addSources(f, &m.login)
 	m.staging.add(f)

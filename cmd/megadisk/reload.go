@@ -58,6 +58,9 @@ func (c *common) reload(p *serve.Process) {
 		c.log.Error(mistake)
 		return
 	}
+	if !fixed("notify") {
+		c.notify = m.notify
+	}
 	if !fixed("metered") {
 		p.SetMetered(m.reading.metered)
 	}

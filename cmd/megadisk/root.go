@@ -38,6 +38,7 @@ type common struct {
 	log       *logrus.Logger
 	metrics   *metrics.Metrics // nil: nobody asked for them
 	metricsAt string
+	notify    bool // show messages on the desktop
 }
 
 // newRoot builds the command tree.
