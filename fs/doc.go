@@ -28,6 +28,9 @@
 //	an open file's content    never: its handles keep the version they opened, the *name* gets a new inode
 //	a removed inode           InodeNotify(ino, -1, 0), whose ENOENT says that the kernel doesn't know it
 //
+// An OPEN that meets another version than the last one waits until the kernel has been told of it (at most 2 s): with the
+// old length it would show the new bytes cut, or filled up with zeros.
+//
 // ENOENT from a notify is normal. Changes carry an origin (tree.WithOrigin); what this mount's own requests did isn't
 // told to it. Programs that watch with inotify aren't woken by remote changes; FUSE has no way for that.
 //

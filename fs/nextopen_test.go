@@ -22,7 +22,7 @@ func TestNextOpenHasTheNewLength(t *testing.T) {
 	h := harness.New(t, harness.WithContent(func(a *megatest.Account) { a.PutFile(a.Root(), "f", long, mtime) }))
 	requireContent(t, long, h.Path("f"))
 	before := long
-	for round := range 40 {
+	for round := range 20 {
 		want := short
 		if round%2 == 1 {
 			want = long
@@ -54,7 +54,7 @@ func TestNextOpenHasTheNewLength(t *testing.T) {
 // The same for a file that was never opened, and of which the kernel knows no more than the length.
 func TestFirstOpenHasTheNewLength(t *testing.T) {
 	h := harness.New(t)
-	for round := range 20 {
+	for round := range 8 {
 		name := fmt.Sprint("f", round)
 		handle := h.Account.PutFile(h.Account.Root(), name, pattern(1, 50_000), mtime)
 		h.Await(name)
