@@ -47,7 +47,9 @@ func TestPackageOnACleanSystem(t *testing.T) {
 	needs.Programs(t, "dpkg-deb", "fusermount3")
 	p, account := program.WithAccount(t)
 	account.PutFile(account.Root(), "f", []byte("from the cloud"), megatestTime)
-	out, err := exec.Command("../packaging/deb", p.Bin, p.Dir, "1.2~test").CombinedOutput()
+	build := exec.Command("../packaging/deb", p.Bin, p.Dir, "1.2~test")
+	build.Env = append(os.Environ(), "LEVEL=1")
+	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	debs, err := filepath.Glob(filepath.Join(p.Dir, "megadisk_1.2~test_*.deb"))
 	require.NoError(t, err)
@@ -55,7 +57,7 @@ func TestPackageOnACleanSystem(t *testing.T) {
 
 	text := inCleanRoot(t, debs[0], `
 echo 'PRUNEFS = "proc sysfs"' >/etc/updatedb.conf
-dpkg -i --no-triggers --force-depends /tmp/megadisk.deb
+dpkg -i --no-triggers --force-depends --force-unsafe-io /tmp/megadisk.deb
 cat /etc/updatedb.conf
 megadisk --version
 bash -n /usr/share/bash-completion/completions/megadisk
