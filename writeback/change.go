@@ -135,11 +135,7 @@ func (c *change) retire(ino tree.Ino) error {
 
 // bury removes all rows of an inode.
 func (c *change) bury(ino tree.Ino) error {
-	es, err := loadExtents(c.b, ino)
-	if err != nil {
-		return err
-	}
-	if err := deleteRegions(c.b, rowExtents, ino); err != nil {
+	if err := c.clearExtents(ino); err != nil {
 		return err
 	}
 	if err := c.b.Delete(inoKey(rowZombie, ino)); err != nil {
@@ -148,10 +144,7 @@ func (c *change) bury(ino tree.Ino) error {
 	if err := c.Purge(ino); err != nil && !errors.Is(err, tree.ErrStale) && !errors.Is(err, tree.ErrNotFound) {
 		return fmt.Errorf("removing inode %d: %w", ino, err)
 	}
-	c.after = append(c.after, func() {
-		c.e.staging.Release(es...)
-		c.e.unzombie(ino)
-	})
+	c.after = append(c.after, func() { c.e.unzombie(ino) })
 	return nil
 }
 
@@ -161,10 +154,5 @@ func (c *change) dropExtents(ino tree.Ino) error {
 	if c.e.isOpen(ino) {
 		return nil
 	}
-	es, err := loadExtents(c.b, ino)
-	if err != nil || len(es) == 0 {
-		return err
-	}
-	c.after = append(c.after, func() { c.e.staging.Release(es...) })
-	return deleteRegions(c.b, rowExtents, ino)
+	return c.clearExtents(ino)
 }

@@ -62,6 +62,13 @@ func (e *Engine) markContentLocked(ctx context.Context, st *fileState) error {
 	if st.marked {
 		return nil
 	}
+	if len(st.garbage) > 0 {
+		// Rows with what was staged for an earlier content (leaveBehind): after
+		// the mark they would be taken for this one's.
+		if err := e.commitLocked(ctx, st); err != nil {
+			return err
+		}
+	}
 	err := e.update(ctx, func(c *change) error {
 		in, err := c.Get(st.ino)
 		if err != nil {

@@ -147,9 +147,14 @@ func (e *Engine) storeFrozen(ctx context.Context, g *generation) error {
 	if g.stored.Load() {
 		return nil
 	}
-	err := e.update(ctx, func(c *change) error { return deleteRegions(c.b, rowFrozen, g.Ino) })
-	if err != nil {
-		return err
+	for more := true; more; {
+		err := e.update(ctx, func(c *change) (err error) {
+			more, err = c.clearSome(rowFrozen, g.Ino, clearStep)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	rows, err := e.regionsOf(ctx, rowFrozen, g.Ino, g.m, g.m.Regions())
 	if err != nil {
@@ -181,9 +186,7 @@ func (c *change) dropGeneration(ino tree.Ino) error {
 		return nil
 	}
 	if g.Spread {
-		if err := deleteRegions(c.b, rowFrozen, ino); err != nil {
-			return err
-		}
+		c.later = append(c.later, func() { c.e.clearLater(rowFrozen, ino) })
 	}
 	c.after = append(c.after, func() {
 		c.e.queue.with(ino, func(d *dirtyInode) {

@@ -112,7 +112,10 @@ func (e *Engine) replay(ctx context.Context) error {
 	if err := e.adoptPending(ctx, e.tree.Pending()); err != nil {
 		return err
 	}
-	return e.sweepRemoved(ctx)
+	if err := e.sweepRemoved(ctx); err != nil {
+		return err
+	}
+	return e.clearLeft(ctx)
 }
 
 func (e *Engine) replayEntries(b *badger.Txn, entries map[tree.Ino]*entry) error {

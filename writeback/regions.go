@@ -44,11 +44,8 @@ func partKey(kind byte, ino tree.Ino, region, stamp uint64, part int) []byte {
 }
 
 func partsPrefix(kind byte, ino tree.Ino, region uint64) []byte {
-	return binary.BigEndian.AppendUint64(inoPartsPrefix(kind, ino), region)
-}
-
-func inoPartsPrefix(kind byte, ino tree.Ino) []byte {
-	return binary.BigEndian.AppendUint64([]byte{rowPrefix, rowPart, kind}, uint64(ino))
+	k := binary.BigEndian.AppendUint64([]byte{rowPrefix, rowPart, kind}, uint64(ino))
+	return binary.BigEndian.AppendUint64(k, region)
 }
 
 // inlineRow gives the row of a region whose extents fit into it; false if they
@@ -230,23 +227,6 @@ func loadMap(b *badger.Txn, kind byte, ino tree.Ino, m *staging.Map) error {
 	return scanRegions(b, inoKey(kind, ino), func(_ tree.Ino, id uint64, es []staging.Extent) error {
 		return m.SetRegion(id, es)
 	})
-}
-
-// loadExtents reads the stored extents of an inode.
-func loadExtents(b *badger.Txn, ino tree.Ino) (all []staging.Extent, err error) {
-	err = scanRegions(b, inoKey(rowExtents, ino), func(_ tree.Ino, _ uint64, es []staging.Extent) error {
-		all = append(all, es...)
-		return nil
-	})
-	return all, err
-}
-
-// deleteRegions removes all extents of one kind of an inode.
-func deleteRegions(b *badger.Txn, kind byte, ino tree.Ino) error {
-	if err := deleteRows(b, inoKey(kind, ino)); err != nil {
-		return err
-	}
-	return deleteRows(b, inoPartsPrefix(kind, ino))
 }
 
 // putRegion stores the few extents of a region that fit into one row.

@@ -180,16 +180,3 @@ func scanRows(b *badger.Txn, prefix []byte, fn func(key, raw []byte) error) erro
 	}
 	return nil
 }
-
-// deleteRows removes all rows whose key begins with prefix.
-func deleteRows(b *badger.Txn, prefix []byte) error {
-	var keys [][]byte
-	err := scanRows(b, prefix, func(key, _ []byte) error {
-		keys = append(keys, append([]byte(nil), key...))
-		return nil
-	})
-	for i := 0; err == nil && i < len(keys); i++ {
-		err = b.Delete(keys[i])
-	}
-	return err
-}

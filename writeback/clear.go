@@ -1,0 +1,154 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
+)
+
+// A very large file has more region rows than a transaction takes. So rows
+// that nothing refers to any more are removed by steps, after the transaction
+// that made them so. What a crash leaves of them is found at the next start:
+// region rows of a file without content to send, or of none, and rows of a
+// generation that there isn't.
+
+// clearInline and clearStep are how many rows are removed in the transaction
+// of which they are the consequence, and in one of their own.
+var (
+	clearInline = 64
+	clearStep   = 1000
+)
+
+// clearSome removes region rows of one kind of an inode, with their parts. The
+// extents of rowExtents are released after the commit; those of a generation
+// are its own to release.
+func (c *change) clearSome(kind byte, ino tree.Ino, limit int) (more bool, err error) {
+	var ids []uint64
+	var es []staging.Extent
+	err = scanRegions(c.b, inoKey(kind, ino), func(_ tree.Ino, id uint64, in []staging.Extent) error {
+		if len(ids) == limit {
+			return errEnough
+		}
+		ids, es = append(ids, id), append(es, in...)
+		return nil
+	})
+	if more = errors.Is(err, errEnough); err != nil && !more {
+		return false, err
+	}
+	for _, id := range ids {
+		if err := c.storeRegion(regionRow{kind: kind, ino: ino, id: id}); err != nil {
+			return false, err
+		}
+	}
+	if kind == rowExtents {
+		c.after = append(c.after, func() { c.e.staging.Release(es...) })
+	}
+	return more, nil
+}
+
+// clearExtents removes the staged bytes of an inode: some now, the rest by
+// steps, as long as nobody has come to need its rows again.
+func (c *change) clearExtents(ino tree.Ino) error {
+	more, err := c.clearSome(rowExtents, ino, clearInline)
+	if more {
+		c.later = append(c.later, func() { c.e.clearLater(rowExtents, ino) })
+	}
+	return err
+}
+
+// extentsDead tells whether an inode's region rows are left over.
+func (c *change) extentsDead(ino tree.Ino) (bool, error) {
+	if c.e.isOpen(ino) {
+		return false, nil // its next commit removes them
+	}
+	in, err := c.Get(ino)
+	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	needed := in.Pending&(tree.PendingContent|tree.PendingCreate) != 0 || in.Removed && in.Cloud == nil
+	return !needed, nil
+}
+
+// frozenDead tells whether the rows of a generation's extents are left over.
+func (c *change) frozenDead(ino tree.Ino) (bool, error) {
+	g := c.e.queue.generation(ino)
+	return g == nil || !g.Spread, nil
+}
+
+// clearLater removes what is left over, unless it isn't any more. An error
+// leaves it to the next start.
+func (e *Engine) clearLater(kind byte, ino tree.Ino) {
+	if err := e.clear(context.Background(), kind, ino); err != nil && !errors.Is(err, tree.ErrClosed) {
+		e.log.WithError(err).Warn("removing rows that are left over")
+	}
+}
+
+// clear removes what is left over, in steps.
+func (e *Engine) clear(ctx context.Context, kind byte, ino tree.Ino) error {
+	for more := true; more; {
+		err := e.update(ctx, func(c *change) (err error) {
+			more = false
+			if ok, err := c.leftOver(kind, ino); err != nil || !ok {
+				return err
+			}
+			more, err = c.clearSome(kind, ino, clearStep)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("removing rows of a large file: %w", err)
+		}
+	}
+	return nil
+}
+
+// clearLeft removes what a crash has left of rows that nothing refers to.
+func (e *Engine) clearLeft(ctx context.Context) error {
+	for _, kind := range []byte{rowExtents, rowFrozen} {
+		inos, err := e.inosWith(kind)
+		if err != nil {
+			return err
+		}
+		for _, ino := range inos {
+			if err := e.clear(ctx, kind, ino); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inosWith lists the inodes that have region rows of a kind and don't need
+// them, as far as can be told without a transaction that writes.
+func (e *Engine) inosWith(kind byte) (inos []tree.Ino, err error) {
+	err = e.tree.View(func(tx *tree.Tx) error {
+		c := &change{Tx: tx, e: e, b: tx.Badger()}
+		last := tree.Ino(0)
+		return scanRows(c.b, []byte{rowPrefix, kind}, func(key, _ []byte) error {
+			ino := inoOfKey(key)
+			if ino == last {
+				return nil
+			}
+			last = ino
+			ok, err := c.leftOver(kind, ino)
+			if ok {
+				inos = append(inos, ino)
+			}
+			return err
+		})
+	})
+	return inos, err
+}
+
+// leftOver tells whether nothing refers to an inode's region rows of a kind.
+func (c *change) leftOver(kind byte, ino tree.Ino) (bool, error) {
+	if kind == rowFrozen {
+		return c.frozenDead(ino)
+	}
+	return c.extentsDead(ino)
+}
