@@ -70,9 +70,7 @@ func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait strin
 		answer.SN = w.SN
 	}
 	c.traceEvents(w.A)
-	if answer.Packets, err = c.decodePackets(w.A); err != nil {
-		return nil, "", err
-	}
+	answer.Packets = c.decodePackets(w.A)
 	if len(w.A) > 0 || w.SN != "" && w.SN != sn || answer.More {
 		return answer, "", nil
 	}

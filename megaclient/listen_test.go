@@ -299,16 +299,22 @@ func TestAnUnusableWaitAddressIsNoBusyLoop(t *testing.T) {
 	require.LessOrEqual(t, len(s.seen()), 3)
 }
 
+// TestHostileEvents: what can't be understood is told as such, and takes nothing away from what comes with it.
 func TestHostileEvents(t *testing.T) {
-	passed := errors.New("passed over")
-	for packet, want := range map[string]error{
-		`{"a":"u"}`: megaclient.ErrTooOld, `{"a":"d","n":7}`: megaclient.ErrTooOld, `{"a":"fa","n":"short"}`: megaclient.ErrTooOld,
-		`{"a":"ph","h":"","n":1}`: megaclient.ErrTooOld, `{"a":"s2"}`: megaclient.ErrTooOld, `{"a":"d","n":"AAAAAAA!"}`: megaclient.ErrTooOld,
-		`7`: passed, `"x"`: passed, `{"a":{}}`: passed, `{"a":"t","t":{"f":[7,{"h":"x"}]}}`: passed,
+	heard := errors.New("heard")
+	for packet, bad := range map[string]bool{
+		`{"a":"u"}`: true, `{"a":"d","n":7}`: true, `{"a":"fa","n":"short"}`: true, `{"a":"ph","h":"","n":1}`: true,
+		`{"a":"s2"}`: true, `{"a":"d","n":"AAAAAAA!"}`: true,
+		`7`: false, `"x"`: false, `{"a":{}}`: false, `{"a":"t","t":{"f":[7,{"h":"x"}]}}`: false,
 	} {
-		err := saying(t, `{"a":[`+packet+`],"sn":"AAAAAAAAAAB"}`).resume(t).
-			Listen(t.Context(), "AAAAAAAAAAA", nil, func(*megaclient.Answer) error { return passed })
-		require.ErrorIs(t, err, want, packet)
+		var got []megaclient.Packet
+		err := saying(t, `{"a":[`+packet+`,{"a":"d","n":"FILEAAAA"}],"sn":"AAAAAAAAAAB"}`).resume(t).
+			Listen(t.Context(), "AAAAAAAAAAA", nil, func(a *megaclient.Answer) error { got = a.Packets; return heard })
+		require.ErrorIs(t, err, heard, packet)
+		require.Len(t, got, 2, packet)
+		_, is := got[0].(*megaclient.BadPacket)
+		require.Equal(t, bad, is, packet)
+		require.Equal(t, &megaclient.RemovePacket{Node: "FILEAAAA"}, got[1])
 	}
 }
 

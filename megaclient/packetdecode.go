@@ -31,18 +31,18 @@ type wirePacket struct {
 	UA   []string `json:"ua"`
 }
 
-// decodePackets reads events. One that changes nodes and can't be understood is ErrTooOld: the tree
-// must be fetched anew, as going on without it would leave the tree wrong (PROTOCOL 8.6).
-func (c *Client) decodePackets(raws []json.RawMessage) ([]Packet, error) {
+// decodePackets reads events. In place of one that changes nodes and can't be understood there is a BadPacket: without
+// it the tree would stay wrong, so it must be fetched anew (PROTOCOL 8.6), after the others were applied.
+func (c *Client) decodePackets(raws []json.RawMessage) []Packet {
 	packets := make([]Packet, 0, len(raws))
 	for _, raw := range raws {
 		p, err := c.decodePacket(raw)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrTooOld, err)
+			p = &BadPacket{err}
 		}
 		packets = append(packets, p)
 	}
-	return packets, nil
+	return packets
 }
 
 func (c *Client) decodePacket(raw json.RawMessage) (Packet, error) {

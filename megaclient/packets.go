@@ -92,6 +92,14 @@ type OtherPacket struct {
 	Type string
 }
 
+// BadPacket stands for an event that can't be understood.
+type BadPacket struct {
+	Err error // names no node
+}
+
+// PacketTag implements Packet.
+func (p *BadPacket) PacketTag() string { return "" }
+
 // PacketTag implements Packet.
 func (p *NodesPacket) PacketTag() string { return p.Tag }
 

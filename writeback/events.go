@@ -119,6 +119,8 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 		return c.ApplyFileAttrs(p.Node, p.FileAttrs)
 	case *megaclient.LinkPacket:
 		return c.ApplyLink(p.Node, p.Public, p.Removed)
+	case *megaclient.BadPacket:
+		return fmt.Errorf("%w: %w", tree.ErrInvalid, p.Err)
 	case *megaclient.SharePacket:
 		if !p.Removed && !p.KeyOnly && !p.Link {
 			if err := c.ApplyAccess(p.Node, p.Owner, p.Access); err != nil {

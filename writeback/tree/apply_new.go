@@ -47,7 +47,10 @@ func (tx *Tx) attachOwn(ino Ino, c *Cloud) (done bool, err error) {
 	}
 	e.Epoch = tx.epoch
 	tx.adopt = append(tx.adopt, c.Handle)
-	return true, tx.setShadow(e, c)
+	if err := tx.setShadow(e, c); err != nil || e.Removed || placedHere(e) {
+		return true, err
+	}
+	return true, tx.follow(e) // a new version may have less right to the name
 }
 
 // merge gives the node of a folder to a folder of the same name that was made here.
