@@ -26,7 +26,7 @@ type engine interface {
 	Exchange(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string) error
 	SetAttr(ctx context.Context, ino tree.Ino, a writeback.Attr) (tree.Inode, error)
 	Stat(ino tree.Ino) (tree.Inode, error)
-	SyncDir(ctx context.Context) error
+	SyncDir(ctx context.Context, ino tree.Ino) error
 	Attach(origin any)
 	Detach(origin any)
 	Forget(origin any, ino tree.Ino)

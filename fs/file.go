@@ -181,8 +181,8 @@ func (b *bridge) release(h *fileHandle) {
 }
 
 // FsyncDir makes the names in a folder safe from a power cut.
-func (b *bridge) FsyncDir(cancel <-chan struct{}, _ *fuse.FsyncIn) fuse.Status {
+func (b *bridge) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	ctx := b.request(cancel)
 	defer ctx.end()
-	return b.status("fsyncdir", b.engine.SyncDir(ctx))
+	return b.status("fsyncdir", b.engine.SyncDir(ctx, b.ino(in.NodeId)))
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // defaultQuotaWait is how long the transfer quota is taken to be used up when the server doesn't say.
@@ -25,7 +27,7 @@ type exchange struct {
 func (c *Client) storage(ctx context.Context, x exchange) (*reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := newIdleWatch(x.stall, cancel)
-	load := &payload{data: x.body, watch: watch}
+	load := &payload{data: x.body, watch: watch, ctx: ctx, limit: c.transfers.upLimit}
 	req, err := http.NewRequestWithContext(ctx, x.method, x.url, nil)
 	if err != nil {
 		watch.stop()
@@ -56,6 +58,8 @@ func (c *Client) storage(ctx context.Context, x exchange) (*reply, error) {
 // failed; its memory is used again, for plaintext first, so it must be taken away from the transport.
 type payload struct {
 	watch *idleWatch
+	ctx   context.Context // of the request
+	limit *rate.Limiter   // of what is sent; nil: none
 
 	mu   sync.Mutex
 	data []byte // GUARDED_BY(mu)
@@ -76,6 +80,13 @@ type outgoing struct {
 
 func (o *outgoing) Read(b []byte) (int, error) {
 	o.load.watch.touch()
+	if o.load.limit != nil && len(b) > 0 {
+		b = b[:min(len(b), o.load.limit.Burst())]
+		if err := o.load.limit.WaitN(o.load.ctx, len(b)); err != nil {
+			return 0, err
+		}
+		o.load.watch.touch()
+	}
 	o.load.mu.Lock()
 	defer o.load.mu.Unlock()
 	if o.pos >= len(o.load.data) {

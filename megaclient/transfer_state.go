@@ -12,8 +12,12 @@ type transfers struct {
 	urls     *urlCache
 	timing   transferTiming
 	limit    *rate.Limiter // of what is downloaded; nil: none
+	upLimit  *rate.Limiter // of what is uploaded; nil: none
 	windows  chan struct{} // one for each window of spread files (download_parts.go)
 }
+
+// smallestWrite is how much of a limited upload is sent at once, at least.
+const smallestWrite = 32 << 10
 
 // largestRead is how much is read from a connection at once.
 const largestRead = 256 << 10
@@ -52,6 +56,9 @@ func newTransfers(cfg Config) *transfers {
 	if cfg.Timeout > 0 {
 		t.timing.giveUp = cfg.Timeout
 		t.timing.stallDown = min(t.timing.stallDown, cfg.Timeout/4)
+	}
+	if cfg.MaxUpload > 0 {
+		t.upLimit = rate.NewLimiter(rate.Limit(cfg.MaxUpload), int(max(cfg.MaxUpload/8, smallestWrite)))
 	}
 	if cfg.MaxDownload > 0 {
 		t.limit = rate.NewLimiter(rate.Limit(cfg.MaxDownload), int(max(cfg.MaxDownload/8, largestRead)))

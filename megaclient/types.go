@@ -54,6 +54,8 @@ type Config struct {
 	MaxConnections int
 	// Observe is told of each command that was answered or given up: its name and how it ended. nil: nobody is.
 	Observe func(command string, err error)
+	// MaxUpload limits what is uploaded, in bytes a second, all connections together; 0: no limit.
+	MaxUpload int64
 	// MaxDownload limits what is downloaded, in bytes a second, all connections together; 0: no limit.
 	MaxDownload int64
 	// Timeout is how long a transfer may be without any progress before it fails; 0 means two minutes.

@@ -348,3 +348,18 @@ func TestUploadURLsInOneRequest(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, none)
 }
+
+// An upload takes at least as long as the limit says, over however many
+// connections.
+func TestMaxUpload(t *testing.T) {
+	r := newRig(t)
+	client, err := megaclient.Resume(megaclient.Config{APIURL: r.server.URL(), MaxUpload: 2 << 20}, r.client.Session())
+	require.NoError(t, err)
+	defer client.Close()
+	want := content(2 << 20)
+	st := newState(int64(len(want)))
+	begun := time.Now()
+	require.NoError(t, client.Upload(r.Context(), r.root, st, bytes.NewReader(want), megaclient.UploadHooks{}))
+	require.GreaterOrEqual(t, time.Since(begun), 800*time.Millisecond) // an eighth of a second's worth may go at once
+	r.finish(st, want)
+}

@@ -16,6 +16,8 @@ type outcome struct {
 	done bool             // it was executed
 	err  error            // it was refused
 	node *megaclient.Node // of creations, from the answer
+	// guessed: it looks as if it was executed, but no packet of ours said so.
+	guessed bool
 }
 
 // acknowledge applies the answer of the batch in flight. ErrUncertain: the
@@ -176,6 +178,11 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 			}
 		}
 		return c.refuse(it.Ino, o.err, false)
+	}
+	if it.Kind == itemTrash && it.Echoed && !o.guessed {
+		if err := c.doomMoved(it.Handle); err != nil {
+			return err
+		}
 	}
 	in, err := c.Get(it.Ino)
 	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {

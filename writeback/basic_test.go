@@ -214,7 +214,8 @@ func TestPermanentDelete(t *testing.T) {
 	r.caughtUp()
 	r.unlink("a")
 	r.flush()
-	require.False(t, r.account.Exists(h))
+	r.eventually(func() bool { return !r.account.Exists(h) })
+	r.eventually(func() bool { return r.engine.Status().PendingCount == 0 })
 }
 
 func TestMtimeGoesToTheCloud(t *testing.T) {

@@ -74,6 +74,9 @@ func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) 
 	if err := e.storeSpread(ctx, commands); err != nil {
 		return nil, err
 	}
+	if err := e.doom(ctx, commands); err != nil {
+		return nil, err
+	}
 	var f *flight
 	at := e.queue.now()
 	err = e.update(ctx, func(c *change) error {
@@ -179,7 +182,7 @@ func (b *batchBuilder) add(t task) error {
 	case stepTrash:
 		return b.addTrash(&in, it)
 	case stepDelete:
-		return b.addDelete(&in, it)
+		return b.addDelete(&in, ent, it)
 	}
 	return nil
 }
@@ -385,8 +388,8 @@ func (b *batchBuilder) addTrash(in *tree.Inode, it item) error {
 	return b.push(megaclient.MoveNode{Node: it.Handle, Parent: b.bin}, it)
 }
 
-func (b *batchBuilder) addDelete(in *tree.Inode, it item) error {
-	if !in.Removed || in.Cloud == nil {
+func (b *batchBuilder) addDelete(in *tree.Inode, ent entry, it item) error {
+	if !in.Removed || in.Cloud == nil || !ent.ForGood || in.Cloud.Handle != ent.RemovedAs {
 		return nil
 	}
 	it.Kind, it.Handle = itemDelete, in.Cloud.Handle

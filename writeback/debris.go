@@ -210,7 +210,7 @@ func (e *Engine) RestoreDebris(ctx context.Context, id string, to tree.Ino) (str
 	if _, err := e.SetAttr(ctx, in.Ino, Attr{Mtime: &mtime}); err != nil {
 		return "", err
 	}
-	if err := e.SyncDir(ctx); err != nil {
+	if err := e.syncAll(ctx); err != nil {
 		return "", err
 	}
 	if err := e.DropDebris(id); err != nil {

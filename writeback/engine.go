@@ -44,6 +44,9 @@ type Engine struct {
 	flight  *flight   // GUARDED_BY(writeMu): the batch without an answer
 	echoes  echoIndex // GUARDED_BY(writeMu): our packets still to come
 	sent    uint64    // GUARDED_BY(writeMu): commands sent, to order them
+	dooms   dooms     // GUARDED_BY(writeMu): what is to be deleted for good
+	// nextDoom is when they are looked at again; the planner's.
+	nextDoom time.Time
 
 	filesMu sync.Mutex
 	files   map[tree.Ino]*fileState   // GUARDED_BY(filesMu): open or pinned

@@ -142,7 +142,18 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 		if _, err := c.holdOff(n.Handle, f, tag); err != nil {
 			return err
 		}
-		if err := c.endEcho(echoID{n.Handle, f, tag}); err != nil {
+		id := echoID{n.Handle, f, tag}
+		if f == fieldPlace && c.expects(id) {
+			if err := c.doomMoved(n.Handle); err != nil {
+				return err
+			}
+		}
+		if err := c.endEcho(id); err != nil {
+			return err
+		}
+	}
+	if !c.e.ownTag(tag) {
+		if err := c.pardon(n.Handle); err != nil {
 			return err
 		}
 	}
@@ -262,6 +273,11 @@ func (c *change) applyAttrs(p *megaclient.AttrsPacket) error {
 
 func (c *change) applyRemove(p *megaclient.RemovePacket) error {
 	if p.Move {
+		if !c.e.ownTag(p.PacketTag()) {
+			if err := c.pardon(p.Node); err != nil {
+				return err
+			}
+		}
 		if held, err := c.holdOff(p.Node, fieldPlace, p.PacketTag()); held || err != nil {
 			return err // ours, or older than ours: the place is the shadow's
 		}

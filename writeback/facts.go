@@ -187,7 +187,7 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) 
 	f = facts{
 		now: s.now, times: s.p.e.times, row: *row, entry: d.entry, asked: d.asked != 0 && d.asked <= s.clock,
 		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
-		trash: !s.p.e.opts.PermanentDelete,
+		trash: !d.entry.ForGood,
 	}
 	f.wallUntil, f.wall = s.wallOf(row)
 	if row.Removed {

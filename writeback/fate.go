@@ -90,6 +90,7 @@ func (e *Engine) findFate(ctx context.Context) error {
 				return err
 			}
 			outcomes[i].done = executed(&f.Items[i], in.Cloud, bin)
+			outcomes[i].guessed = !f.Items[i].Echoed
 			// All packets have come: none is to be held off any more.
 			f.Items[i].Echoed = true
 		}

@@ -194,12 +194,23 @@ func (f *File) Fsync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.e.SyncDir(ctx)
+	return f.e.SyncDir(ctx, f.st.ino)
 }
 
 // SyncDir is fsync(2) of a directory: everything done so far survives a loss
-// of power.
-func (e *Engine) SyncDir(ctx context.Context) error {
+// of power, and with Options.FsyncCloud the cloud has all that is in it.
+func (e *Engine) SyncDir(ctx context.Context, ino tree.Ino) error {
+	if err := e.syncAll(ctx); err != nil || !e.opts.FsyncCloud {
+		return err
+	}
+	if in, err := e.tree.Get(ino); err != nil || in.Removed {
+		return err // what was unlinked doesn't go up
+	}
+	return e.Flush(ctx, ino)
+}
+
+// syncAll makes everything done so far survive a loss of power.
+func (e *Engine) syncAll(ctx context.Context) error {
 	if err := e.staging.Sync(ctx); err != nil {
 		return fmt.Errorf("syncing staged bytes: %w", err)
 	}

@@ -93,3 +93,23 @@ func TestFlushInTheMiddleOfALook(t *testing.T) {
 	require.Equal(t, 1, look(func() {}), "the folder, with all that was in it")
 	r.engine.unclaim(c)
 }
+
+// With FsyncCloud fsync returns when the cloud has it; without, nothing is
+// sent for it.
+func TestFsyncWaitsForTheCloud(t *testing.T) {
+	r := newRig(t, func(o *Options) { settleNever(o); o.FsyncCloud = true })
+	f := r.create("file")
+	defer f.Release()
+	_, err := f.WriteAt(r.ctx, []byte("content"), 0)
+	require.NoError(t, err)
+	require.NoError(t, f.Fsync(r.ctx))
+	require.Equal(t, map[string]string{"file": "content"}, r.cloud())
+	r.mkdir("dir")
+	r.rename("file", "dir/file")
+	require.NoError(t, r.engine.SyncDir(r.ctx, r.ino("dir")))
+	require.Equal(t, map[string]string{"dir": "/", "dir/file": "content"}, r.cloud())
+	r.unlink("dir/file")
+	_, err = f.WriteAt(r.ctx, []byte("unlinked"), 0)
+	require.NoError(t, err)
+	require.NoError(t, f.Fsync(r.ctx), "what was unlinked has nothing to wait for")
+}

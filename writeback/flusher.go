@@ -74,10 +74,17 @@ func (e *Engine) planOnce(ctx context.Context, send chan<- []task) (next time.Ti
 	if ok, next := e.queue.mayPlan(e.now()); !ok || !e.tree.Fetched() {
 		return next
 	}
+	again, err := e.execute(ctx, e.now())
+	if err != nil {
+		e.log.WithError(err).Error("planning")
+	}
 	uploads, commands, next, err := e.takeWork()
 	if err != nil {
 		e.log.WithError(err).Error("planning")
 		return e.now().Add(e.times.RetryFirst)
+	}
+	if next.IsZero() || (!again.IsZero() && again.Before(next)) {
+		next = again
 	}
 	e.startUploads(ctx, uploads)
 	if len(commands) > 0 {

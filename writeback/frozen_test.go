@@ -75,6 +75,7 @@ func samples() []sampleRow {
 		{"generation", &generation{}, g()},
 		{"limit", new(int64), ptr(int64(4711))},
 		{"echo", &echoRow{}, &echoRow{Acked: 1, Seq: 2, Held: true}},
+		{"doomed", &doomedRow{}, &doomedRow{Parent: "PARENT00", Moved: true}},
 		{"batch", &batchRow{}, &batchRow{
 			Batch: megaclient.Batch{ID: "abcdefghij", Body: []byte(`[{"a":"p"}]`), Tags: []string{"t1"}, Run: "run", FirstSent: megaclient.Moment{Boot: "boot", Nanos: 5}},
 			Items: []item{{Kind: itemFile, Ino: 42, Key: []byte("key"), Handle: "OLD00000", Parent: "PARENT00", Name: "name\xff", LocalParent: 2,

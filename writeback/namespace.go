@@ -212,7 +212,7 @@ func (c *change) removePending(in tree.Inode, above []tree.Ino) error {
 		return err
 	}
 	if err := c.touch(in.Ino, func(ent *entry) {
-		ent.RemovedAs = as
+		ent.RemovedAs, ent.ForGood = as, false
 		ent.Since = ent.Last
 		ent.Attempts, ent.Retry, ent.Reason = 0, 0, ""
 	}); err != nil {

@@ -30,6 +30,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		keys:    map[string]tree.Ino{},
 		tags:    map[string]int{},
 		echoes:  echoIndex{},
+		dooms:   dooms{},
 	}
 	e.lane <- struct{}{}
 	e.queue.init()
@@ -98,6 +99,9 @@ func (e *Engine) replay(ctx context.Context) error {
 		if err := e.replayEchoes(b); err != nil {
 			return err
 		}
+		if err := e.replayDooms(b); err != nil {
+			return err
+		}
 		return e.replayBatch(b)
 	})
 	if err != nil {
@@ -107,6 +111,9 @@ func (e *Engine) replay(ctx context.Context) error {
 	e.adoptRestored()
 	if e.flight != nil {
 		e.queue.setSending(e.flight.list(), true)
+	}
+	if err := e.dropUnmoved(ctx); err != nil {
+		return err
 	}
 	e.staging.Started()
 	if err := e.adoptPending(ctx, e.tree.Pending()); err != nil {

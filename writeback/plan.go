@@ -201,6 +201,9 @@ func planRemoval(f facts) verdict {
 	if f.covered || f.holding || f.heir || f.lent && !f.trash {
 		return blocked()
 	}
+	if !f.trash {
+		return do(stepDelete) // its removal has rested already
+	}
 	rest := f.entry
 	if gone := f.lastGone.UnixNano(); !f.lastGone.IsZero() && gone > rest.Last {
 		rest.Last = gone
@@ -208,8 +211,5 @@ func planRemoval(f facts) verdict {
 	if due := settled(rest, f.times.DeleteSettle, f.times.DeleteMax); !f.asked && f.now.Before(due) {
 		return waitUntil(due)
 	}
-	if f.trash {
-		return do(stepTrash)
-	}
-	return do(stepDelete)
+	return do(stepTrash)
 }

@@ -28,6 +28,7 @@ const (
 	rowBatch      = 'b' // + batch id: what was sent and not answered
 	rowEcho       = 'e' // + handle + field + tag: packets of ours still to come
 	rowPart       = 'p' // + kind + ino + region + stamp + part: extents of a region with very many
+	rowDoomed     = 'd' // + handle moved to the bin + handle: nodes to be deleted for good once they are there
 	rowZombie     = 'z' // + ino: removed rows that nothing but a handle needs
 )
 
@@ -52,6 +53,8 @@ type entry struct {
 	Key []byte `cbor:"11,keyasint,omitempty"`
 	// NoCopy: the server wouldn't copy the node, so the content is uploaded.
 	NoCopy bool `cbor:"12,keyasint,omitempty"`
+	// ForGood: the node lies in the bin, was put there by us, and is to be deleted.
+	ForGood bool `cbor:"13,keyasint,omitempty"`
 }
 
 // What a command of a batch is for.

@@ -96,5 +96,8 @@ func (c *common) serveOptions(client *megaclient.Client) serve.Options {
 	if c.staging != nil {
 		o = c.staging.serve(o)
 	}
+	if c.sending != nil {
+		o = c.sending.serve(o)
+	}
 	return o
 }

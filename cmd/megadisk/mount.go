@@ -59,7 +59,10 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if err := m.staging.check(); err != nil {
 		return err
 	}
-	c.reading, c.staging = &m.reading, &m.staging
+	if err := m.sending.check(); err != nil {
+		return err
+	}
+	c.reading, c.staging, c.sending = &m.reading, &m.staging, &m.sending
 	c.notify = m.notify
 	if m.metrics != "" {
 		c.metrics, c.metricsAt = metrics.New(), m.metrics

@@ -35,6 +35,7 @@ type mountFlags struct {
 	reading    readingFlags
 	login      credentials.Sources
 	staging    stagingFlags
+	sending    sendingFlags
 	options    []string
 
 	sloppy, fake bool     // of mount(8): -s and -f
@@ -58,6 +59,7 @@ func (m *mountFlags) add(f *pflag.FlagSet) {
 	m.reading.add(f)
 	addSources(f, &m.login)
 	m.staging.add(f)
+	m.sending.add(f)
 	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
 	f.BoolVar(&m.sloppy, "sloppy", false, "")
 	f.BoolVar(&m.fake, "fake", false, "")

@@ -31,14 +31,14 @@ func (r *readingFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.verify, "verify", "", "\"strict\": verify every file whole before its first byte is read (default: only files up to 1 MiB)")
 }
 
-// rate is the limit in bytes a second.
-func (r *readingFlags) rate() (int64, error) {
-	if r.maxDownload == "" {
+// rate reads a limit in bytes a second; 0: none.
+func rate(flag, text string) (int64, error) {
+	if text == "" {
 		return 0, nil
 	}
-	n, err := humanize.ParseBytes(strings.TrimSuffix(r.maxDownload, "/s"))
+	n, err := humanize.ParseBytes(strings.TrimSuffix(text, "/s"))
 	if err != nil || n == 0 || n > 1<<50 {
-		return 0, usage("--max-download is a number of bytes a second, like 500K or 2M, not %q", r.maxDownload)
+		return 0, usage("--%s is a number of bytes a second, like 500K or 2M, not %q", flag, text)
 	}
 	return int64(n), nil
 }
@@ -56,13 +56,13 @@ func (r *readingFlags) check() error {
 	if r.verify != "" && r.verify != "strict" {
 		return usage("--verify is \"strict\" or nothing, not %q", r.verify)
 	}
-	_, err := r.rate()
+	_, err := rate("max-download", r.maxDownload)
 	return err
 }
 
 // client puts the options into those of the protocol client.
 func (r *readingFlags) client(cfg megaclient.Config) megaclient.Config {
-	cfg.MaxDownload, _ = r.rate() // checked before
+	cfg.MaxDownload, _ = rate("max-download", r.maxDownload) // checked before
 	cfg.MaxConnections, cfg.Timeout, cfg.Silence = r.maxConnections, r.timeout, r.silence
 	return cfg
 }

@@ -35,6 +35,7 @@ type common struct {
 	origins   origins       // of the options' values
 	reading   *readingFlags // of a mount; nil: of another command
 	staging   *stagingFlags // the same
+	sending   *sendingFlags // the same
 	log       *logrus.Logger
 	metrics   *metrics.Metrics // nil: nobody asked for them
 	metricsAt string
@@ -134,6 +135,9 @@ func (c *common) client(log logrus.FieldLogger) megaclient.Config {
 	}
 	if c.metrics != nil {
 		cfg.Observe = c.metrics.Command
+	}
+	if c.sending != nil {
+		cfg = c.sending.client(cfg)
 	}
 	return cfg
 }

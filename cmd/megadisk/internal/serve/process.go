@@ -46,6 +46,9 @@ type Options struct {
 	Strict      bool          // verify all files whole before their first byte is served
 	StagingSize int64         // bytes that may wait to be uploaded; 0: no limit but MinFree
 	MinFree     int64         // bytes that new writes leave free on the disk of the state; 0: the engine's own
+
+	PermanentDelete bool // what is removed is deleted for good
+	FsyncCloud      bool // fsync waits for the cloud
 }
 
 // Process holds the mounts of one account.
@@ -122,6 +125,7 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
 		MinFree: p.o.MinFree, StagingSize: p.o.StagingSize, Timeout: p.o.Timeout,
+		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"megadisk/cmd/megadisk/internal/serve"
+	"megadisk/megaclient"
+)
+
+// sendingFlags are the options of mount that say how changes go to the cloud. They are of the process that holds the
+// mounts: those of an account's first mount.
+type sendingFlags struct {
+	delete    string
+	fsync     string
+	maxUpload string
+}
+
+func (s *sendingFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&s.delete, "delete", "trash", "where removed files go: \"trash\", the Rubbish Bin, or \"permanent\", deleted for good from there")
+	f.StringVar(&s.fsync, "fsync", "local", "when fsync returns: \"local\", the bytes are safe on this disk, or \"cloud\", they are in the cloud")
+	f.StringVar(&s.maxUpload, "max-upload", "", "most bytes a second to upload, as 500K or 2M (default: no limit)")
+}
+
+func (s *sendingFlags) check() error {
+	if s.delete != "trash" && s.delete != "permanent" {
+		return usage("--delete is \"trash\" or \"permanent\", not %q", s.delete)
+	}
+	if s.fsync != "local" && s.fsync != "cloud" {
+		return usage("--fsync is \"local\" or \"cloud\", not %q", s.fsync)
+	}
+	_, err := rate("max-upload", s.maxUpload)
+	return err
+}
+
+// client puts the options into those of the protocol client.
+func (s *sendingFlags) client(cfg megaclient.Config) megaclient.Config {
+	cfg.MaxUpload, _ = rate("max-upload", s.maxUpload) // checked before
+	return cfg
+}
+
+// serve puts them into those of the process.
+func (s *sendingFlags) serve(o serve.Options) serve.Options {
+	o.PermanentDelete, o.FsyncCloud = s.delete == "permanent", s.fsync == "cloud"
+	return o
+}
