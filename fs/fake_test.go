@@ -256,9 +256,9 @@ func (f *fake) SetXattr(context.Context, tree.Ino, string, string, writeback.Xat
 func (f *fake) RemoveXattr(context.Context, tree.Ino, string) error { return tree.ErrReadOnly }
 
 func (f *fake) SyncDir(context.Context, tree.Ino) error { return nil }
-func (f *fake) Attach(origin any)             { f.mu.Lock(); f.self = origin; f.mu.Unlock() }
-func (f *fake) Detach(any)                    { f.mu.Lock(); f.self = nil; f.mu.Unlock() }
-func (f *fake) Statfs() (total, used int64)   { return 100 << 30, 25 << 30 }
+func (f *fake) Attach(origin any)                       { f.mu.Lock(); f.self = origin; f.mu.Unlock() }
+func (f *fake) Detach(any)                              { f.mu.Lock(); f.self = nil; f.mu.Unlock() }
+func (f *fake) Statfs() (total, used int64)             { return 100 << 30, 25 << 30 }
 
 func (f *fake) Forget(_ any, ino tree.Ino) {
 	f.mu.Lock()

@@ -204,6 +204,8 @@ func (q *queue) reviewLocked(d *dirtyInode) {
 			refusal = d.wall
 		case d.refusal != nil && (d.tried > w.tried || d.entry.Retry != 0):
 			refusal = d.refusal
+		case d.entry.Braked:
+			refusal = errBraked
 		case d.entry.Held:
 			refusal = ErrHeldBack
 		default:
@@ -279,16 +281,22 @@ const refusalsNamed = 20
 func (e *Engine) refusals(c *claims) error {
 	e.queue.mu.Lock()
 	refused := make(map[tree.Ino]error, len(c.refused))
-	behind := map[error]int{}
+	behind, braked := map[error]int{}, 0
 	for ino, err := range c.refused {
-		if d := e.queue.dirty[ino]; d != nil && d.wall == err {
+		switch d := e.queue.dirty[ino]; {
+		case errors.Is(err, errBraked):
+			braked++
+		case d != nil && d.wall == err:
 			behind[err]++
-		} else {
+		default:
 			refused[ino] = err
 		}
 	}
 	e.queue.mu.Unlock()
 	var errs []error
+	if braked > 0 {
+		errs = append(errs, &BrakedError{Deletions: braked})
+	}
 	for why, n := range behind {
 		errs = append(errs, &HaltedError{Changes: n, Err: why})
 	}

@@ -111,6 +111,7 @@ func (e *Engine) takeWork() (uploads, commands []task, next time.Time, err error
 			marks[ino] = struct{}{}
 		}
 	}
+	tooMany := false
 	err = e.tree.View(func(tx *tree.Tx) error {
 		s := newSurvey(p, tx, now)
 		s.clock = clock
@@ -128,16 +129,30 @@ func (e *Engine) takeWork() (uploads, commands []task, next time.Time, err error
 		if next.IsZero() || !until.IsZero() && until.Before(next) {
 			next = until
 		}
+		if err == nil && removes(commands) {
+			tooMany, err = s.tooMany()
+		}
 		return err
 	})
+	if err == nil && tooMany {
+		e.queue.mark(inosOf(commands)...)
+		commands = nil
+		err = e.brake(e.stop)
+	}
 	if err != nil {
 		e.queue.mark(slices.Collect(maps.Keys(marks))...)
+		e.queue.mark(inosOf(uploads)...)
 		return nil, nil, next, err
 	}
 	if due := p.due.next(p.seen); next.IsZero() || (!due.IsZero() && due.Before(next)) {
 		next = due
 	}
 	return uploads, commands, next, nil
+}
+
+// removes tells whether something is to go to the bin.
+func removes(tasks []task) bool {
+	return slices.ContainsFunc(tasks, func(t task) bool { return t.step == stepTrash })
 }
 
 // takeUploads gives the uploads that there is room for, the oldest first.

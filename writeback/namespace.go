@@ -212,13 +212,16 @@ func (c *change) removePending(in tree.Inode, above []tree.Ino) error {
 		return err
 	}
 	if err := c.touch(in.Ino, func(ent *entry) {
-		ent.RemovedAs, ent.ForGood = as, false
+		ent.RemovedAs, ent.ForGood, ent.Braked = as, false, false
 		ent.Since = ent.Last
 		ent.Attempts, ent.Retry, ent.Reason = 0, 0, ""
 	}); err != nil {
 		return err
 	}
-	c.after = append(c.after, func() { c.e.queue.deletedBelow(above, c.e.now()) })
+	c.after = append(c.after, func() {
+		c.e.queue.deletedBelow(above, c.e.now())
+		c.e.queue.noteRemoval(&in, c.e.now())
+	})
 	return nil
 }
 

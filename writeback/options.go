@@ -19,6 +19,7 @@ type Options struct {
 	Host     string // names this machine in conflict names; "" means "megadisk"
 	// PermanentDelete removes for good; otherwise what is removed goes to the Rubbish Bin.
 	PermanentDelete bool
+	NoBrake         bool          // very many deletions at once aren't held back
 	FsyncCloud      bool          // fsync waits until the cloud has what it is about
 	Workers         int           // uploads at once; 0 means 8
 	MinFree         int64         // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none

@@ -198,6 +198,9 @@ func planRemoval(f facts) verdict {
 	if f.row.Kind == tree.File && f.entry.RemovedAs != "" && f.row.Cloud.Handle != f.entry.RemovedAs {
 		return do(stepRevive)
 	}
+	if f.entry.Braked {
+		return blocked()
+	}
 	if f.covered || f.holding || f.heir || f.lent && !f.trash {
 		return blocked()
 	}

@@ -24,11 +24,13 @@ type queue struct {
 	bytes   int64                    // GUARDED_BY(mu): sum of dirtyInode.bytes
 	deleted map[tree.Ino]time.Time   // GUARDED_BY(mu): last removal below a folder
 	marks   inoSet                   // GUARDED_BY(mu): the planner must look at them
-	busy    bool                     // GUARDED_BY(mu): the sender has work
-	halts   [halts]error             // GUARDED_BY(mu): why nothing is sent
-	tryAt   time.Time                // GUARDED_BY(mu): when a blocked account is tried again
-	clock   uint64                   // GUARDED_BY(mu): counts Flushes, to tell what came before and after one
-	wake    chan struct{}            // the planner looks again
+	// removals are the files that went lately, for the brake.
+	removals []removal     // GUARDED_BY(mu)
+	busy     bool          // GUARDED_BY(mu): the sender has work
+	halts    [halts]error  // GUARDED_BY(mu): why nothing is sent
+	tryAt    time.Time     // GUARDED_BY(mu): when a blocked account is tried again
+	clock    uint64        // GUARDED_BY(mu): counts Flushes, to tell what came before and after one
+	wake     chan struct{} // the planner looks again
 }
 
 // dirtyInode is one inode that differs.
@@ -124,7 +126,7 @@ func (q *queue) applyLocked(ino tree.Ino, ent *entry) {
 }
 
 func (q *queue) listRefusedLocked(d *dirtyInode) {
-	if d.entry.Reason != "" || d.entry.Held || d.wall != nil {
+	if d.entry.Reason != "" || d.entry.Held || d.entry.Braked || d.wall != nil {
 		q.refused[d.ino] = d
 	} else {
 		delete(q.refused, d.ino)

@@ -55,6 +55,8 @@ type entry struct {
 	NoCopy bool `cbor:"12,keyasint,omitempty"`
 	// ForGood: the node lies in the bin, was put there by us, and is to be deleted.
 	ForGood bool `cbor:"13,keyasint,omitempty"`
+	// Braked: a removal, one of very many at once, that waits for somebody's word.
+	Braked bool `cbor:"14,keyasint,omitempty"`
 }
 
 // What a command of a batch is for.

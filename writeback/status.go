@@ -20,6 +20,7 @@ type Status struct {
 	SessionEnded bool            // log in again
 	Blocked      string          // why the account is blocked; "" if it isn't
 	Paused       bool            // Pause was called
+	Braked       int             // deletions that wait for Approve or Revert
 	Walls        []string        // why changes of some kind, or in some place, aren't even tried
 	Pending      []PendingChange // refused ones first, then the oldest; at most some hundred of each
 	PendingCount int             // all that differ
@@ -109,6 +110,7 @@ func (e *Engine) Status() Status {
 	s.Quota, s.QuotaKnown = e.status.quota, e.status.quotaKnown
 	e.status.mu.Unlock()
 	s.SessionEnded = e.queue.halted(haltSession) != nil
+	s.Braked = e.queue.braked()
 	s.Paused = e.queue.halted(haltPaused) != nil
 	if why := e.queue.halted(haltBlocked); why != nil {
 		s.Blocked = why.Error()
@@ -178,6 +180,9 @@ func pendingChange(d *dirtyInode, in *tree.Inode, path string) PendingChange {
 	p := PendingChange{
 		Ino: d.ino, Path: path, What: describe(in), Since: time.Unix(0, d.entry.Since),
 		Reason: d.entry.Reason, Attempts: d.entry.Attempts, Held: d.entry.Held,
+	}
+	if d.entry.Braked {
+		p.Reason = errBraked.Error()
 	}
 	if p.Reason == "" && d.wall != nil {
 		p.Reason = d.wall.Error()
