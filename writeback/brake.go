@@ -29,6 +29,20 @@ func (e *BrakedError) Error() string {
 	return fmt.Sprintf("%d deletions are held back, since they are so many at once: `megadisk approve` lets them go, `megadisk revert` brings the files back", e.Deletions)
 }
 
+// OnlyBraked gives the error if braked deletions are all that a Flush names;
+// nil if there is more, or less.
+func OnlyBraked(err error) *BrakedError {
+	var (
+		braked  *BrakedError
+		refused *RefusedError
+		halted  *HaltedError
+	)
+	if !errors.As(err, &braked) || errors.As(err, &refused) || errors.As(err, &halted) {
+		return nil
+	}
+	return braked
+}
+
 // errBraked is why one of them waits.
 var errBraked = errors.New("held back with many other deletions: `megadisk approve` or `megadisk revert`")
 

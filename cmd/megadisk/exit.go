@@ -33,6 +33,7 @@ const (
 	exitMountpoint  = 6 // the mount point is missing, busy, stale or not a folder
 	exitState       = 7 // the state is in use by another process, of a newer version, damaged, or can't be written
 	exitNotThere    = 8 // there is no such file, version or entry
+	exitBraked      = 9 // all is in the cloud but deletions that are held back: approve or revert
 )
 
 // usageError is a mistake in the command line.
@@ -44,7 +45,9 @@ func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(fo
 
 // describe is how an error reaches a command in another process.
 func describe(err error) *control.Error {
-	return &control.Error{Message: sentence(err), Exit: exitStatus(err), Ending: errors.Is(err, serve.ErrEnding)}
+	var held *serve.HeldError
+	ending := errors.Is(err, serve.ErrEnding) || errors.As(err, &held) && held.Ended
+	return &control.Error{Message: sentence(err), Exit: exitStatus(err), Ending: ending}
 }
 
 // exitStatus is the one place where an error becomes an exit status.
@@ -79,6 +82,8 @@ func exitStatus(err error) int {
 		return exitLogin
 	case errors.As(err, &early):
 		return exitLogin
+	case writeback.OnlyBraked(err) != nil:
+		return exitBraked
 	case errors.As(err, &pending), errors.As(err, &held), errors.As(err, &halted):
 		return exitPending
 	case unreachable(err) != nil, errors.Is(err, serve.ErrUnreachable):

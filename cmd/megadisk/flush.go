@@ -124,7 +124,7 @@ func outOfPatience(ctx context.Context, process *control.Client, patience time.D
 // whyWaiting is what keeps changes from going up, "" if nothing is known to.
 func whyWaiting(st control.Status) string {
 	switch {
-	case st.Problem != "":
+	case st.Problem != "" && st.Braked == 0: // nobody waits for the brake
 		return st.Problem
 	case st.Offline != nil:
 		return "the server can't be reached"

@@ -212,6 +212,9 @@ func (m *mountFlags) check() error {
 	if err := m.masks(&req); err != nil {
 		return err
 	}
+	if err := m.sending.check(); err != nil {
+		return err
+	}
 	if err := m.staging.check(); err != nil {
 		return err
 	}

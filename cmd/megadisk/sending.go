@@ -21,6 +21,26 @@ func newResume(c *common) *cobra.Command {
 	return forAll(c, "resume", "Go on sending after `megadisk pause`", (*control.Client).Resume)
 }
 
+func newApprove(c *common) *cobra.Command {
+	return forAll(c, "approve", "Let the deletions go that are held back because they are so many", func(p *control.Client, ctx context.Context) error {
+		n, err := p.Approve(ctx)
+		if err == nil {
+			fmt.Printf("%d deletions go to the cloud.\n", n)
+		}
+		return err
+	})
+}
+
+func newRevert(c *common) *cobra.Command {
+	return forAll(c, "revert", "Bring back the files whose deletions are held back", func(p *control.Client, ctx context.Context) error {
+		n, err := p.Revert(ctx)
+		if err == nil {
+			fmt.Printf("%d files and folders are back.\n", n)
+		}
+		return err
+	})
+}
+
 // forAll is a command that tells all processes one thing.
 func forAll(c *common, use, short string, tell func(*control.Client, context.Context) error) *cobra.Command {
 	return &cobra.Command{

@@ -13,11 +13,13 @@ type sendingFlags struct {
 	delete    string
 	fsync     string
 	maxUpload string
+	brake     string
 }
 
 func (s *sendingFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.delete, "delete", "trash", "where removed files go: \"trash\", the Rubbish Bin, or \"permanent\", deleted for good from there")
 	f.StringVar(&s.fsync, "fsync", "local", "when fsync returns: \"local\", the bytes are safe on this disk, or \"cloud\", they are in the cloud")
+	f.StringVar(&s.brake, "brake", "on", "\"on\": deletions of more than half of all files within a minute wait for `megadisk approve`; or \"off\"")
 	f.StringVar(&s.maxUpload, "max-upload", "", "most bytes a second to upload, as 500K or 2M (default: no limit)")
 }
 
@@ -27,6 +29,9 @@ func (s *sendingFlags) check() error {
 	}
 	if s.fsync != "local" && s.fsync != "cloud" {
 		return usage("--fsync is \"local\" or \"cloud\", not %q", s.fsync)
+	}
+	if s.brake != "on" && s.brake != "off" {
+		return usage("--brake is \"on\" or \"off\", not %q", s.brake)
 	}
 	_, err := rate("max-upload", s.maxUpload)
 	return err
@@ -41,5 +46,6 @@ func (s *sendingFlags) client(cfg megaclient.Config) megaclient.Config {
 // serve puts them into those of the process.
 func (s *sendingFlags) serve(o serve.Options) serve.Options {
 	o.PermanentDelete, o.FsyncCloud = s.delete == "permanent", s.fsync == "cloud"
+	o.NoBrake = s.brake == "off"
 	return o
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -55,10 +56,14 @@ func unmount(ctx context.Context, c *common, point string, wait bool, patience t
 	} else {
 		err = request(ctx)
 	}
-	if err != nil || !ending {
+	var refusal *control.Error
+	if errors.As(err, &refusal) {
+		ending = refusal.Ending
+	}
+	if !ending {
 		return err
 	}
-	return control.AwaitEnd(ctx, st.PID) // so that the next command finds the stores closed
+	return errors.Join(err, control.AwaitEnd(ctx, st.PID)) // so that the next command finds the stores closed
 }
 
 // holder finds the process that shows path, or none.

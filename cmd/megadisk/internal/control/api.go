@@ -18,6 +18,9 @@ type Backend interface {
 	Retry(ctx context.Context) error
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
+	// Approve lets the deletions go that the brake holds back, Revert brings back what they took away; both give a number.
+	Approve(ctx context.Context) (int, error)
+	Revert(ctx context.Context) (int, error)
 	// Flush returns when what lies at path (absolute, inside a mount; "" for all) is in the cloud.
 	Flush(ctx context.Context, path string) error
 	Content
@@ -62,6 +65,7 @@ type Status struct {
 	Problem  string     `json:"problem,omitempty"` // one sentence, when the person must do something
 	Quota    Quota      `json:"quota"`
 	Pending  Pending    `json:"pending"`
+	Braked   int        `json:"braked,omitempty"` // deletions that wait for approve or revert
 	Transfer []Transfer `json:"transfers"`
 	Cache    Cache      `json:"cache"`
 	Pinned   []Pinned   `json:"pinned,omitempty"`

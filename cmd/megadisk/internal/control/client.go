@@ -76,6 +76,18 @@ func (c *Client) Pause(ctx context.Context) error { return c.call(ctx, "pause", 
 // Resume ends Pause.
 func (c *Client) Resume(ctx context.Context) error { return c.call(ctx, "resume", struct{}{}, nil) }
 
+// Approve lets the deletions go that are held back, and gives their number.
+func (c *Client) Approve(ctx context.Context) (n int, err error) {
+	err = c.call(ctx, "approve", struct{}{}, &n)
+	return n, err
+}
+
+// Revert brings back what they took away, and gives the number.
+func (c *Client) Revert(ctx context.Context) (n int, err error) {
+	err = c.call(ctx, "revert", struct{}{}, &n)
+	return n, err
+}
+
 // Logout ends session and process.
 func (c *Client) Logout(ctx context.Context, discard bool) error {
 	return c.call(ctx, "logout", discard, nil)

@@ -41,6 +41,8 @@ func (f *fake) Unmount(_ context.Context, r UnmountRequest) (bool, error) {
 func (f *fake) Flush(_ context.Context, p string) error { f.flushed = append(f.flushed, p); return nil }
 func (f *fake) Revive(context.Context) error            { return nil }
 func (f *fake) Logout(context.Context, bool) error      { return nil }
+func (f *fake) Approve(context.Context) (int, error)    { return 7, nil }
+func (f *fake) Revert(context.Context) (int, error)     { return 8, nil }
 func (f *fake) Retry(context.Context) error             { return nil }
 func (f *fake) Pause(context.Context) error             { return nil }
 func (f *fake) Resume(context.Context) error            { return nil }

@@ -75,6 +75,9 @@ func handler(b Backend, describe Describe) http.Handler {
 	for path, do := range map[string]func(context.Context) error{"/retry": b.Retry, "/pause": b.Pause, "/resume": b.Resume} {
 		mux.HandleFunc("POST "+path, endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return nil, do(ctx) }))
 	}
+	for path, do := range map[string]func(context.Context) (int, error){"/approve": b.Approve, "/revert": b.Revert} {
+		mux.HandleFunc("POST "+path, endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return do(ctx) }))
+	}
 	mux.HandleFunc("POST /logout", endpoint(describe, func(ctx context.Context, discard bool) (any, error) { return nil, b.Logout(ctx, discard) }))
 	mux.HandleFunc("POST /revive", endpoint(describe, func(ctx context.Context, _ struct{}) (any, error) { return nil, b.Revive(ctx) }))
 	contentHandlers(mux, b, describe)

@@ -143,8 +143,10 @@ func (p *Process) Unmount(ctx context.Context, r control.UnmountRequest) (ending
 	if m == nil {
 		return false, &MountpointError{Path: r.Mountpoint, Problem: "megadisk shows nothing there"}
 	}
+	var held *writeback.BrakedError
 	if r.Wait {
-		if err := p.engine.Flush(ctx, 0); err != nil {
+		err := p.engine.Flush(ctx, 0)
+		if held = writeback.OnlyBraked(err); err != nil && held == nil {
 			return false, fmt.Errorf("not everything could be uploaded (%w): `megadisk status` says what, --no-wait leaves it to the next mount", err)
 		}
 	}
@@ -154,8 +156,23 @@ func (p *Process) Unmount(ctx context.Context, r control.UnmountRequest) (ending
 	<-m.gone
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if held != nil {
+		return p.ended, &HeldError{Held: held, Ended: p.ended}
+	}
 	return p.ended, nil
 }
+
+// HeldError says that a folder was unmounted while deletions wait for somebody's word: the next mount still has them.
+type HeldError struct {
+	Held  *writeback.BrakedError
+	Ended bool // it was the last folder
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("unmounted, but %v (after the next mount)", e.Held)
+}
+
+func (e *HeldError) Unwrap() error { return e.Held }
 
 // Flush uploads what lies at path, or all.
 func (p *Process) Flush(ctx context.Context, path string) error {
@@ -205,6 +222,7 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 		Account: p.o.Client.Session().Email, Host: p.o.Host, PID: os.Getpid(),
 		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: problem(e),
 		Quota: control.Quota{Total: e.Quota.Total, Used: e.Quota.Used}, Pending: pending(e), Transfer: transfers(e),
+		Braked: e.Braked,
 		Cache: control.Cache{Bytes: e.Cache.DiskUsed, Limit: e.Cache.DiskLimit, Misses: e.Cache.Misses,
 			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache),
 			Fetched: e.Cache.Fetched, Unasked: e.Cache.Wasted},
@@ -245,6 +263,8 @@ func problem(e writeback.Status) string {
 		return strings.Join(e.Walls, "; ")
 	case e.Paused:
 		return writeback.ErrPaused.Error()
+	case e.Braked > 0:
+		return (&writeback.BrakedError{Deletions: e.Braked}).Error()
 	case len(e.Orphaned) > 0:
 		return "the database was lost, or its end; what was staged under it lies untouched in " + e.Orphaned[0].Dir
 	}

@@ -49,6 +49,7 @@ type Options struct {
 
 	PermanentDelete bool // what is removed is deleted for good
 	FsyncCloud      bool // fsync waits for the cloud
+	NoBrake         bool // very many deletions at once aren't held back
 }
 
 // Process holds the mounts of one account.
@@ -125,7 +126,7 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
 		MinFree: p.o.MinFree, StagingSize: p.o.StagingSize, Timeout: p.o.Timeout,
-		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud,
+		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud, NoBrake: p.o.NoBrake,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())

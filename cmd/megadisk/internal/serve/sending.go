@@ -19,3 +19,9 @@ func (p *Process) Resume(context.Context) error {
 	p.engine.Resume()
 	return nil
 }
+
+// Approve lets the deletions go that the brake holds back.
+func (p *Process) Approve(ctx context.Context) (int, error) { return p.engine.Approve(ctx) }
+
+// Revert brings back here what they took away.
+func (p *Process) Revert(ctx context.Context) (int, error) { return p.engine.Revert(ctx) }
