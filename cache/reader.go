@@ -112,9 +112,7 @@ func (r *Reader) readArriving(ctx context.Context, p []byte, off int64) (int, er
 // whole is right, or its reading fails.
 func (r *Reader) awaitVerdictLocked(ctx context.Context) error {
 	c := r.c
-	if !r.served {
-		r.served, r.wrongs = true, r.co.wrongs
-	}
+	r.servedLocked()
 	for r.co.wrongs == r.wrongs && r.co.awaitsVerdictLocked() {
 		if err := c.awaitNewsLocked(ctx, r.co); err != nil {
 			return err
@@ -126,21 +124,29 @@ func (r *Reader) awaitVerdictLocked(ctx context.Context) error {
 	return nil
 }
 
-// awaitsVerdictLocked tells whether all of a content has come that was never verified, and is being compared.
+// servedLocked notes that the reader is given bytes: from then on it must hear of wrong ones.
+func (r *Reader) servedLocked() {
+	if !r.served {
+		r.served, r.wrongs = true, r.co.wrongs
+	}
+}
+
+// awaitsVerdictLocked tells whether all that has come of a content is being compared, and the verdict on it is still to
+// come: on a file that was never verified, and on chunks that were fetched again since.
 func (co *content) awaitsVerdictLocked() bool {
-	if co.verified || co.accepted || co.quarantined || co.mac == ([8]byte{}) {
+	if co.accepted || co.quarantined || co.mac == ([8]byte{}) {
 		return false
 	}
 	if co.checking {
 		return true
 	}
-	whole, working := co.known.count(), false
-	for i, job := range co.jobs {
-		if job.next == job.end && job.queued && !co.known.has(int64(i)) {
-			whole, working = whole+1, true
+	working := int64(0)
+	for _, job := range co.jobs {
+		if job.next == job.end && job.queued {
+			working++
 		}
 	}
-	return working && whole == int64(co.chunks)
+	return working > 0 && co.known.countWithout(co.fresh)+working == int64(co.chunks)
 }
 
 // read is ReadAt in a file that is served while it arrives.
@@ -173,9 +179,14 @@ func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n in
 		if u.filled < need {
 			r.streams.starve()
 		}
-		if err = c.awaitLocked(ctx, u, need); err == nil {
+		wrongs := r.co.wrongs
+		if err = c.awaitLocked(ctx, u, need); err == nil && r.co.wrongs != wrongs {
+			err = errAbandoned // found to be wrong in the meantime
+		}
+		if err == nil {
 			u.markReadLocked()
 			if p != nil {
+				r.servedLocked()
 				c.copyLocked(p[n:], u, skip, need)
 			}
 			n = int(min(end, u.index*UnitSize+int64(need)) - off)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -215,3 +216,37 @@ func TestMismatchWhileTheCloudIsGone(t *testing.T) {
 	sweepVerified(t, c, f)
 	require.False(t, c.State(f.File).Quarantined)
 }
+
+// A file read whole is right or its reading fails, also when it was verified before and is fetched again: wherever the
+// wrong bytes are, the read that brings the last of them waits for the verdict.
+func TestWholeReadsOfWhatWasVerifiedBefore(t *testing.T) {
+	f := makeFile(t, 18<<20)
+	cl := newCloud(f)
+	c := cl.open(t, inMemory(minUnits))
+	var wrong atomic.Int64 // where the next byte is to be wrong; -1: nowhere
+	wrong.Store(-1)
+	cl.change = func(off int64, b []byte) {
+		if at := wrong.Load(); off <= at && at < off+int64(len(b)) && wrong.CompareAndSwap(at, -1) {
+			b[at-off] ^= 0x40
+		}
+	}
+	sweepVerified(t, c, f)
+	for _, at := range []int64{f.Size - 1, f.Size - 200_000, f.Size - 1<<20, 9 << 20, 0} {
+		wrong.Store(at)
+		got := make([]byte, f.Size)
+		r := c.NewReader(f.File)
+		_, err := io.ReadFull(io.NewSectionReader(inContext{r}, 0, f.Size), got)
+		r.Close()
+		if err != nil {
+			require.ErrorIs(t, err, ErrWrong, "wrong at %d", at)
+		} else {
+			require.True(t, bytes.Equal(f.plain, got), "wrong at %d", at)
+		}
+		c.awaitVerified(t, f.File)
+	}
+}
+
+// inContext is a reader as an io.ReaderAt.
+type inContext struct{ r *Reader }
+
+func (i inContext) ReadAt(p []byte, off int64) (int, error) { return i.r.ReadAt(bg, p, off) }
