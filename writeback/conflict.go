@@ -86,6 +86,10 @@ func (c *change) revive(t task) error {
 	if err != nil || !in.Removed || in.Cloud == nil || c.inFlight(t.ino) {
 		return nil
 	}
+	ent, ok, err := c.entry(t.ino)
+	if err != nil || !ok || ent.RemovedAs == "" || ent.RemovedAs == in.Cloud.Handle {
+		return err // the planner saw our own new version beside an entry from before its answer
+	}
 	shadow := in.Cloud.Clone()
 	if err := c.release(in); err != nil {
 		return err
