@@ -16,7 +16,7 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 	made := c.madeCloud(in, it, node)
 	if in.Cloud == nil || in.Cloud.Handle == it.Handle {
 		if it.Over != 0 {
-			if err := c.letGo(it); err != nil {
+			if err := c.takeOver(it); err != nil {
 				return err
 			}
 		}
@@ -117,6 +117,18 @@ func (c *change) madeCloud(in tree.Inode, it item, node *megaclient.Node) *tree.
 		}
 	}
 	return made
+}
+
+// takeOver gives the new file the node that its own replaces, which so becomes
+// its older version, and ends that node's inode.
+func (c *change) takeOver(it item) error {
+	over, err := c.Get(it.Over)
+	if err == nil && over.Cloud != nil && over.Cloud.Handle == it.Handle {
+		if err := c.SetCloud(it.Ino, over.Cloud); err != nil {
+			return err
+		}
+	}
+	return c.letGo(it)
 }
 
 // letGo ends the inode whose node became an older version of the new file's.

@@ -27,12 +27,15 @@ func (c *change) staysOut(n *megaclient.Node, tag string) bool {
 }
 
 // overtakenVersion deals with a packet about a node that became an older version in the meantime. done: nothing else
-// is to be applied.
+// is to be applied. What is said about a version as if it were a file of its own is older than what lies on it: the
+// late packet of an earlier save, or one that is told again. Taken at its word, it would show the old content under
+// the name, and the new one beside it.
 func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, err error) {
-	if c.e.ownTag(tag) {
-		return false, nil
-	}
+	own := c.e.ownTag(tag)
 	if n.Version {
+		if own {
+			return false, nil
+		}
 		return c.overlaid(n)
 	}
 	ino, is := c.IsVersion(n.Handle)
@@ -40,8 +43,11 @@ func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, er
 		return false, nil
 	}
 	in, err := c.Get(ino)
-	if err != nil || in.Cloud == nil || !c.awaited(in.Cloud.Handle, fieldPlace) {
+	if err != nil || in.Cloud == nil {
 		return false, err
+	}
+	if own || !c.awaited(in.Cloud.Handle, fieldPlace) {
+		return true, nil
 	}
 	// It was moved before our version came to lie on it: so ours is to follow.
 	name, _ := n.Name()

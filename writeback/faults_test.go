@@ -53,6 +53,7 @@ var uploadFaults = []struct {
 	{"polls answer 500", func(f *megatest.Faults) { f.FailHTTP(megatest.Events, 500, 2) }},
 	{"packets come one by one", func(f *megatest.Faults) { f.SlicePackets(1) }},
 	{"the last packets come twice", func(f *megatest.Faults) { f.Redeliver(2) }},
+	{"very old packets come twice", func(f *megatest.Faults) { f.Redeliver(50) }},
 	{"a puzzle is set", func(f *megatest.Faults) { f.DemandHashcash(200, 2) }},
 	{"everything is slow", func(f *megatest.Faults) { f.SetLatency(5 * time.Millisecond) }},
 }

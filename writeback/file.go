@@ -236,24 +236,23 @@ func (e *Engine) unpin(st *fileState) {
 
 // dropIfIdle gives up the last reference, unless somebody came meanwhile.
 func (e *Engine) dropIfIdle(st *fileState) bool {
+	gone, dead := false, false
 	st.mu.Lock()
-	dirty := st.dirty
-	st.mu.Unlock()
-	if dirty {
-		return false
-	}
 	e.filesMu.Lock()
-	st.refs--
-	gone := st.refs == 0
-	if gone {
-		delete(e.files, st.ino)
+	idle := !st.dirty // both locks: who came meanwhile may have written, and left again
+	if idle {
+		st.refs--
+		if gone = st.refs == 0; gone {
+			delete(e.files, st.ino)
+		}
+		_, dead = e.zombies[st.ino]
 	}
-	_, dead := e.zombies[st.ino]
 	e.filesMu.Unlock()
+	st.mu.Unlock()
 	if gone && dead {
 		e.buryIfUnknown(st.ino)
 	}
-	return true
+	return idle
 }
 
 // Stat gives the tree's row with the size and mtime of writes that aren't in

@@ -96,6 +96,11 @@ func newMount(t testing.TB, ctx context.Context, server *megatest.Server, option
 func (m *mount) start() {
 	m.t.Helper()
 	m.open()
+	m.run()
+}
+
+// run runs the open engine.
+func (m *mount) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	engine := m.engine

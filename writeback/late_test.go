@@ -1,0 +1,94 @@
+package writeback
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/megaclient/megatest"
+	"megadisk/writeback/tree"
+)
+
+// The packets of several saves come one by one, long after all were acknowledged, or once more: at no moment does a
+// program see an earlier save.
+func TestPacketsOfSavesThatComeLate(t *testing.T) {
+	for _, way := range []string{"write", "rename"} {
+		for _, when := range []string{"late", "after a crash", "again"} {
+			t.Run(way+" "+when, func(t *testing.T) {
+				r := newRig(t, settleNever)
+				r.caughtUp()
+				if when != "again" {
+					r.server.Faults().FailPoll(-3, megatest.Always)
+				}
+				for i := range 4 {
+					r.saveAs(way, "a", "123"[:i])
+				}
+				ino := r.ino("a")
+				if when == "after a crash" {
+					r.crash()
+					r.open()
+				} else if when == "again" {
+					r.caughtUp()
+				}
+				seen := r.watchRoot()
+				r.server.Faults().Clear()
+				r.server.Faults().SlicePackets(1)
+				if when == "after a crash" {
+					r.run()
+				} else if when == "again" {
+					r.server.Faults().Redeliver(50)
+				}
+				r.account.Mkdir(r.account.Root(), "last")
+				r.eventually(func() bool { return len(r.names("")) == 2 })
+				r.caughtUp()
+				require.Equal(t, []string{"a:3 "}, seen()[:1])
+				for _, names := range seen() {
+					require.Contains(t, []string{"a:3 ", "a:3 last:0 "}, names)
+				}
+				require.Equal(t, "123", r.read("a"))
+				require.Equal(t, ino, r.ino("a"))
+				require.Len(t, r.account.Versions(r.account.Find("a")), 4)
+			})
+		}
+	}
+}
+
+// saveAs saves a file by writing it or by renaming a new one over it, and waits until the cloud has it.
+func (r *rig) saveAs(way, name, content string) {
+	r.Helper()
+	if way == "write" {
+		r.write(name, content)
+	} else {
+		r.write("new", content)
+		r.rename("new", name)
+	}
+	r.flush()
+}
+
+// watchRoot collects what the drive shows, with sizes, after each transaction from now on.
+func (r *rig) watchRoot() (seen func() []string) {
+	var mu sync.Mutex
+	var all []string
+	look := func() {
+		list, err := r.engine.Tree().ReadDir(tree.DriveIno, "", 100)
+		if err != nil {
+			return // it is being closed
+		}
+		names := ""
+		for _, in := range list {
+			names += fmt.Sprintf("%s:%d ", in.Name, in.Size)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, names)
+	}
+	look()
+	r.Cleanup(r.engine.Tree().Subscribe(func([]tree.Change) { look() }))
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return all
+	}
+}
