@@ -11,12 +11,13 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/sirupsen/logrus"
 	"github.com/zeebo/blake3"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	defaultUnits = 512 // 64 MiB
 	minUnits     = 32  // below this the parts would get in each other's way
-	idleContents = 512 // contents that nobody uses whose state is kept
+	idleContents = 512 // contents that nobody uses whose state is kept, if so many files may be open
 )
 
 // File is one version of a file's content.
@@ -72,7 +73,8 @@ type Cache struct {
 	// Constant data.
 	idKey, macKey [32]byte
 	strict        bool
-	timeout       time.Duration   // 0: none
+	timeout       time.Duration // 0: none
+	idleMost      int
 	ctx           context.Context // ends with the cache
 	cancel        context.CancelFunc
 
@@ -83,6 +85,7 @@ type Cache struct {
 
 	// Mutable state, GUARDED_BY(mu).
 	contents  map[id]*content
+	wasWrong  map[id]int64                 // content.wrong of those of which wrong bytes came in this run
 	idle      *simplelru.LRU[id, *content] // those with no refs
 	mem       *memory
 	ahead     int // fetches under way that no program has asked for
@@ -123,7 +126,7 @@ func Open(o Options) (*Cache, error) {
 	}
 	c := &Cache{
 		fetch: o.Fetch, log: o.Log, idKey: o.Key, prepareFiles: o.Prepare, strict: o.Strict, timeout: o.Timeout,
-		contents: map[id]*content{}, idle: idle, mem: newMemory(max(units, minUnits)),
+		idleMost: idleLimit(), contents: map[id]*content{}, wasWrong: map[id]int64{}, idle: idle, mem: newMemory(max(units, minUnits)),
 	}
 	blake3.DeriveKey("megadisk cache v1: meta-MAC tag", o.Key[:], c.macKey[:])
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -131,6 +134,16 @@ func Open(o Options) (*Cache, error) {
 		c.store = openStore(o)
 	}
 	return c, nil
+}
+
+// idleLimit is how many contents that nobody uses keep their files open: two descriptors each, a quarter of what there
+// are at the most.
+func idleLimit() int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return idleContents
+	}
+	return int(min(idleContents, r.Cur/8))
 }
 
 // Close ends all fetches and waits for them. Reads under way give ErrClosed.

@@ -49,7 +49,7 @@ type content struct {
 	suspect     bool            // they did not fit: everything is fetched another way
 	wrongMACs   [][8]byte       // MACs of what came since then, in this run
 	wrongAt     time.Time       // when that was found out; zero: in an earlier run
-	wrongs      int             // how often it was, in this run
+	wrong       int64           // when it was last, counted by Stats.Mismatches; 0: never in this run
 	quarantined bool            // the same wrong bytes came twice, or many different ones
 	accepted    bool            // its owner wants to read it all the same
 	news        chan struct{}   // closed when something of this changes; nil: nobody waits
@@ -84,9 +84,10 @@ func (c *Cache) holdID(f File, key id) *content {
 	return co
 }
 
+// newContent is called under c.mu.
 func newContent(c *Cache, key id, f File) *content {
 	return &content{
-		c: c, id: key, size: f.Size, mac: f.Key.MAC,
+		c: c, id: key, size: f.Size, mac: f.Key.MAC, wrong: c.wasWrong[key],
 		cipher: megacrypto.NewCipher(f.Key),
 		chunks: megacrypto.ChunkCount(f.Size),
 		units:  map[int64]*unit{},
@@ -152,7 +153,7 @@ func (c *Cache) releaseLocked(co *content) *content {
 		return nil
 	}
 	c.idle.Add(co.id, co)
-	if c.idle.Len() <= idleContents && !c.closed {
+	if c.idle.Len() <= c.idleMost && !c.closed {
 		return nil
 	}
 	_, old, _ := c.idle.RemoveOldest()

@@ -38,9 +38,10 @@
 // ErrQuarantined, ErrWrong, [ErrTimeout] or [ErrClosed]; and with nothing else.
 //
 // [Cache.Verify] reads a file for the verdict alone; Options.Strict asks for it before each file's first byte;
-// [Cache.Accept] lets its owner read what is wrong. The reader of a large file that turns out wrong gets
+// [Cache.Accept] lets its owner read what is wrong. Whoever has a large file open when it turns out wrong gets
 // [ErrWrong] from then on, at the latest with the read with which all of it has come: a file that is read
-// whole is right, or its reading fails.
+// whole is right, or its reading fails. Bytes that are fetched again of a file that was verified count as not yet
+// verified.
 //
 // # What is fetched without being asked for
 //

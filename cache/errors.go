@@ -12,7 +12,7 @@ var ErrQuarantined = errors.New("content does not match its MAC: quarantined")
 // ErrClosed is what reads give once the cache, or their reader, is closed.
 var ErrClosed = errors.New("cache is closed")
 
-// ErrWrong is what the reader of a large file gets once it turns out that bytes which it was given were wrong. The
+// ErrWrong is what the readers of a large file get once it turns out that bytes which they may have had were wrong. The
 // content is fetched again; who opens the file again gets that.
 var ErrWrong = errors.New("content that was read does not match its MAC")
 

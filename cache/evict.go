@@ -165,7 +165,7 @@ func (s *store) borrow(at span) (*entry, bool) {
 	if e := s.reuse(at.name); e != nil {
 		return e, true
 	}
-	e, _ := s.openFile(at.name)
+	e, _, _ := s.openFile(at.name)
 	if e == nil {
 		s.removeStray(at)
 		return nil, false

@@ -92,7 +92,7 @@ func (s *store) readSpans(name id) []int64 {
 	if known {
 		return nil
 	}
-	e, _ := s.openFile(name)
+	e, _, _ := s.openFile(name)
 	if e == nil {
 		return nil
 	}

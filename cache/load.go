@@ -77,14 +77,16 @@ func (e *entry) loadMACs() ([]megacrypto.ChunkMAC, error) {
 	return macs, nil
 }
 
-// openFile opens and loads a content's file, if there is one that can be believed.
-func (s *store) openFile(name id) (*entry, saved) {
+// openFile opens and loads a content's file, if there is one that can be believed. An error says that one may be there
+// and can't be opened.
+func (s *store) openFile(name id) (*entry, saved, error) {
 	f, err := os.OpenFile(s.path(name), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, saved{}, nil
+	}
 	if err != nil {
-		if !errors.Is(err, os.ErrNotExist) {
-			s.failed(err)
-		}
-		return nil, saved{}
+		s.failed(err)
+		return nil, saved{}, err
 	}
 	e := &entry{s: s, name: name, f: f}
 	h, err := s.readHeader(name, f)
@@ -95,9 +97,9 @@ func (s *store) openFile(name id) (*entry, saved) {
 	if err != nil {
 		_ = f.Close()
 		_ = os.Remove(s.path(name))
-		return nil, saved{}
+		return nil, saved{}, nil
 	}
-	return e, known
+	return e, known, nil
 }
 
 // readHeader finds the header in a file's last bytes.

@@ -18,8 +18,7 @@ type Reader struct {
 	closed  bool
 	streams streams
 	still   bool      // doesn't look ahead
-	wrongs  int       // of the content when the first byte was served
-	served  bool      // some were
+	since   int64     // Stats.Mismatches when its program may have had the first bytes
 	active  bool      // counted in Cache.streaming
 	owned   []*flight // fetches that this reader keeps going
 }
@@ -29,12 +28,20 @@ func (c *Cache) NewReader(f File) *Reader {
 	return c.readerOf(c.hold(f), f)
 }
 
+// NewReaderSince is NewReader for a program that may have had bytes of the file from elsewhere, as from the kernel's
+// pages, since [Stats].Mismatches was mismatches: if it was found wrong after that, the reader gives [ErrWrong].
+func (c *Cache) NewReaderSince(f File, mismatches int64) *Reader {
+	r := c.NewReader(f)
+	r.since = mismatches
+	return r
+}
+
 // readerOf makes a reader of a content that is held for it.
 func (c *Cache) readerOf(co *content, f File) *Reader {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	co.readers++
-	return &Reader{c: c, co: co, file: f}
+	return &Reader{c: c, co: co, file: f, since: c.stats.Mismatches}
 }
 
 // Close cancels what was being fetched for this reader alone. Reads under way end as they would have
@@ -108,27 +115,20 @@ func (r *Reader) readArriving(ctx context.Context, p []byte, off int64) (int, er
 }
 
 // awaitVerdictLocked ends a read in a file that is served while it arrives. The read with which all of it has come
-// waits for the verdict; when that is bad, this reader, which was given wrong bytes, gets no more: a file that is read
-// whole is right, or its reading fails.
+// waits for the verdict; when that is bad, each reader that was open gets no more, also one that had nothing from here:
+// its program may have had wrong bytes out of the kernel's pages. A file that is read whole is right, or its reading
+// fails.
 func (r *Reader) awaitVerdictLocked(ctx context.Context) error {
 	c := r.c
-	r.servedLocked()
-	for r.co.wrongs == r.wrongs && r.co.awaitsVerdictLocked() {
+	for r.co.wrong <= r.since && r.co.awaitsVerdictLocked() {
 		if err := c.awaitNewsLocked(ctx, r.co); err != nil {
 			return err
 		}
 	}
-	if r.co.wrongs != r.wrongs {
+	if r.co.wrong > r.since {
 		return ErrWrong
 	}
 	return nil
-}
-
-// servedLocked notes that the reader is given bytes: from then on it must hear of wrong ones.
-func (r *Reader) servedLocked() {
-	if !r.served {
-		r.served, r.wrongs = true, r.co.wrongs
-	}
 }
 
 // awaitsVerdictLocked tells whether all that has come of a content is being compared, and the verdict on it is still to
@@ -179,14 +179,13 @@ func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n in
 		if u.filled < need {
 			r.streams.starve()
 		}
-		wrongs := r.co.wrongs
-		if err = c.awaitLocked(ctx, u, need); err == nil && r.co.wrongs != wrongs {
+		wrong := r.co.wrong
+		if err = c.awaitLocked(ctx, u, need); err == nil && r.co.wrong != wrong {
 			err = errAbandoned // found to be wrong in the meantime
 		}
 		if err == nil {
 			u.markReadLocked()
 			if p != nil {
-				r.servedLocked()
 				c.copyLocked(p[n:], u, skip, need)
 			}
 			n = int(min(end, u.index*UnitSize+int64(need)) - off)

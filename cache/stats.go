@@ -62,7 +62,7 @@ func (c *Cache) State(f File) State {
 	defer c.release(co)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := State{Quarantined: co.quarantined, WasWrong: co.wrongs > 0}
+	s := State{Quarantined: co.quarantined, WasWrong: co.wrong > 0}
 	s.Cached = co.entry.bytes()
 	for u, m := range co.units {
 		if m.ready && !co.entry.has(u) {

@@ -60,7 +60,7 @@ func openStore(o Options) *store {
 		entries: map[id]*entry{}, lru: lru, pinned: map[id]bool{},
 	}
 	if err := s.prepare(o); err != nil {
-		s.failed(err)
+		s.end(err)
 		close(s.listed)
 		return s
 	}
@@ -113,12 +113,21 @@ func (s *store) on() bool {
 	return s.off == nil
 }
 
-// failed is told of every error. No room is a matter of time; anything else ends the disk level.
+// failed is told of every error. No room is a matter of time, and so are too many open files; anything else ends the
+// disk level.
 func (s *store) failed(err error) {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	switch {
+	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT):
 		s.setPaused(true)
-		return
+	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
+		// This content goes without.
+	default:
+		s.end(err)
 	}
+}
+
+// end goes on without the disk level.
+func (s *store) end(err error) {
 	s.mu.Lock()
 	first := s.off == nil
 	if first {
@@ -141,7 +150,10 @@ func (s *store) open(name id, size int64, tag [16]byte) (*entry, saved) {
 	if e := s.reuse(name); e != nil {
 		return s.share(e, size, tag)
 	}
-	e, known := s.openFile(name)
+	e, known, err := s.openFile(name)
+	if err != nil {
+		return nil, saved{}
+	}
 	foreign := e != nil && !e.holds(size, tag)
 	if foreign {
 		_ = e.f.Close()

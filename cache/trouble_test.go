@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // troubles are cache folders that can't be used, from the start or from some moment on.
@@ -72,6 +73,32 @@ func TestASecondProcessGoesWithoutDisk(t *testing.T) {
 	readAll(t, second, f)
 	require.Empty(t, first.Stats().DiskOff)
 	require.Contains(t, second.Stats().DiskOff, "another process")
+}
+
+// Too many open files pass: what can't be opened goes without, and what was there is still there afterwards.
+func TestTooManyOpenFiles(t *testing.T) {
+	a, b := seededFile(2<<20, 1), seededFile(2<<20, 2)
+	c, _ := openMany(t, map[[8]byte]*cloudFile{a.Key.Nonce: a, b.Key.Nonce: b}, onDisk(t.TempDir()))
+	c.idleMost = 0 // files are closed with their last reader
+	readAll(t, c, a)
+	c.awaitVerified(t, a.File)
+	before := c.State(a.File).Cached
+	require.Positive(t, before)
+
+	var was unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	restore := func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was)) }
+	none := was
+	none.Cur = 0
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &none))
+	defer restore()
+	readAll(t, c, b)
+	readAll(t, c, a)
+	restore()
+	require.Empty(t, c.Stats().DiskOff)
+	require.Equal(t, before, c.State(a.File).Cached)
+	readAll(t, c, b)
+	require.Positive(t, c.State(b.File).Cached)
 }
 
 func TestFullDisk(t *testing.T) {

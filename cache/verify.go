@@ -96,8 +96,9 @@ func (c *Cache) mismatch(co *content, came [8]byte) bool {
 	c.forgetLocked(co)
 	co.suspect, co.quarantined = true, again
 	co.wrongAt = time.Now()
-	co.wrongs++
 	c.stats.Mismatches++
+	co.wrong = c.stats.Mismatches
+	c.wasWrong[co.id] = co.wrong
 	flags, tag := co.flagsLocked()
 	co.tellLocked()
 	c.mu.Unlock()

@@ -250,3 +250,35 @@ func TestWholeReadsOfWhatWasVerifiedBefore(t *testing.T) {
 type inContext struct{ r *Reader }
 
 func (i inContext) ReadAt(p []byte, off int64) (int, error) { return i.r.ReadAt(bg, p, off) }
+
+// Who had a file open while wrong bytes of it came hears of it, also if its program had them from the kernel; and that
+// they came is not forgotten with the content.
+func TestAllReadersHearOfWrongBytes(t *testing.T) {
+	a, b := seededFile(3<<20, 1), seededFile(3<<20, 2)
+	const at = 2 << 20
+	var once atomic.Bool
+	c := newCloud(nil).open(t, func(o *Options) {
+		o.Fetch = func(_ context.Context, f File, off, n int64, w io.Writer) error {
+			from := a
+			if f.Key.Nonce == b.Key.Nonce {
+				from = b
+			}
+			piece := bytes.Clone(from.cipher[off : off+n])
+			if from == a && off <= at && at < off+n && !once.Swap(true) {
+				piece[at-off] ^= 1
+			}
+			_, err := w.Write(piece)
+			return err
+		}
+	})
+	c.idleMost = 0
+	other := c.NewReader(a.File)
+	require.ErrorIs(t, sweep(t, c, a), ErrWrong)
+	_, err := other.ReadAt(bg, make([]byte, 10), 0)
+	require.ErrorIs(t, err, ErrWrong)
+	other.Close()
+	require.NoError(t, sweep(t, c, b))
+	require.Eventually(t, func() bool { return sweep(t, c, a) == nil }, testPatience, 1e6)
+	require.True(t, c.State(a.File).WasWrong)
+	require.False(t, c.State(b.File).WasWrong)
+}

@@ -279,3 +279,27 @@ func TestCacheDiskIsFull(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Two programs read one file, and the second gets its first bytes from the kernel, which has them from the first one's
+// reading. They are wrong: both hear of it before they have all.
+func TestWrongBytesInThePagesOfAnother(t *testing.T) {
+	p, account := impatient(t)
+	content := noise(12<<20, 9)
+	account.PutFile(account.Root(), "film", content, time.Now())
+	path := await(t, p, "film")
+	p.Server.Faults().CorruptDownloads(1)
+	var files [2]*os.File
+	for i := range files {
+		f, err := os.Open(path)
+		require.NoError(t, err)
+		defer f.Close()
+		_, err = io.ReadFull(f, make([]byte, 1<<20))
+		require.NoError(t, err)
+		files[i] = f
+	}
+	for i, f := range files {
+		n, err := io.Copy(io.Discard, struct{ io.Reader }{f})
+		require.ErrorIs(t, err, unix.EIO, "program %d, after %d bytes", i, n)
+	}
+	require.Eventually(t, func() bool { return rightOrEIO(t, path, content) }, bounded, 100*time.Millisecond)
+}

@@ -48,13 +48,20 @@ type fileState struct {
 
 // File is one open handle.
 type File struct {
-	e     *Engine
-	st    *fileState
-	write bool
+	e          *Engine
+	st         *fileState
+	write      bool
+	mismatches int64 // of the cache when it was opened: from then on the kernel may give it bytes that came for others
 
 	mu      sync.Mutex
 	readers map[baseID]*cache.Reader // GUARDED_BY(mu): one a base, until Release
 	closed  bool                     // GUARDED_BY(mu)
+}
+
+func (e *Engine) newFile(st *fileState, write bool) *File {
+	return &File{
+		e: e, st: st, write: write, mismatches: e.cache.Stats().Mismatches, readers: map[baseID]*cache.Reader{},
+	}
 }
 
 // Open opens a file. Errors: tree.ErrStale, tree.ErrIsDir, and for writing those
@@ -69,7 +76,7 @@ func (e *Engine) Open(ctx context.Context, ino tree.Ino, write, truncate bool) (
 	if err != nil {
 		return nil, err
 	}
-	f := &File{e: e, st: st, write: write, readers: map[baseID]*cache.Reader{}}
+	f := e.newFile(st, write)
 	if write {
 		st.mu.Lock()
 		st.writers++

@@ -123,7 +123,7 @@ func (f *File) reader(b tree.Base) (*cache.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := f.e.cache.NewReader(file)
+	r := f.e.cache.NewReaderSince(file, f.mismatches)
 	f.readers[idOfBase(b)] = r
 	return r, nil
 }

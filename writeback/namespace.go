@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"megadisk/cache"
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback/staging"
@@ -54,7 +53,7 @@ func (e *Engine) CreateOpen(ctx context.Context, parent tree.Ino, name string, m
 	if !open {
 		return in, nil, ErrClosed
 	}
-	return in, &File{e: e, st: st, write: write, readers: map[baseID]*cache.Reader{}}, nil
+	return in, e.newFile(st, write), nil
 }
 
 // enter makes the state of a new file known; not while the engine closes.
