@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"megadisk/integration/program"
+	"megadisk/megaclient"
 	"megadisk/megaclient/megatest"
 )
 
@@ -79,6 +80,10 @@ func (k *killer) round(i int) {
 		where, after = killPoints[k.rng.IntN(len(killPoints))], killLimit
 		failpoint = fmt.Sprintf("%s:%d", where, 1+k.rng.IntN(12))
 	}
+	if behind := k.rng.IntN(2) == 0; behind {
+		// The packets of what it sends come only after the next start, one by one.
+		k.p.Server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always)
+	}
 	pid := k.mount(failpoint)
 	var programs sync.WaitGroup
 	works := k.some(2)
@@ -118,6 +123,9 @@ func (k *killer) remount(i int, where string, works []killedWork) {
 	require.False(k.t, k.t.Failed(), "round %d: %s", i, where)
 	_, _, _ = k.p.Try("", "unmount", k.p.Point) // it may have died before it was mounted
 	k.mount("")
+	k.p.Server.Faults().Clear()
+	k.p.Server.Faults().SlicePackets(1)
+	defer k.p.Server.Faults().Clear()
 	for _, w := range works {
 		w.check()
 	}

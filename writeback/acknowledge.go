@@ -344,6 +344,10 @@ func (c *change) finish(in tree.Inode, it item) error {
 
 // inBin tells whether the server put the node into the bin.
 func (c *change) inBin(cloud *tree.Cloud) bool {
+	return cloud != nil && c.isBin(cloud.Parent)
+}
+
+func (c *change) isBin(h megaclient.Handle) bool {
 	bin, err := c.Get(tree.BinIno)
-	return err == nil && cloud != nil && bin.Cloud != nil && cloud.Parent == bin.Cloud.Handle
+	return err == nil && bin.Cloud != nil && h == bin.Cloud.Handle
 }

@@ -18,6 +18,7 @@ import (
 
 	"megadisk/cache"
 	"megadisk/megaclient"
+	"megadisk/megaclient/megatest"
 	"megadisk/writeback/tree"
 )
 
@@ -67,7 +68,7 @@ func nextCrashStep(rnd *rand.Rand, i int) crashStep {
 	case 1, 2:
 		return crashStep{Op: "rename", Path: name(), To: name()}
 	}
-	return crashStep{Op: "write", Path: name(), Content: fmt.Sprintf("content %d %s", i, strings.Repeat("x", rnd.IntN(3000)))}
+	return crashStep{Op: "write", Path: name(), Content: fmt.Sprintf("content %d %s", i, strings.Repeat("x", rnd.IntN(300)))}
 }
 
 // crashChild works until it is killed or done.
@@ -217,7 +218,7 @@ func (r *rig) settleCrash(m model, pending *crashStep) {
 	}
 }
 
-func testCrash(t *testing.T, seed uint64, failpoint string, killAfter time.Duration) {
+func testCrash(t *testing.T, seed uint64, failpoint string, killAfter time.Duration, behind bool) {
 	r := newRig(t, settleNever)
 	r.stop()
 	m := model{}
@@ -227,8 +228,13 @@ func testCrash(t *testing.T, seed uint64, failpoint string, killAfter time.Durat
 			r.account.Trash(r.account.Mkdir(r.account.Root(), "other"))
 			r.server.Faults().ForgetPackets()
 		}
+		if behind {
+			r.server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always)
+		}
 		pending := r.runChild(m, seed+uint64(round), failpoint, killAfter)
+		r.server.Faults().Clear()
 		r.server.Faults().ForgetRequestIDs()
+		r.server.Faults().SlicePackets(1)
 		r.start()
 		r.flush()
 		r.settleCrash(m, pending)
@@ -251,14 +257,17 @@ func TestKilledAtFailpoints(t *testing.T) {
 		"fetched", "upload-begin:2", "upload-end:3", "before-send:1", "before-send:4", "after-send:1", "after-send:3",
 		"acknowledged:2", "events-applied:2", "committed:5",
 	} {
-		t.Run(failpoint, func(t *testing.T) { testCrash(t, uint64(100*i), failpoint, 0) })
+		t.Run(failpoint, func(t *testing.T) { testCrash(t, uint64(100*i), failpoint, 0, false) })
 	}
 }
 
-// Killed at any moment.
+// Killed at any moment, also while the packets of what was sent are still to
+// come.
 func TestKilledAtRandom(t *testing.T) {
-	for i := range 2 {
-		after := time.Duration(50+rand.IntN(200)) * time.Millisecond
-		t.Run(after.String(), func(t *testing.T) { testCrash(t, rand.Uint64()>>1+uint64(i), "", after) })
+	for i := range 4 {
+		after, behind := time.Duration(50+rand.IntN(200))*time.Millisecond, i%2 == 1
+		t.Run(fmt.Sprintf("%v behind=%v", after, behind), func(t *testing.T) {
+			testCrash(t, rand.Uint64()>>1+uint64(i), "", after, behind)
+		})
 	}
 }

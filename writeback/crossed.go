@@ -34,7 +34,8 @@ func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, er
 	own := c.e.ownTag(tag)
 	if n.Version {
 		if own {
-			return false, nil
+			_, known := c.ByHandle(n.Parent)
+			return !known, nil // the file was removed since
 		}
 		return c.overlaid(n)
 	}

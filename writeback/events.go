@@ -138,6 +138,7 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 	if held, err := c.holdOff(n.Handle, fieldGone, tag); held || err != nil {
 		return err
 	}
+	echo := c.expects(echoID{n.Handle, fieldPlace, tag})
 	for _, f := range []field{fieldPlace, fieldAttrs} {
 		if _, err := c.holdOff(n.Handle, f, tag); err != nil {
 			return err
@@ -159,6 +160,9 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 	}
 	if done, err := c.overtakenVersion(n, tag); done || err != nil {
 		return err
+	}
+	if _, known := c.ByHandle(n.Handle); echo && !known && !c.isBin(n.Parent) {
+		return nil // what we made or moved is gone since, as an older version of something removed, perhaps
 	}
 	n, wanted, err := c.upToDate(n)
 	if err != nil || !wanted {

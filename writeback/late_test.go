@@ -55,6 +55,39 @@ func TestPacketsOfSavesThatComeLate(t *testing.T) {
 	}
 }
 
+// The packets of a file that was saved, renamed over another one, saved once
+// more and removed: nothing of it comes back.
+func TestPacketsOfWhatWasRemovedComeLate(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.saveAs("write", "b", "old")
+	r.caughtUp()
+	r.server.Faults().FailPoll(-3, megatest.Always)
+	for _, step := range []func(){
+		func() { r.write("a", "1") },
+		func() { r.rename("a", "b") },
+		func() { r.write("b", "2") },
+		func() { r.rename("b", "c") },
+		func() { r.unlink("c") },
+	} {
+		step()
+		r.flush()
+	}
+	r.crash()
+	r.open()
+	seen := r.watchRoot()
+	r.server.Faults().Clear()
+	r.server.Faults().SlicePackets(1)
+	r.run()
+	r.caughtUp()
+	for _, names := range seen() {
+		require.Empty(t, names)
+	}
+	require.Empty(t, r.names(""))
+	bin, err := r.engine.Tree().ReadDir(tree.BinIno, "", 100)
+	require.NoError(t, err)
+	require.NotEmpty(t, bin)
+}
+
 // saveAs saves a file by writing it or by renaming a new one over it, and waits until the cloud has it.
 func (r *rig) saveAs(way, name, content string) {
 	r.Helper()
