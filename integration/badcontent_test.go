@@ -284,7 +284,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // reading. They are wrong: both hear of it before they have all.
 func TestWrongBytesInThePagesOfAnother(t *testing.T) {
 	p, account := impatient(t)
-	content := noise(12<<20, 9)
+	content := noise(32<<20, 9) // more than is fetched ahead
 	account.PutFile(account.Root(), "film", content, time.Now())
 	path := await(t, p, "film")
 	p.Server.Faults().CorruptDownloads(1)
