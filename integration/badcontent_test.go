@@ -191,7 +191,7 @@ func TestStrictMount(t *testing.T) {
 func TestReadingOptionsThatMakeNoSense(t *testing.T) {
 	p, _ := program.WithAccount(t)
 	p.Login()
-	for _, o := range []string{"timeout=0s", "timeout=x", "max_download=much", "max_download=0", "max_connections=-1", "max_connections=9999", "verify=lax"} {
+	for _, o := range []string{"timeout=0s", "timeout=x", "max_download=much", "max_download=0", "max_connections=-1", "max_connections=9999", "verify=lax", "cache_size=1M", "cache_size=much"} {
 		refused(t, p, 2, "", "mount", "-o", o, p.Point)
 	}
 }
@@ -302,4 +302,19 @@ func TestWrongBytesInThePagesOfAnother(t *testing.T) {
 		require.ErrorIs(t, err, unix.EIO, "program %d, after %d bytes", i, n)
 	}
 	require.Eventually(t, func() bool { return rightOrEIO(t, path, content) }, bounded, 100*time.Millisecond)
+}
+
+// -o cache_size is kept to, by a file that is larger too, and all of it is read right all the same.
+func TestCacheSize(t *testing.T) {
+	p, account := impatient(t, "-o", "cache_size=8M")
+	for i := range 3 {
+		content := noise(11<<20, uint64(i))
+		account.PutFile(account.Root(), fmt.Sprint(i), content, time.Now())
+		path := await(t, p, fmt.Sprint(i))
+		for range 2 {
+			require.True(t, rightOrEIO(t, path, content))
+		}
+		require.LessOrEqual(t, p.Statuses()[0].Cache.Bytes, int64(9<<20), "the limit and what is being written")
+	}
+	require.Contains(t, p.Run("status"), "of 7.6 MiB")
 }

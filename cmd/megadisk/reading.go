@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type readingFlags struct {
 	maxConnections int
 	metered        bool
 	verify         string
+	cacheSize      string
 }
 
 func (r *readingFlags) add(f *pflag.FlagSet) {
@@ -29,6 +31,7 @@ func (r *readingFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&r.maxConnections, "max-connections", 0, "most connections for content in each direction (default: up to 16, as many as help)")
 	f.BoolVar(&r.metered, "metered", false, "fetch nothing that no program has asked for")
 	f.StringVar(&r.verify, "verify", "", "\"strict\": verify every file whole before its first byte is read (default: only files up to 1 MiB)")
+	f.StringVar(&r.cacheSize, "cache-size", "", "most bytes of cached content on disk, pinned files included, as 500M or 50G (default: 10 GiB or a tenth of the disk, whichever is less)")
 }
 
 // rate reads a limit in bytes a second; 0: none.
@@ -56,6 +59,9 @@ func (r *readingFlags) check() error {
 	if r.verify != "" && r.verify != "strict" {
 		return usage("--verify is \"strict\" or nothing, not %q", r.verify)
 	}
+	if n, err := bytesOf("cache-size", r.cacheSize); err != nil || r.cacheSize != "" && n < 8e6 {
+		return cmp.Or(err, usage("--cache-size is at least 8M, not %q", r.cacheSize))
+	}
 	_, err := rate("max-download", r.maxDownload)
 	return err
 }
@@ -70,5 +76,6 @@ func (r *readingFlags) client(cfg megaclient.Config) megaclient.Config {
 // serve puts them into those of the process.
 func (r *readingFlags) serve(o serve.Options) serve.Options {
 	o.Timeout, o.Metered, o.Strict = r.timeout, r.metered, r.verify == "strict"
+	o.CacheSize, _ = bytesOf("cache-size", r.cacheSize)
 	return o
 }

@@ -35,7 +35,7 @@ func bytesOf(flag, text string) (int64, error) {
 
 func (s *stagingFlags) check() error {
 	if n, err := bytesOf("staging-size", s.size); err != nil || s.size != "" && n < 4<<20 {
-		return cmp.Or(err, usage("--staging-size is at least 4M, not %q", s.size))
+		return cmp.Or(err, usage("--staging-size is at least 4MiB, not %q", s.size))
 	}
 	_, err := bytesOf("min-free", s.minFree)
 	return err

@@ -189,6 +189,9 @@ type Status struct {
 	Pinned  []struct {
 		Here int64 `json:"here"`
 	} `json:"pinned"`
+	Cache struct {
+		Bytes int64 `json:"bytes"`
+	} `json:"cache"`
 	Problem string `json:"problem"`
 	Pending struct {
 		Changes int   `json:"changes"`

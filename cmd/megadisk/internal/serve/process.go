@@ -44,6 +44,7 @@ type Options struct {
 	Timeout     time.Duration // of reads without any progress; 0: none
 	Metered     bool          // fetch nothing that no program has asked for
 	Strict      bool          // verify all files whole before their first byte is served
+	CacheSize   int64         // bytes of content on disk; 0: the cache's own limit
 	StagingSize int64         // bytes that may wait to be uploaded; 0: no limit but MinFree
 	MinFree     int64         // bytes that new writes leave free on the disk of the state; 0: the engine's own
 
@@ -116,7 +117,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [32]byte) (err error) {
 	p.cache, err = cache.Open(cache.Options{
 		Dir: cacheDir, Key: writeback.CacheKey(key), Log: p.o.Log, Timeout: p.o.Timeout, Strict: p.o.Strict,
-		Fetch: p.fetch, Prepare: preparer(p.o.Client),
+		DiskLimit: p.o.CacheSize, Fetch: p.fetch, Prepare: preparer(p.o.Client),
 	})
 	if err != nil {
 		return fmt.Errorf("opening the cache: %w", err)
