@@ -40,8 +40,10 @@
 // [Cache.Verify] reads a file for the verdict alone; Options.Strict asks for it before each file's first byte;
 // [Cache.Accept] lets its owner read what is wrong. Whoever has a large file open when it turns out wrong gets
 // [ErrWrong] from then on, at the latest with the read with which all of it has come: a file that is read
-// whole is right, or its reading fails. Bytes that are fetched again of a file that was verified count as not yet
-// verified.
+// whole is right, or its reading fails. Bytes that are fetched again of a file that was verified are compared
+// chunk by chunk: the read with which a chunk has come whole waits for that. What this can't see is a unit that was
+// served and left memory and disk before its chunk had come whole: it needs a disk level smaller than the file, and
+// several readers of it at once.
 //
 // # What is fetched without being asked for
 //

@@ -64,11 +64,3 @@ func (b bitmap) count() (n int64) {
 	}
 	return n
 }
-
-// countWithout tells how many are in b and not in other, which is as long.
-func (b bitmap) countWithout(other bitmap) (n int64) {
-	for i, w := range b {
-		n += int64(bits.OnesCount64(w &^ other[i]))
-	}
-	return n
-}

@@ -55,7 +55,7 @@ func (r *Reader) Lend(ctx context.Context, off, n int64) (*Loan, error) {
 	if _, err := r.passLocked(ctx, nil, off, end); err != nil {
 		return nil, err
 	}
-	if err := r.awaitVerdictLocked(ctx); err != nil {
+	if err := r.awaitVerdictLocked(ctx, off, end); err != nil {
 		return nil, err
 	}
 	l := r.co.lendLocked(off, end)

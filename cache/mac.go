@@ -26,6 +26,9 @@ type macJob struct {
 	dropped    bool      // with all of its content
 }
 
+// wholeLocked tells whether all units of the chunk have come, and its MAC is being computed.
+func (job *macJob) wholeLocked() bool { return job.next == job.end && job.queued }
+
 // macUnit is a unit that goes into a MAC next.
 type macUnit struct {
 	index int64

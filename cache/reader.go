@@ -108,19 +108,19 @@ func (r *Reader) readArriving(ctx context.Context, p []byte, off int64) (int, er
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	if err := r.awaitVerdictLocked(ctx); err != nil {
+	if err := r.awaitVerdictLocked(ctx, off, off+int64(len(p))); err != nil {
 		return 0, err
 	}
 	return n, nil
 }
 
-// awaitVerdictLocked ends a read in a file that is served while it arrives. The read with which all of it has come
+// awaitVerdictLocked ends a read of [off, end) in a file that is served while it arrives. The read with which all has come
 // waits for the verdict; when that is bad, each reader that was open gets no more, also one that had nothing from here:
 // its program may have had wrong bytes out of the kernel's pages. A file that is read whole is right, or its reading
 // fails.
-func (r *Reader) awaitVerdictLocked(ctx context.Context) error {
+func (r *Reader) awaitVerdictLocked(ctx context.Context, off, end int64) error {
 	c := r.c
-	for r.co.wrong <= r.since && r.co.awaitsVerdictLocked() {
+	for r.co.wrong <= r.since && r.co.awaitsVerdictLocked(off, end) {
 		if err := c.awaitNewsLocked(ctx, r.co); err != nil {
 			return err
 		}
@@ -131,22 +131,31 @@ func (r *Reader) awaitVerdictLocked(ctx context.Context) error {
 	return nil
 }
 
-// awaitsVerdictLocked tells whether all that has come of a content is being compared, and the verdict on it is still to
-// come: on a file that was never verified, and on chunks that were fetched again since.
-func (co *content) awaitsVerdictLocked() bool {
+// awaitsVerdictLocked tells whether the verdict on what has come of a content is about to be known: of one that was never
+// verified, when all has come; of one that was, and of which bytes were fetched again, when all of a chunk of [off, end)
+// has.
+func (co *content) awaitsVerdictLocked(off, end int64) bool {
 	if co.accepted || co.quarantined || co.mac == ([8]byte{}) {
 		return false
 	}
 	if co.checking {
 		return true
 	}
-	working := int64(0)
-	for _, job := range co.jobs {
-		if job.next == job.end && job.queued {
-			working++
+	if co.verified {
+		for i := chunkOf(unitOf(off)); i <= chunkOf(unitOf(end-1)); i++ {
+			if job := co.jobs[i]; job != nil && job.wholeLocked() {
+				return true
+			}
+		}
+		return false
+	}
+	whole, working := co.known.count(), false
+	for i, job := range co.jobs {
+		if job.wholeLocked() && !co.known.has(int64(i)) {
+			whole, working = whole+1, true
 		}
 	}
-	return working > 0 && co.known.countWithout(co.fresh)+working == int64(co.chunks)
+	return working && whole == int64(co.chunks)
 }
 
 // read is ReadAt in a file that is served while it arrives.

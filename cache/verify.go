@@ -40,8 +40,8 @@ func (c *Cache) checkMetaLocked(co *content) {
 	if co.verified || co.checking || co.quarantined || co.accepted || co.chunks == 0 || co.mac == ([8]byte{}) {
 		return
 	}
-	if co.known.count() < int64(co.chunks) || co.fresh.count() > 0 {
-		return
+	if co.known.count() < int64(co.chunks) {
+		return // what is in fresh besides will be compared with what is known now
 	}
 	macs, mac := slices.Clone(co.macs), co.mac
 	co.checking = true

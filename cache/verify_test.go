@@ -242,7 +242,9 @@ func TestWholeReadsOfWhatWasVerifiedBefore(t *testing.T) {
 		} else {
 			require.True(t, bytes.Equal(f.plain, got), "wrong at %d", at)
 		}
-		c.awaitVerified(t, f.File)
+		require.Eventually(t, func() bool {
+			return sweep(t, c, f) == nil && c.State(f.File).Verified == Verified
+		}, testPatience, 1e6)
 	}
 }
 
