@@ -100,7 +100,13 @@ func New(t *testing.T, server *megatest.Server) *Program {
 func (p *Program) sweep() {
 	for _, st := range p.Statuses() {
 		for _, m := range st.Mounts {
-			_, _, _ = p.Try("", "unmount", "--no-wait", m.Mountpoint)
+			unmount := p.Command("unmount", "--no-wait", m.Mountpoint)
+			unmount.WaitDelay = time.Second
+			if unmount.Start() == nil {
+				late := time.AfterFunc(20*time.Second, func() { _ = unmount.Process.Kill() })
+				_ = unmount.Wait()
+				late.Stop()
+			}
 		}
 		if proc, err := os.FindProcess(st.PID); err == nil && st.PID > 0 {
 			_ = proc.Kill()

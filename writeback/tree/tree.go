@@ -147,20 +147,38 @@ func (t *Tree) Close() error {
 	t.sweeper.close()
 	t.users.Wait()
 	t.dispatch.close()
-	var err error
 	if t.logs != nil {
 		t.logs.room(roomToRotate) // what is in memory becomes a table
 		t.logs.close()
+	}
+	err := t.closeDatabase()
+	if err == nil && t.logs != nil {
 		err = setRunning(t.opts.Dir, false)
 	}
-	err = errors.Join(err, t.db.Close())
-	if t.lock != nil {
+	if t.lock != nil && !errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(err, t.lock.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("closing the database: %w", err)
 	}
 	return nil
+}
+
+// closeLimit is how long Badger may take to write what is in memory. It tries again for ever where the disk is full or
+// gone; its logs hold all of that, so that an end without it loses nothing.
+const closeLimit = 30 * time.Second
+
+// closeDatabase gives Badger closeLimit. Past that its goroutine is left to the end of the process, and the lock is
+// kept until then.
+func (t *Tree) closeDatabase() error {
+	done := make(chan error, 1)
+	go func() { done <- t.db.Close() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeLimit):
+		return fmt.Errorf("the disk of the state takes no more, so the next start reads the logs: %w", context.DeadlineExceeded)
+	}
 }
 
 // enter keeps the database open until leave; ErrClosed if it is not.
