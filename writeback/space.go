@@ -68,12 +68,16 @@ func (e *Engine) room() error {
 
 // isFull asks the disk; the block cache gives way first.
 func (e *Engine) isFull() bool {
+	floor := e.opts.MinFree
+	if _, err := os.Stat(filepath.Join(e.opts.Dir, reserveFile)); err != nil {
+		floor += max(e.opts.Reserve, 0) // it was given away, for what empties the disk and not for what fills it
+	}
 	free, err := freeSpace(e.opts.Dir)
-	if err == nil && free < e.opts.MinFree {
-		e.cache.GiveWay(e.opts.MinFree)
+	if err == nil && free < floor {
+		e.cache.GiveWay(floor)
 		free, err = freeSpace(e.opts.Dir)
 	}
-	return err == nil && free < e.opts.MinFree
+	return err == nil && free < floor
 }
 
 // makeRoom gives the reserve away if the disk has less than need: the

@@ -1,11 +1,13 @@
 package tree
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +27,8 @@ type logKeeper struct {
 	room func(need int64) // makes some, if it can
 	next int              // number of the log that Badger will make next; changed under Tree.writeMu
 	poor atomic.Bool      // the next log's blocks could not be had
+
+	asked time.Time // when room was last asked for ahead of need; changed under Tree.writeMu
 }
 
 // newLogKeeper gives the log in use its blocks, and makes the next one.
@@ -54,6 +58,36 @@ func (k *logKeeper) path(n int) string { return filepath.Join(k.dir, fmt.Sprintf
 
 // fasten gives the log in use all its blocks.
 func (k *logKeeper) fasten() error { return allocate(k.path(k.next-1), os.O_RDWR, 0) }
+
+// roomPause is the least time between two questions for room ahead of need.
+const roomPause = time.Second
+
+// committing is called before each transaction. When the memtable is full Badger begins at once to write its table, into a
+// file mapped into memory: so there must be room for that before, and not before it may come, since other
+// programs can take what is given back.
+func (k *logKeeper) committing() {
+	var st unix.Statfs_t
+	if err := unix.Statfs(k.dir, &st); err != nil || int64(st.Bavail)*st.Bsize >= roomToRotate {
+		return
+	}
+	if now := time.Now(); now.Sub(k.asked) >= roomPause && k.filling() {
+		k.asked = now
+		k.room(roomToRotate)
+	}
+}
+
+// filling tells whether the log in use is filled past a quarter of a memtable, which takes up to twice the room of its log:
+// beyond what was written a log is zeros, and what is written is encrypted.
+func (k *logKeeper) filling() bool {
+	f, err := os.Open(k.path(k.next - 1))
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	block := make([]byte, 4096)
+	n, _ := f.ReadAt(block, memTableSize/4)
+	return bytes.ContainsFunc(block[:n], func(r rune) bool { return r != 0 })
+}
 
 // committed is called after each transaction: when Badger has taken the next log, there must be one after it.
 func (k *logKeeper) committed() {

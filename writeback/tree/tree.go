@@ -246,6 +246,9 @@ func (t *Tree) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := tx.finish(); err != nil {
 		return err
 	}
+	if t.logs != nil {
+		t.logs.committing()
+	}
 	t.memory.begin(tx)
 	err := tx.txn.Commit()
 	t.memory.end(tx, err == nil)
