@@ -33,6 +33,7 @@ type crashJob struct {
 	Dir     string
 	Seed    uint64
 	Steps   int
+	Append  bool // appendForever in place of steps
 }
 
 // crashStep is one operation of the child. What is done in a step is
@@ -112,6 +113,9 @@ func runCrashJob(job crashJob) error {
 	if err := e.Ready(ctx); err != nil {
 		return err
 	}
+	if job.Append {
+		return appendForever(ctx, e, job.Seed)
+	}
 	out := json.NewEncoder(os.Stdout)
 	rnd := rand.New(rand.NewPCG(job.Seed, 1))
 	for i := range job.Steps {
@@ -165,10 +169,32 @@ func (s crashStep) run(ctx context.Context, e *Engine) error {
 // the step that it died in, if any.
 func (r *rig) runChild(m model, seed uint64, failpoint string, killAfter time.Duration) (pending *crashStep) {
 	r.Helper()
-	job, err := json.Marshal(crashJob{URL: r.server.URL(), Session: r.session, Dir: r.dir, Seed: seed, Steps: 300})
+	err := r.killChild(crashJob{Seed: seed, Steps: 300}, failpoint, killAfter, func(line []byte) {
+		if string(line) == "done" {
+			pending.apply(m)
+			pending = nil
+			return
+		}
+		pending = &crashStep{}
+		if json.Unmarshal(line, pending) != nil {
+			pending = nil // cut in the middle: the step had not begun
+		}
+	})
+	r.Logf("child: %v; %d paths acknowledged so far", err, len(m))
+	if failpoint != "" {
+		require.ErrorContains(r, err, "killed", "the failpoint was never met")
+	}
+	return pending
+}
+
+// killChild runs a child until it dies, with each line that it says.
+func (r *rig) killChild(job crashJob, failpoint string, killAfter time.Duration, said func(line []byte)) error {
+	r.Helper()
+	job.URL, job.Session, job.Dir = r.server.URL(), r.session, r.dir
+	text, err := json.Marshal(job)
 	require.NoError(r, err)
 	cmd := exec.CommandContext(r.ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), crashChildVariable+"="+string(job), failpointVariable+"="+failpoint)
+	cmd.Env = append(os.Environ(), crashChildVariable+"="+string(text), failpointVariable+"="+failpoint)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(r, err)
@@ -179,22 +205,9 @@ func (r *rig) runChild(m model, seed uint64, failpoint string, killAfter time.Du
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if lines.Text() == "done" {
-			pending.apply(m)
-			pending = nil
-			continue
-		}
-		pending = &crashStep{}
-		if json.Unmarshal(lines.Bytes(), pending) != nil {
-			pending = nil // cut in the middle: the step had not begun
-		}
+		said(lines.Bytes())
 	}
-	err = cmd.Wait()
-	r.Logf("child: %v; %d paths acknowledged so far", err, len(m))
-	if failpoint != "" {
-		require.ErrorContains(r, err, "killed", "the failpoint was never met")
-	}
-	return pending
+	return cmd.Wait()
 }
 
 // settleCrash brings the model in line with what the step that was cut off may
