@@ -34,8 +34,9 @@ func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, er
 	own := c.e.ownTag(tag)
 	if n.Version {
 		if own {
-			_, known := c.ByHandle(n.Parent)
-			return !known, nil // the file was removed since
+			_, here := c.ByHandle(n.Handle)
+			_, above := c.ByHandle(n.Parent)
+			return !here && !above, nil // the file was removed since
 		}
 		return c.overlaid(n)
 	}
@@ -47,8 +48,11 @@ func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, er
 	if err != nil || in.Cloud == nil {
 		return false, err
 	}
-	if own || !c.awaited(in.Cloud.Handle, fieldPlace) {
+	if own {
 		return true, nil
+	}
+	if !c.awaited(in.Cloud.Handle, fieldPlace) {
+		return in.Cloud.Parent == n.Parent, nil
 	}
 	// It was moved before our version came to lie on it: so ours is to follow.
 	name, _ := n.Name()
