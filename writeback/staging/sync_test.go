@@ -72,9 +72,15 @@ func TestSyncIsInterruptible(t *testing.T) {
 func TestSyncFailureIsNotForgotten(t *testing.T) {
 	s := openStore(t, Options{})
 	es := mustAppend(t, s, testOwner, 0, content(1, 200000))
-	fail := true
+	var fail atomic.Bool // a round of syncing goes on when nobody waits for it any more
+	var rewritten atomic.Int64
+	fail.Store(true)
+	s.write = func(f *os.File, p []byte, off int64) (int, error) {
+		rewritten.Add(int64(len(p)))
+		return f.WriteAt(p, off)
+	}
 	s.fsync = func(f *os.File) error {
-		if fail {
+		if fail.Load() {
 			return syscall.EIO
 		}
 		return fdatasync(f)
@@ -84,19 +90,14 @@ func TestSyncFailureIsNotForgotten(t *testing.T) {
 	other := mustAppend(t, s, testOwner, 0, content(2, 5000))
 	require.NotEqual(t, es[0].Seg, other[0].Seg, "a segment on a bad spot isn't appended to")
 
-	fail = false
-	rewritten := 0
-	s.write = func(f *os.File, p []byte, off int64) (int, error) {
-		rewritten += len(p)
-		return f.WriteAt(p, off)
-	}
+	fail.Store(false)
+	rewritten.Store(0)
 	mustSync(t, s)
-	require.Greater(t, rewritten, 200000)
-	rewritten = 0
+	require.Greater(t, rewritten.Load(), int64(200000))
 	mustAppend(t, s, testOwner, 0, content(2, 10))
-	rewritten = 0
+	rewritten.Store(0)
 	mustSync(t, s)
-	require.Zero(t, rewritten)
+	require.Zero(t, rewritten.Load())
 	requireContent(t, content(1, 200000), readBack(t, s, es))
 }
 
