@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"megadisk/cmd/megadisk/internal/account"
 	"megadisk/cmd/megadisk/internal/serve"
@@ -64,7 +65,9 @@ func demo(ctx context.Context, c *common, point string) (err error) {
 		return fmt.Errorf("logging in to the demo's server: %w", err)
 	}
 	defer client.Close()
-	req, _, err := (&mountFlags{}).request("", point)
+	var flags mountFlags
+	flags.add(pflag.NewFlagSet("demo", pflag.ContinueOnError)) // for what they are when nobody sets them
+	req, _, err := flags.request("", point)
 	if err != nil {
 		return err
 	}
