@@ -50,7 +50,7 @@ func (e *Engine) transact(ctx context.Context, fn func(*change) error) (*change,
 		}
 		return nil, err
 	}
-	e.queue.apply(c.touched)
+	e.queue.apply(c.touched, e.whatStays(c.touched))
 	for _, f := range c.after {
 		f()
 	}

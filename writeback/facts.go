@@ -60,7 +60,7 @@ func (s *survey) known(ino tree.Ino) *tree.Inode {
 }
 
 // means tells what an inode is to others: its entries in the planner's maps.
-func (s *survey) means(row *tree.Inode) (m planned) {
+func (s *survey) means(row *tree.Inode, stays bool) (m planned) {
 	if row.Removed {
 		if row.Cloud != nil {
 			m.gone = row.Cloud.Parent
@@ -70,7 +70,7 @@ func (s *survey) means(row *tree.Inode) (m planned) {
 		}
 		return m
 	}
-	if row.Pending.Has(tree.PendingCreate | tree.PendingPlace) {
+	if row.Pending.Has(tree.PendingCreate|tree.PendingPlace) && !stays {
 		if h := s.handle(row.Parent); h != "" {
 			m.heir = place{h, row.RawName()}
 		}
@@ -188,6 +188,7 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) 
 		now: s.now, times: s.p.e.times, row: *row, entry: d.entry, asked: d.asked != 0 && d.asked <= s.clock,
 		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
 		trash: !d.entry.ForGood,
+		stays: s.p.e.staysHere(row, &d.entry),
 	}
 	f.wallUntil, f.wall = s.wallOf(row)
 	if row.Removed {

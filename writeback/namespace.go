@@ -257,19 +257,26 @@ func (e *Engine) Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino
 			return err
 		}
 		dst, err := c.Lookup(np, nn)
+		synced := false
 		switch {
 		case err == nil && dst.Ino == src.Ino && !noReplace:
 			return nil
 		case err == nil && noReplace:
 			return tree.ErrExist
 		case err == nil:
+			if synced, err = c.isSynced(&dst); err != nil {
+				return err
+			}
 			if err := c.replace(src, dst); err != nil {
 				return err
 			}
 		case !errors.Is(err, tree.ErrNotFound):
 			return err
 		}
-		return c.move(src, np, nn)
+		if err := c.move(src, np, nn); err != nil || src.Cloud != nil {
+			return err
+		}
+		return c.touch(src.Ino, func(ent *entry) { ent.Synced = synced })
 	})
 }
 

@@ -107,7 +107,7 @@ func (e *Engine) replay(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: reading the journal: %w", tree.ErrCorrupt, err)
 	}
-	e.queue.apply(entries)
+	e.queue.apply(entries, e.whatStays(entries))
 	e.adoptRestored()
 	if e.flight != nil {
 		e.queue.setSending(e.flight.list(), true)

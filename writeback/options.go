@@ -19,15 +19,17 @@ type Options struct {
 	Host     string // names this machine in conflict names; "" means "megadisk"
 	// PermanentDelete removes for good; otherwise what is removed goes to the Rubbish Bin.
 	PermanentDelete bool
-	NoBrake         bool          // very many deletions at once aren't held back
-	FsyncCloud      bool          // fsync waits until the cloud has what it is about
-	Workers         int           // uploads at once; 0 means 8
-	MinFree         int64         // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none
-	StagingSize     int64         // bytes that may wait to be uploaded; 0: as many as the disk has above MinFree
-	Timeout         time.Duration // a write waits so long for others to be uploaded when there is no room; 0 means 1 min
-	Reserve         int64         // bytes kept for what must go on when that disk is full; 0 means 96 MiB, below 0 none
-	BatchMax        int           // commands in a request; 0 means 200
-	Timings         Timings
+	// LocalNames are patterns (path.Match) of names of files that stay on this machine; nil means DefaultLocalNames.
+	LocalNames  []string
+	NoBrake     bool          // very many deletions at once aren't held back
+	FsyncCloud  bool          // fsync waits until the cloud has what it is about
+	Workers     int           // uploads at once; 0 means 8
+	MinFree     int64         // bytes that must stay free on the disk of Dir; 0 means 256 MiB, below 0 none
+	StagingSize int64         // bytes that may wait to be uploaded; 0: as many as the disk has above MinFree
+	Timeout     time.Duration // a write waits so long for others to be uploaded when there is no room; 0 means 1 min
+	Reserve     int64         // bytes kept for what must go on when that disk is full; 0 means 96 MiB, below 0 none
+	BatchMax    int           // commands in a request; 0 means 200
+	Timings     Timings
 }
 
 // Timings are the times that the design fixes; zero values mean those.
@@ -82,6 +84,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Reserve == 0 {
 		o.Reserve = defaultReserve
+	}
+	if o.LocalNames == nil {
+		o.LocalNames = DefaultLocalNames
 	}
 	if o.Host == "" {
 		o.Host = "megadisk"

@@ -44,6 +44,7 @@ type facts struct {
 	row   tree.Inode
 	entry entry
 	asked bool // a Flush wants it now
+	stays bool // its name is one for this machine
 
 	// What only somebody's act takes away, and when it may be tried all the same.
 	wall      error
@@ -82,6 +83,9 @@ func plan(f facts) verdict {
 	}
 	if retry := time.Unix(0, f.entry.Retry); f.entry.Retry != 0 && f.now.Before(retry) {
 		return waitUntil(retry)
+	}
+	if f.stays {
+		return blocked()
 	}
 	if f.wall != nil {
 		return verdict{until: f.wallUntil, wall: f.wall}

@@ -21,7 +21,8 @@ type queue struct {
 	order   *list.List               // GUARDED_BY(mu): of *dirtyInode, by entry.Seq
 	refused map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those with a reason, or held
 	running map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those with an upload
-	bytes   int64                    // GUARDED_BY(mu): sum of dirtyInode.bytes
+	local   map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those that stay here; they count as pending nowhere
+	bytes   int64                    // GUARDED_BY(mu): sum of dirtyInode.bytes, but of local
 	deleted map[tree.Ino]time.Time   // GUARDED_BY(mu): last removal below a folder
 	marks   inoSet                   // GUARDED_BY(mu): the planner must look at them
 	// removals are the files that went lately, for the brake.
@@ -38,6 +39,7 @@ type dirtyInode struct {
 	ino      tree.Ino
 	entry    entry
 	place    *list.Element // in queue.order
+	stays    bool          // stands in queue.local
 	sending  bool          // stands in the batch that is prepared or in flight
 	asked    uint64        // the Flush (queue.clock) since which settle times don't hold; 0: they do
 	gen      *generation   // frozen content
@@ -64,13 +66,15 @@ func (q *queue) init() {
 	q.order = list.New()
 	q.refused = map[tree.Ino]*dirtyInode{}
 	q.running = map[tree.Ino]*dirtyInode{}
+	q.local = map[tree.Ino]*dirtyInode{}
 	q.deleted = map[tree.Ino]time.Time{}
 	q.marks = inoSet{}
 	q.wake = make(chan struct{}, 1)
 }
 
-// apply takes over what a transaction did to journal rows; nil: row gone.
-func (q *queue) apply(touched map[tree.Ino]*entry) {
+// apply takes over what a transaction did to journal rows; nil: row gone. Of
+// those in stays nothing is to be sent.
+func (q *queue) apply(touched map[tree.Ino]*entry, stays map[tree.Ino]bool) {
 	if len(touched) == 0 {
 		return
 	}
@@ -81,7 +85,7 @@ func (q *queue) apply(touched map[tree.Ino]*entry) {
 	slices.SortFunc(inos, func(a, b tree.Ino) int { return cmp.Compare(seqOf(touched[a]), seqOf(touched[b])) })
 	q.mu.Lock()
 	for _, ino := range inos {
-		q.applyLocked(ino, touched[ino])
+		q.applyLocked(ino, touched[ino], stays[ino])
 		q.marks[ino] = struct{}{}
 	}
 	q.mu.Unlock()
@@ -95,7 +99,7 @@ func seqOf(ent *entry) uint64 {
 	return ent.Seq
 }
 
-func (q *queue) applyLocked(ino tree.Ino, ent *entry) {
+func (q *queue) applyLocked(ino tree.Ino, ent *entry, stays bool) {
 	d := q.dirty[ino]
 	switch {
 	case ent == nil && d == nil:
@@ -105,6 +109,7 @@ func (q *queue) applyLocked(ino tree.Ino, ent *entry) {
 			d.upload.cancel()
 		}
 		q.order.Remove(d.place)
+		q.setStaysLocked(d, false)
 		q.bytes -= d.bytes
 		delete(q.dirty, ino)
 		delete(q.refused, ino)
@@ -121,6 +126,7 @@ func (q *queue) applyLocked(ino tree.Ino, ent *entry) {
 		}
 		d.entry = *ent
 	}
+	q.setStaysLocked(d, stays)
 	q.listRefusedLocked(d)
 	q.reviewLocked(d)
 }
@@ -253,7 +259,7 @@ func (q *queue) leaving(but tree.Ino) (inos []tree.Ino) {
 	defer q.mu.Unlock()
 	for at := q.order.Front(); at != nil && len(inos) < enough; at = at.Next() {
 		d := at.Value.(*dirtyInode)
-		if d.ino != but && d.entry.Content > 0 && d.entry.Reason == "" && !d.entry.Held {
+		if d.ino != but && d.entry.Content > 0 && d.entry.Reason == "" && !d.entry.Held && !d.stays {
 			inos = append(inos, d.ino)
 		}
 	}
@@ -364,7 +370,9 @@ func (q *queue) setBytes(ino tree.Ino, n int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if d := q.dirty[ino]; d != nil {
-		q.bytes += n - d.bytes
+		if !d.stays {
+			q.bytes += n - d.bytes
+		}
 		d.bytes = n
 	}
 }

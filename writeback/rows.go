@@ -57,6 +57,8 @@ type entry struct {
 	ForGood bool `cbor:"13,keyasint,omitempty"`
 	// Braked: a removal, one of very many at once, that waits for somebody's word.
 	Braked bool `cbor:"14,keyasint,omitempty"`
+	// Synced: it took the place of a file that the cloud has, so that its name doesn't keep it here.
+	Synced bool `cbor:"15,keyasint,omitempty"`
 }
 
 // What a command of a batch is for.

@@ -23,10 +23,12 @@ type Status struct {
 	Braked       int             // deletions that wait for Approve or Revert
 	Walls        []string        // why changes of some kind, or in some place, aren't even tried
 	Pending      []PendingChange // refused ones first, then the oldest; at most some hundred of each
-	PendingCount int             // all that differ
+	PendingCount int             // all that differ and are to be sent
 	RefusedCount int             // of those, how many were refused
 	PendingBytes int64           // of content to send, about
 	Uploads      []Transfer
+	Local        []LocalFile // what stays here because of its name: not among the pending; at most some hundred
+	LocalCount   int
 	Quota        megaclient.Quota
 	QuotaKnown   bool
 	Staged       staging.Usage
@@ -115,6 +117,7 @@ func (e *Engine) Status() Status {
 	if why := e.queue.halted(haltBlocked); why != nil {
 		s.Blocked = why.Error()
 	}
+	s.Local, s.LocalCount = e.localFiles(), e.queue.localCount()
 	for _, why := range e.walls.list() {
 		s.Walls = append(s.Walls, why.Error())
 	}
@@ -165,7 +168,7 @@ func (q *queue) listed(most int) (list, running []dirtyInode, count, refused int
 	looked := 0
 	for at := q.order.Front(); at != nil && looked < most; at = at.Next() {
 		d := at.Value.(*dirtyInode)
-		if looked++; q.refused[d.ino] == nil {
+		if looked++; q.refused[d.ino] == nil && !d.stays {
 			list = append(list, *d)
 		}
 	}
@@ -173,7 +176,7 @@ func (q *queue) listed(most int) (list, running []dirtyInode, count, refused int
 		running = append(running, *d)
 	}
 	slices.SortFunc(running, func(a, b dirtyInode) int { return cmp.Compare(a.entry.Seq, b.entry.Seq) })
-	return list, running, len(q.dirty), len(q.refused), q.bytes
+	return list, running, len(q.dirty) - len(q.local), len(q.refused), q.bytes
 }
 
 func pendingChange(d *dirtyInode, in *tree.Inode, path string) PendingChange {
@@ -216,7 +219,7 @@ func describe(in *tree.Inode) string {
 }
 
 // FileState tells in a word where an inode's changes are (user.mega.state):
-// "synced", "uploading", "refused: WHY", "held", or how it differs.
+// "synced", "uploading", "refused: WHY", "held", "here only", or how it differs.
 func (e *Engine) FileState(ino tree.Ino) (string, error) {
 	in, err := e.tree.Get(ino)
 	if err != nil {
@@ -227,6 +230,8 @@ func (e *Engine) FileState(ino tree.Ino) (string, error) {
 		switch {
 		case d.entry.Held:
 			state = "held"
+		case d.stays:
+			state = "here only"
 		case d.upload != nil:
 			state = "uploading"
 		case d.entry.Reason != "":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -58,15 +59,23 @@ func endProcess(ctx context.Context, c *common, client *megaclient.Client, disca
 		return err
 	}
 	if process, ok := control.Dial(socket); ok {
-		return process.Logout(ctx, discard)
+		st, err := process.Status(ctx)
+		if err == nil {
+			err = process.Logout(ctx, discard)
+		}
+		if err == nil {
+			printHereOnly(os.Stdout, st.HereOnly)
+		}
+		return err
 	}
 	if discard {
 		return nil
 	}
-	n, err := serve.PendingOnDisk(ctx, c.serveOptions(client))
+	n, here, err := serve.PendingOnDisk(ctx, c.serveOptions(client))
 	if err != nil {
 		return err
 	}
+	printHereOnly(os.Stdout, here)
 	if n > 0 {
 		return &serve.PendingError{Changes: n}
 	}

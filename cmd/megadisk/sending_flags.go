@@ -1,10 +1,14 @@
 package main
 
 import (
+	"path"
+	"strings"
+
 	"github.com/spf13/pflag"
 
 	"megadisk/cmd/megadisk/internal/serve"
 	"megadisk/megaclient"
+	"megadisk/writeback"
 )
 
 // sendingFlags are the options of mount that say how changes go to the cloud. They are of the process that holds the
@@ -14,12 +18,14 @@ type sendingFlags struct {
 	fsync     string
 	maxUpload string
 	brake     string
+	local     string
 }
 
 func (s *sendingFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.delete, "delete", "trash", "where removed files go: \"trash\", the Rubbish Bin, or \"permanent\", deleted for good from there")
 	f.StringVar(&s.fsync, "fsync", "local", "when fsync returns: \"local\", the bytes are safe on this disk, or \"cloud\", they are in the cloud")
 	f.StringVar(&s.brake, "brake", "on", "\"on\": deletions of more than half of all files within a minute wait for `megadisk approve`; or \"off\"")
+	f.StringVar(&s.local, "local-names", strings.Join(writeback.DefaultLocalNames, ":"), "patterns of names, with : between them: files that programs make under such a name stay on this machine")
 	f.StringVar(&s.maxUpload, "max-upload", "", "most bytes a second to upload, as 500K or 2M (default: no limit)")
 }
 
@@ -33,8 +39,17 @@ func (s *sendingFlags) check() error {
 	if s.brake != "on" && s.brake != "off" {
 		return usage("--brake is \"on\" or \"off\", not %q", s.brake)
 	}
+	for _, pattern := range s.localNames() {
+		if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
+			return usage("--local-names are patterns of names, like *.swp:4913, not %q", pattern)
+		}
+	}
 	_, err := rate("max-upload", s.maxUpload)
 	return err
+}
+
+func (s *sendingFlags) localNames() []string {
+	return strings.FieldsFunc(s.local, func(r rune) bool { return r == ':' })
 }
 
 // client puts the options into those of the protocol client.
@@ -47,5 +62,8 @@ func (s *sendingFlags) client(cfg megaclient.Config) megaclient.Config {
 func (s *sendingFlags) serve(o serve.Options) serve.Options {
 	o.PermanentDelete, o.FsyncCloud = s.delete == "permanent", s.fsync == "cloud"
 	o.NoBrake = s.brake == "off"
+	if o.LocalNames = s.localNames(); o.LocalNames == nil {
+		o.LocalNames = []string{} // none; nil are the usual ones
+	}
 	return o
 }

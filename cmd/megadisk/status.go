@@ -101,6 +101,7 @@ func printStatus(w io.Writer, st control.Status) {
 		fmt.Fprintln(w, "  online")
 	}
 	printPending(w, st)
+	printHereOnly(w, st.HereOnly)
 	fmt.Fprintf(w, "  cache: %s", humanize.IBytes(uint64(st.Cache.Bytes)))
 	if st.Cache.Limit > 0 {
 		fmt.Fprintf(w, " of %s", humanize.IBytes(uint64(st.Cache.Limit)))
@@ -129,6 +130,20 @@ func printPending(w io.Writer, st control.Status) {
 		if ch.Reason != "" {
 			fmt.Fprintf(w, "    held: %s  %s: %s\n", ch.What, shown(ch.Path), shown(ch.Reason))
 		}
+	}
+}
+
+// printHereOnly names what stays on this machine because of its name.
+func printHereOnly(w io.Writer, here control.HereOnly) {
+	if here.Files == 0 {
+		return
+	}
+	fmt.Fprintf(w, "  on this machine only, because of their names: %d files\n", here.Files)
+	for _, f := range here.Items {
+		fmt.Fprintf(w, "    %s\n", shown(f.Path))
+	}
+	if n := here.Files - len(here.Items); n > 0 {
+		fmt.Fprintf(w, "    and %d more\n", n)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -63,6 +64,7 @@ func unmount(ctx context.Context, c *common, point string, wait bool, patience t
 	if !ending {
 		return err
 	}
+	printHereOnly(os.Stdout, st.HereOnly)
 	return errors.Join(err, control.AwaitEnd(ctx, st.PID)) // so that the next command finds the stores closed
 }
 

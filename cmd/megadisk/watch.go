@@ -129,6 +129,9 @@ func processLines(st control.Status, width int) []string {
 	if st.NoTransfer != nil {
 		lines = append(lines, wrap("! no transfer quota until "+st.NoTransfer.Local().Format(time.TimeOnly), width)...)
 	}
+	if n := st.HereOnly.Files; n > 0 {
+		lines = append(lines, fmt.Sprintf("%d files stay here because of their names", n))
+	}
 	if st.Pending.Changes == 0 {
 		return append(lines, "everything is in the cloud")
 	}

@@ -65,6 +65,7 @@ type Status struct {
 	Problem  string     `json:"problem,omitempty"` // one sentence, when the person must do something
 	Quota    Quota      `json:"quota"`
 	Pending  Pending    `json:"pending"`
+	HereOnly HereOnly   `json:"here_only"`
 	Braked   int        `json:"braked,omitempty"` // deletions that wait for approve or revert
 	Transfer []Transfer `json:"transfers"`
 	Cache    Cache      `json:"cache"`
@@ -102,6 +103,19 @@ type Change struct {
 	What   string `json:"what"`
 	Size   int64  `json:"size"`
 	Reason string `json:"reason,omitempty"` // why it is held back
+}
+
+// HereOnly are files that stay on this machine because of their name: locks and temporary files of programs. They are
+// not among what is pending.
+type HereOnly struct {
+	Files int        `json:"files"`
+	Items []HereFile `json:"items"` // at most 100
+}
+
+// HereFile is one of them.
+type HereFile struct {
+	Path string `json:"path"`
+	Size int64  `json:"size"`
 }
 
 // Transfer is one file on its way up.

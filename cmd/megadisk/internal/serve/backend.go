@@ -222,7 +222,8 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 		Account: p.o.Client.Session().Email, Host: p.o.Host, PID: os.Getpid(),
 		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: problem(e),
 		Quota: control.Quota{Total: e.Quota.Total, Used: e.Quota.Used}, Pending: pending(e), Transfer: transfers(e),
-		Braked: e.Braked,
+		HereOnly: hereOnly(e),
+		Braked:   e.Braked,
 		Cache: control.Cache{Bytes: e.Cache.DiskUsed, Limit: e.Cache.DiskLimit, Misses: e.Cache.Misses,
 			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache),
 			Fetched: e.Cache.Fetched, Unasked: e.Cache.Wasted},
@@ -281,6 +282,15 @@ func pending(e writeback.Status) control.Pending {
 		if ch.Reason != "" || len(all.Items) < maxListed {
 			all.Items = append(all.Items, control.Change{Path: ch.Path, What: ch.What, Size: ch.Size, Reason: ch.Reason})
 		}
+	}
+	return all
+}
+
+// hereOnly is what stays on this machine because of its name.
+func hereOnly(e writeback.Status) control.HereOnly {
+	all := control.HereOnly{Files: e.LocalCount, Items: []control.HereFile{}}
+	for _, f := range e.Local[:min(len(e.Local), maxListed)] {
+		all.Items = append(all.Items, control.HereFile{Path: f.Path, Size: f.Size})
 	}
 	return all
 }

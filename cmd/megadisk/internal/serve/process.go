@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"megadisk/cache"
+	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/fs"
 	"megadisk/megaclient"
@@ -48,9 +49,10 @@ type Options struct {
 	StagingSize int64         // bytes that may wait to be uploaded; 0: no limit but MinFree
 	MinFree     int64         // bytes that new writes leave free on the disk of the state; 0: the engine's own
 
-	PermanentDelete bool // what is removed is deleted for good
-	FsyncCloud      bool // fsync waits for the cloud
-	NoBrake         bool // very many deletions at once aren't held back
+	PermanentDelete bool     // what is removed is deleted for good
+	FsyncCloud      bool     // fsync waits for the cloud
+	LocalNames      []string // patterns of names of files that stay here; nil: the usual ones
+	NoBrake         bool     // very many deletions at once aren't held back
 }
 
 // Process holds the mounts of one account.
@@ -127,7 +129,7 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
 		MinFree: p.o.MinFree, StagingSize: p.o.StagingSize, Timeout: p.o.Timeout,
-		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud, NoBrake: p.o.NoBrake,
+		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud, NoBrake: p.o.NoBrake, LocalNames: p.o.LocalNames,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())
@@ -214,28 +216,29 @@ func (p *Process) Close() error {
 	return errors.Join(errs...)
 }
 
-// PendingOnDisk counts what is not yet in the cloud, from the stores alone, with no process running.
-func PendingOnDisk(ctx context.Context, o Options) (int, error) {
+// PendingOnDisk counts what is not yet in the cloud, and tells what stays here only, from the stores alone, with no
+// process running.
+func PendingOnDisk(ctx context.Context, o Options) (n int, here control.HereOnly, err error) {
 	state, _, err := o.Dirs.Account(o.Host, string(o.Client.Session().User))
 	if err != nil {
-		return 0, err
+		return 0, here, err
 	}
 	if !writeback.HasState(state) {
-		return 0, nil // never mounted
+		return 0, here, nil // never mounted
 	}
 	if err := enoughRoom(state); err != nil {
-		return 0, err
+		return 0, here, err
 	}
 	key, err := writeback.OpenStateKey(state, o.Client.Session().MasterKey)
 	if err != nil {
-		return 0, err
+		return 0, here, err
 	}
 	p := &Process{o: o, quota: newTransferQuota(o.Client)}
 	if err := p.openStores(ctx, state, "", key); err != nil {
-		return 0, err
+		return 0, here, err
 	}
-	n := p.engine.Status().PendingCount
-	return n, errors.Join(p.engine.Close(), p.cache.Close())
+	st := p.engine.Status()
+	return st.PendingCount, hereOnly(st), errors.Join(p.engine.Close(), p.cache.Close())
 }
 
 func hostname() string {
