@@ -81,6 +81,7 @@ type bridge struct {
 	// Constant data.
 	root     tree.Ino
 	uid, gid uint32
+	readOnly bool
 	fmask    uint32 // taken from the modes of files that nobody set
 	dmask    uint32 // and of folders
 	timeouts Timeouts
@@ -109,6 +110,7 @@ func newBridge(e engine, t table, o Options) *bridge {
 		root:          o.Root,
 		uid:           o.UID,
 		gid:           o.GID,
+		readOnly:      o.ReadOnly,
 		fmask:         o.Umask | o.FMask,
 		dmask:         o.Umask | o.DMask,
 		timeouts:      o.Timeouts.withDefaults(),

@@ -49,6 +49,9 @@ func (b *bridge) accessAttr(ino tree.Ino) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if b.readOnly {
+		return "read", nil
+	}
 	switch access {
 	case megaclient.AccessRead:
 		return "read", nil

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +21,7 @@ import (
 const prepared = `
 set -eu
 mkdir -p "$2/sbin" "$2/orig"
-for f in /usr/sbin/*; do ln -s "$2/orig/${f##*/}" "$2/sbin/${f##*/}"; done
+for f in /usr/sbin/*; do ln -sf "$2/orig/${f##*/}" "$2/sbin/${f##*/}"; done
 for name in megadisk mount.megadisk umount.fuse.megadisk; do ln -sf "$1" "$2/sbin/$name"; done
 mount --bind /usr/sbin "$2/orig"
 mount --bind "$2/sbin" /usr/sbin
@@ -75,6 +76,35 @@ umount "/mnt/my drive"
 			require.Contains(t, out, "suid", "what can't be had is said")
 			require.Contains(t, account.Tree(), "Photos/new", "umount has uploaded it")
 		})
+	}
+}
+
+// TestFstabLink: a public link in fstab, its key in the line or in a file that only root can read; a second mount -a
+// knows that it is there.
+func TestFstabLink(t *testing.T) {
+	needs.FUSE(t)
+	needs.Root(t)
+	p, account := program.WithAccount(t)
+	dir := account.Mkdir(account.Root(), "Photos")
+	account.PutFile(dir, "old", []byte("from the cloud"), megatestTime)
+	link := account.Export(dir)
+	bare, _, _ := strings.Cut(link, "#")
+	secret := filepath.Join(p.Dir, "secret")
+	require.NoError(t, os.WriteFile(secret, []byte("link="+link+"\n"), 0o600))
+	for spec, more := range map[string]string{link: "", bare: ",credentials=" + secret} {
+		line := spec + ` /mnt/my\040drive megadisk _netdev,nofail,ro,` + bootOptions(p) + more + " 0 0\n"
+		require.NoError(t, os.WriteFile(filepath.Join(p.Dir, "fstab"), []byte(line), 0o644))
+		out := inNamespace(t, p, `
+cd /
+mount -a -T "$2/fstab"
+mount -a -T "$2/fstab"
+grep '/mnt/my.*fuse.megadisk' /proc/self/mounts
+cat "/mnt/my drive/old"; echo
+umount "/mnt/my drive"
+`)
+		require.Contains(t, out, bare+` /mnt/my\040drive fuse.megadisk ro`)
+		require.Contains(t, out, "from the cloud")
+		require.NotContains(t, out, keyOf(link))
 	}
 }
 

@@ -21,8 +21,11 @@ func (c *Client) Account(ctx context.Context) (Account, error) {
 	return Account{User: got.U, Email: got.Email, Name: got.Name}, nil
 }
 
-// Quota asks how full the account is (PROTOCOL 3.9).
+// Quota asks how full the account is (PROTOCOL 3.9); a link has none, which is all zeros.
 func (c *Client) Quota(ctx context.Context) (Quota, error) {
+	if c.link != nil {
+		return Quota{}, nil
+	}
 	var got struct {
 		Total    json.Number `json:"mstrg"`
 		Used     json.Number `json:"cstrg"`

@@ -20,6 +20,9 @@ const pairwiseInfo = "strongvelope pairwise key"
 // encrypted between the two users by Curve25519. It only reads: nothing is written or confirmed on
 // the server, so that MEGA's own clients still find everything. An account without ^!keys is no error.
 func (c *Client) LoadKeys(ctx context.Context) error {
+	if c.link != nil {
+		return nil
+	}
 	blob, err := c.userAttribute(ctx, c.session.User, "^!keys")
 	if errors.Is(err, ENOENT) {
 		return nil

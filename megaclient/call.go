@@ -52,7 +52,7 @@ func (c *Client) post(ctx context.Context, address string, body []byte, proof st
 			return try{err: status, retry: true, challenge: resp.Header.Get("X-Hashcash")}
 		}
 		// Who logs in is told to come back later, and doesn't insist.
-		return try{err: status, retry: status.RetryAfter == 0 || c.sid() != "", sent: true}
+		return try{err: status, retry: status.RetryAfter == 0 || c.sid() != "" || c.link != nil, sent: true}
 	}
 	if stream {
 		return openStream(resp)
@@ -224,10 +224,18 @@ func (c *Client) whyBlocked(ctx context.Context) error {
 // commandURL is where a request with this id goes.
 func (c *Client) commandURL(id string) string {
 	q := url.Values{"id": {id}}
+	c.identify(q)
+	return c.api.String() + "/cs?" + q.Encode()
+}
+
+// identify says who asks: a session, or whoever has a folder's link (PROTOCOL 1.1).
+func (c *Client) identify(q url.Values) {
 	if sid := c.sid(); sid != "" {
 		q.Set("sid", sid)
 	}
-	return c.api.String() + "/cs?" + q.Encode()
+	if c.link != nil && !c.isFileLink() {
+		q.Set("n", c.link.Handle)
+	}
 }
 
 // command sends one command that may be repeated without harm and decodes its result into out, if

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"megadisk/megaclient/megacrypto"
@@ -16,7 +17,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Client speaks for one account. All methods may be called from several goroutines at once.
+// Client speaks for one account, or for one public link (OpenLink). All methods may be called from several goroutines at once.
 //
 // Lock order: a lane's slot before mu; mu is never held across the network or a callback.
 type Client struct {
@@ -27,8 +28,9 @@ type Client struct {
 
 	// Constant data.
 	cfg     Config
-	api     *url.URL // base address, its path without a slash at the end
-	session Session  // as it was at first: sid has its id now
+	api     *url.URL         // base address, its path without a slash at the end
+	session Session          // as it was at first: sid has its id now
+	link    *megacrypto.Link // the public link that it speaks for; nil: it is an account
 	timing  timing
 	closed  context.Context // ends with Close; its cause is ErrClosed
 	close   context.CancelCauseFunc
@@ -37,8 +39,9 @@ type Client struct {
 	lanes     [laneCount]*lane
 	rate      *throttle
 	rsa       privateKey
-	transfers *transfers // content: connection limits and download URLs
-	puzzle    *lane      // the right to use all cores for a hashcash puzzle
+	transfers *transfers  // content: connection limits and download URLs
+	puzzle    *lane       // the right to use all cores for a hashcash puzzle
+	linkGone  atomic.Bool // as the event stream last said
 
 	mu         sync.Mutex
 	ownShares  map[Handle]struct{} // GUARDED_BY(mu): folders that we share

@@ -50,6 +50,9 @@ func (c *Client) decodeNode(raw []byte) (*Node, bool) {
 	if !ok {
 		return nil, false
 	}
+	if c.link != nil {
+		n.ShareRoot, n.SharedBy = false, "" // a link shows no shares
+	}
 	if n.ShareRoot && n.SharedBy != c.session.User {
 		c.noteIncoming(n.Handle)
 		if key, ok := c.openShareKey(w.SK); ok {
@@ -57,6 +60,9 @@ func (c *Client) decodeNode(raw []byte) (*Node, bool) {
 		}
 	}
 	c.Unlock(n)
+	if c.link != nil {
+		c.asRoot(n)
+	}
 	return n, true
 }
 

@@ -21,6 +21,9 @@ const fetchJobSize = 256 // nodes decrypted by one worker at a time
 func (c *Client) FetchNodes(ctx context.Context, cached bool, fn func(*Node) error) (*FetchResult, error) {
 	ctx, done := c.bind(ctx)
 	defer done()
+	if c.isFileLink() {
+		return c.fetchFileLink(ctx, fn)
+	}
 	l := c.lanes[laneFetch]
 	if err := l.enter(ctx); err != nil {
 		return nil, err
@@ -60,6 +63,7 @@ type fetch struct {
 	// Of the reader alone, until it has ended.
 	result *FetchResult
 	job    *fetchJob // being filled
+	rooted bool      // the folder that a link opens has come
 
 	// Of the delivering goroutine alone.
 	files map[uint64]struct{} // handles of files: a node below one is an older version
@@ -183,6 +187,10 @@ func (f *fetch) add(ctx context.Context, raw json.RawMessage, version bool) erro
 		if err := f.flush(ctx); err != nil {
 			return err
 		}
+	}
+	if f.client.link != nil && !f.rooted {
+		f.rooted = true
+		f.client.noteLinkRoot(raw)
 	}
 	if bringsShareKey(raw) {
 		f.client.decodeNode(raw) // here, for the nodes after it

@@ -290,6 +290,12 @@ func (c *Client) keyEntries(raw string) func(yield func(megacrypto.Key, string) 
 			if !ok || len(owner) != handleLength {
 				continue
 			}
+			if c.link != nil { // nothing but its own key opens what a link shows
+				if !yield(c.session.MasterKey, text) {
+					return
+				}
+				continue
+			}
 			if kek, known := c.shareKey(Handle(owner)); known && !yield(kek, text) {
 				return
 			}

@@ -19,6 +19,9 @@ import (
 func (c *Client) Listen(ctx context.Context, sn string, kick <-chan struct{}, handle func(*Answer) error) error {
 	ctx, done := c.bind(ctx)
 	defer done()
+	if c.isFileLink() {
+		return listenToNothing(ctx, sn, kick, handle)
+	}
 	for {
 		answer, wait, err := c.ask(ctx, sn)
 		if err != nil {
@@ -47,7 +50,8 @@ type wireAnswer struct {
 
 // ask fetches the events after sn. Without any, wait is the address to wait at.
 func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait string, err error) {
-	q := url.Values{"sn": {sn}, "sid": {c.sid()}, "ssl": {"1"}}
+	q := url.Values{"sn": {sn}, "ssl": {"1"}}
+	c.identify(q)
 	address := c.api.String() + "/sc?" + q.Encode()
 	var asked time.Time
 	var w wireAnswer
@@ -62,6 +66,9 @@ func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait strin
 		}
 		return t
 	})
+	if c.link != nil && (t.err == nil || errors.Is(t.err, ENOENT)) {
+		c.linkGone.Store(t.err != nil)
+	}
 	if t.err != nil {
 		return nil, "", streamError(t.err)
 	}

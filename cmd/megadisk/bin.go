@@ -32,7 +32,7 @@ func (c *common) processOf(ctx context.Context, account string) (*control.Client
 	var found []*control.Client
 	for _, process := range c.processes() {
 		st, err := process.Status(ctx)
-		if err == nil && (account == "" || st.Account == account) {
+		if err == nil && (st.Account == account || account == "" && !strings.Contains(st.Account, "://")) { // a link is no account
 			found = append(found, process)
 		}
 	}

@@ -71,7 +71,9 @@ func exitStatus(err error) int {
 		return refusal.Exit
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &absent):
+	case errors.Is(err, megaclient.ErrLinkWrongKey):
+		return exitUsage
+	case errors.As(err, &absent), errors.Is(err, megaclient.ErrLinkGone):
 		return exitNotThere
 	case errors.As(err, &point):
 		return exitMountpoint
@@ -185,6 +187,10 @@ func sentence(err error) string {
 		return "interrupted"
 	case errors.Is(err, megaclient.ErrBadSession):
 		return account.ErrDamaged.Error()
+	case errors.Is(err, megaclient.ErrLinkGone):
+		return "the link leads nowhere (any more): ask for a new one where it comes from"
+	case errors.Is(err, megaclient.ErrLinkWrongKey):
+		return "the link's key is not the right one: copy the link again, in quotes"
 	case errors.Is(err, megaclient.ErrBadLogin):
 		return "the e-mail address or the password is wrong: try again"
 	case errors.Is(err, megaclient.ErrMFARequired):

@@ -39,7 +39,7 @@ A mount whose session has ended goes on with the new one.`,
 
 // addSources adds the options that say where a password is.
 func addSources(f *pflag.FlagSet, from *credentials.Sources) {
-	f.StringVar(&from.File, "credentials", "", "file with lines email=, password= and mfa=, which only its owner can read")
+	f.StringVar(&from.File, "credentials", "", "file with lines email=, password= and mfa= (or link=, of a link to mount), which only its owner can read")
 	f.StringVar(&from.Command, "password-command", "", "take the password from the first line that this shell command prints")
 	f.StringVar(&from.Password, "password-file", "", "take the password from the first line of this file (-: standard input)")
 }

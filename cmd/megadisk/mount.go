@@ -25,9 +25,10 @@ func newMount(c *common) *cobra.Command {
 		Use:   "mount [SOURCE] MOUNTPOINT",
 		Short: "Show the drive, or one folder of it, at MOUNTPOINT",
 		Long: `SOURCE is a folder of the drive (/Photos) or of an account (anna@example.com:/Photos); without it, the whole drive
-of the last login is shown. Returns when the mount answers, and goes on in the background; with -f it stays in front.
+of the last login is shown. It may also be a public link to a folder or file, which needs no account and is read-only;
+"-" takes the link from standard input, so that no list of processes shows its key. Returns when the mount answers, and goes on in the background; with -f it stays in front.
 A second mount of the same account is handed to the process that holds the first.`,
-		Example: "  megadisk mount ~/mega\n  megadisk mount /Photos ~/photos -o ro\n  mount -t megadisk anna@example.com:/Photos /mnt/photos -o uid=anna",
+		Example: "  megadisk mount ~/mega\n  megadisk mount /Photos ~/photos -o ro\n  megadisk mount 'https://mega.nz/folder/HANDLE#KEY' ~/shared\n  mount -t megadisk anna@example.com:/Photos /mnt/photos -o uid=anna",
 		Args:    between(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := m.takeOptions(cmd); err != nil {
@@ -46,9 +47,16 @@ A second mount of the same account is handed to the process that holds the first
 
 func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) error {
 	ctx := cmd.Context()
-	req, who, err := m.request(source, point)
+	source, err := readSource(ctx, source)
 	if err != nil {
 		return err
+	}
+	req, from, err := m.request(source, point)
+	if err != nil {
+		return err
+	}
+	if from.isLink && serve.Shows(req.Mountpoint, from.device) {
+		return nil // mount -a doesn't know a link again, whose key it has and the kernel's list hasn't
 	}
 	if err := serve.CheckMountpoint(req.Mountpoint); err != nil {
 		return err
@@ -67,7 +75,7 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if m.metrics != "" {
 		c.metrics, c.metricsAt = metrics.New(), m.metrics
 	}
-	client, err := c.sessionFor(ctx, who, m.login)
+	client, err := c.clientFor(ctx, from, m.login)
 	if err != nil {
 		return err
 	}
@@ -92,7 +100,11 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 		}
 	}
 	if !m.foreground {
-		if err := inBackground(ctx, c, client, backgroundArgs(cmd.Flags(), m, source, req.Mountpoint)); err != nil {
+		stdin := ""
+		if link, is := client.Link(); is {
+			source, stdin = fromStdin, link.String()
+		}
+		if err := inBackground(ctx, c, client, stdin, backgroundArgs(cmd.Flags(), m, source, req.Mountpoint)); err != nil {
 			return err
 		}
 		return answers(ctx, req.Mountpoint)
@@ -145,8 +157,8 @@ func backgroundArgs(flags *pflag.FlagSet, m *mountFlags, source, point string) [
 // logFile is where a process in the background says what it does, in its account's state folder.
 const logFile = "megadisk.log"
 
-// inBackground starts this program again with args.
-func inBackground(ctx context.Context, c *common, client *megaclient.Client, args []string) error {
+// inBackground starts this program again with args and a line of standard input.
+func inBackground(ctx context.Context, c *common, client *megaclient.Client, stdin string, args []string) error {
 	host, err := paths.Host(c.apiURL)
 	if err != nil {
 		return err
@@ -155,7 +167,7 @@ func inBackground(ctx context.Context, c *common, client *megaclient.Client, arg
 	if err != nil {
 		return err
 	}
-	return daemon.Start(ctx, args, filepath.Join(state, logFile))
+	return daemon.Start(ctx, args, stdin, filepath.Join(state, logFile))
 }
 
 // firstLook bounds how long a mount that is ready may take to tell its root's attributes.

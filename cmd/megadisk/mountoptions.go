@@ -126,35 +126,36 @@ func perhaps(name string, flags *pflag.FlagSet) string {
 	return ""
 }
 
-// request is what the process that holds the mounts is asked for; who gives the account.
-func (m *mountFlags) request(text, point string) (req control.MountRequest, who string, err error) {
+// request is what the process that holds the mounts is asked for, and whose process that is.
+func (m *mountFlags) request(text, point string) (req control.MountRequest, from source, err error) {
 	if point == "" {
-		return req, "", usage("the mount point is empty: see `megadisk mount --help`")
+		return req, from, usage("the mount point is empty: see `megadisk mount --help`")
 	}
-	from, err := parseSource(text)
-	if err != nil {
-		return req, "", err
+	if from, err = parseSource(text); err != nil {
+		return req, from, err
 	}
-	if from.account != "" && m.account != "" && from.account != m.account {
-		return req, "", usage("two accounts are named: %s and %s", from.account, m.account)
+	switch {
+	case from.isLink && m.account != "":
+		return req, from, usage("a link belongs to no account: leave --account out")
+	case from.account == "":
+		from.account = m.account
+	case m.account != "" && from.account != m.account:
+		return req, from, usage("two accounts are named: %s and %s", from.account, m.account)
 	}
 	if err := tree.ValidName(m.hidden); err != nil {
-		return req, "", usage("--hidden-name is a name like %s, not %q", fs.HiddenName, m.hidden)
+		return req, from, usage("--hidden-name is a name like %s, not %q", fs.HiddenName, m.hidden)
 	}
 	req = control.MountRequest{
-		Source: from.folder, FsName: from.device, ReadOnly: m.readOnly, AllowOther: m.allowOther, Flags: m.kernel, Debug: m.debug,
-		Hidden: m.hidden,
+		Source: from.folder, Node: from.link.Sub, FsName: from.device, ReadOnly: m.readOnly || from.isLink, AllowOther: m.allowOther,
+		Flags: m.kernel, Debug: m.debug, Hidden: m.hidden,
 	}
 	if req.Mountpoint, err = paths.Real(point); err != nil {
-		return req, "", err
+		return req, from, err
 	}
 	if err := m.owner(&req); err != nil {
-		return req, "", err
+		return req, from, err
 	}
-	if from.account == "" {
-		from.account = m.account
-	}
-	return req, from.account, m.masks(&req)
+	return req, from, m.masks(&req)
 }
 
 // owner fills in who owns what is shown. Root mounts for another user in order that this user gets in.

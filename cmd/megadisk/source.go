@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
 	"strings"
 
+	"megadisk/cmd/megadisk/internal/credentials"
+	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
 )
 
@@ -11,7 +17,13 @@ type source struct {
 	account string // an e-mail address; "": that of the last login
 	folder  string // "": the whole drive
 	device  string // how df and mount list it, and how `mount -a` knows it again
+
+	isLink bool            // a public link, and no account
+	link   megacrypto.Link // without a key where that stands in a credentials file
 }
+
+// fromStdin is the source that stands for a link on standard input, where nobody else can see it.
+const fromStdin = "-"
 
 // parseSource reads /Folder, EMAIL:/Folder or a link; "" is the whole drive.
 func parseSource(text string) (source, error) {
@@ -22,17 +34,79 @@ func parseSource(text string) (source, error) {
 	case strings.HasPrefix(text, "/"):
 		return source{folder: text, device: text}, nil
 	case strings.Contains(text, "://"):
-		return source{}, refuseLink(text)
+		return parseLink(text)
 	case strings.Contains(email, "@") && !strings.Contains(email, "/") && (!has || folder == "" || folder[0] == '/'):
 		return source{account: email, folder: folder, device: text}, nil
 	}
-	return source{}, usage("the source is a folder and begins with a slash (/Photos, or anna@example.com:/Photos), not %q", text)
+	return source{}, usage("the source is a folder and begins with a slash (/Photos, or anna@example.com:/Photos) or a link, not %q", text)
 }
 
-// refuseLink says what is wrong with a link. It holds its key, so it isn't repeated.
-func refuseLink(link string) error {
-	if _, err := megacrypto.ParseLink(link); err != nil {
-		return usage("the source is no MEGA link, or not all of it (its key follows the #): copy it again, in quotes")
+// parseLink reads a public link. It holds its key, so it is never repeated, and what is shown of it is without.
+func parseLink(text string) (source, error) {
+	link, err := megacrypto.ParseLink(text)
+	if errors.Is(err, megacrypto.ErrLinkKey) && !strings.Contains(text, "#") {
+		link, err = linkWithoutKey(text)
 	}
-	return usage("this version mounts folders of an account (/Photos), not links yet")
+	if err != nil {
+		return source{}, usage("the source is no MEGA link, or not all of it (its key follows the #): copy it again, in quotes")
+	}
+	return source{isLink: true, link: link, device: address(link)}, nil
+}
+
+// linkWithoutKey reads https://mega.nz/folder/HANDLE, whose key is somewhere else.
+func linkWithoutKey(text string) (megacrypto.Link, error) {
+	for _, zeros := range []int{16, 32} { // of a folder, of a file
+		if l, err := megacrypto.ParseLink(text + "#" + megacrypto.EncodeBase64(make([]byte, zeros))); err == nil {
+			l.Key = nil
+			return l, nil
+		}
+	}
+	return megacrypto.Link{}, megacrypto.ErrLink
+}
+
+// address is a link without its key.
+func address(l megacrypto.Link) string {
+	return megacrypto.Link{Kind: l.Kind, Handle: l.Handle}.String()
+}
+
+// readSource takes a link from standard input where that is asked for.
+func readSource(ctx context.Context, text string) (string, error) {
+	if text != fromStdin {
+		return text, nil
+	}
+	line, err := abandon(ctx, func() (string, error) { return scanLine(os.Stdin) })
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading the link: %w", err)
+	case !strings.Contains(line, "://"):
+		return "", usage("there is no link on standard input")
+	}
+	return line, nil
+}
+
+// clientFor opens what the source names: an account's stored session, or a public link.
+func (c *common) clientFor(ctx context.Context, from source, where credentials.Sources) (*megaclient.Client, error) {
+	if !from.isLink {
+		return c.sessionFor(ctx, from.account, where)
+	}
+	link := from.link
+	if link.Key == nil {
+		given, _, err := where.Find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if link, err = megacrypto.ParseLink(given.Link); err != nil || link.Handle != from.link.Handle {
+			return nil, usage("the link's key is missing: it follows the # of the link, or stands in a line link=… of the file of --credentials")
+		}
+	}
+	return c.openLink(link)
+}
+
+// openLink makes a client for a public link; it asks nobody.
+func (c *common) openLink(link megacrypto.Link) (*megaclient.Client, error) {
+	log, err := c.logger()
+	if err != nil {
+		return nil, err
+	}
+	return megaclient.OpenLink(c.client(log), link)
 }

@@ -37,6 +37,7 @@ type Backend interface {
 // MountRequest asks the process to show one more folder.
 type MountRequest struct {
 	Source       string // "" or /Remote/Folder
+	Node         string // in its place: the handle of a folder below a link's
 	FsName       string // what df and mount show as the device
 	Mountpoint   string // absolute
 	ReadOnly     bool
@@ -56,7 +57,7 @@ type UnmountRequest struct {
 
 // Status is what `megadisk status --json` prints for each process. Sizes are bytes.
 type Status struct {
-	Account  string     `json:"account"`
+	Account  string     `json:"account"` // of a public link: its address, without the key
 	Host     string     `json:"host"`
 	PID      int        `json:"pid"`
 	Mounts   []Mount    `json:"mounts"`

@@ -23,11 +23,12 @@ type Given struct {
 	Email    string
 	Password string
 	MFA      string
+	Link     string // a public link, with its key
 }
 
 // Sources say where to look, in this order; "" is nowhere.
 type Sources struct {
-	File     string // lines email=, password=, mfa=
+	File     string // lines email=, password=, mfa=, or link=
 	Command  string // of the shell: the first line that it prints is the password
 	Password string // a file whose first line is the password
 }
@@ -100,17 +101,19 @@ func readFile(path string) (g Given, err error) {
 			g.Password = value
 		case "mfa", "mfa-code":
 			g.MFA = strings.TrimSpace(value)
+		case "link":
+			g.Link = strings.TrimSpace(value)
 		default:
 			has = false
 		}
 		if !has { // the line may be a password: it isn't repeated
-			return Given{}, fmt.Errorf("%s:%d: it has lines email=…, password=… and mfa=…, and this is none", path, n)
+			return Given{}, fmt.Errorf("%s:%d: it has lines email=…, password=…, mfa=… or link=…, and this is none", path, n)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return Given{}, fmt.Errorf("reading %s: %w", path, err)
 	}
-	if g.Password == "" {
+	if g.Password == "" && g.Link == "" {
 		return Given{}, fmt.Errorf("%s has no line password=…", path)
 	}
 	return g, nil

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 )
 
@@ -39,9 +40,9 @@ func (f *Failure) Error() string { return f.Message }
 // Child says whether this process was started by Start.
 func Child() bool { return os.Getenv(envChild) != "" }
 
-// Start runs this program again with args, detached from the terminal, its output going to logFile (created,
-// mode 0600). It returns when the child is ready, or *Failure. When ctx ends first, the child is told to end too.
-func Start(ctx context.Context, args []string, logFile string) error {
+// Start runs this program again with args and the standard input given, detached from the terminal, its output going to
+// logFile (created, mode 0600). It returns when the child is ready, or *Failure. When ctx ends first, the child is told to end too.
+func Start(ctx context.Context, args []string, stdin, logFile string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
@@ -58,6 +59,9 @@ func Start(ctx context.Context, args []string, logFile string) error {
 	defer r.Close()
 	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), envChild+"=1")
+	if stdin != "" {
+		cmd.Stdin = strings.NewReader(stdin)
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -13,6 +13,7 @@ import (
 	"megadisk/cache"
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/fs"
+	"megadisk/megaclient"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -35,7 +36,7 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 			return err
 		}
 	}
-	root, err := p.resolve(r.Source)
+	root, err := p.rootOf(&r)
 	if err != nil {
 		return err
 	}
@@ -80,6 +81,25 @@ func (p *Process) isEnding() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ended
+}
+
+// rootOf finds the folder that is to be shown; of one that is named by its handle, it fills in the path.
+func (p *Process) rootOf(r *control.MountRequest) (root tree.Ino, err error) {
+	if r.Node == "" {
+		return p.resolve(r.Source)
+	}
+	err = p.engine.Tree().View(func(tx *tree.Tx) error {
+		ino, known := tx.ByHandle(megaclient.Handle(r.Node))
+		if !known {
+			return notThere("what the link points to is not in its folder (any more)")
+		}
+		r.Source, err = tx.Path(ino)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return p.resolve(r.Source)
 }
 
 // resolve finds the inode of a source: a folder of the drive, or of an incoming share (/.mega/shares/OWNER/NAME, or
@@ -219,8 +239,8 @@ func (p *Process) inodeAt(path string) (tree.Ino, error) {
 func (p *Process) Status(context.Context) (control.Status, error) {
 	e := p.engine.Status()
 	st := control.Status{
-		Account: p.o.Client.Session().Email, Host: p.o.Host, PID: os.Getpid(),
-		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: problem(e),
+		Account: p.account(), Host: p.o.Host, PID: os.Getpid(),
+		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: p.problem(e),
 		Quota: control.Quota{Total: e.Quota.Total, Used: e.Quota.Used}, Pending: pending(e), Transfer: transfers(e),
 		HereOnly: hereOnly(e),
 		Braked:   e.Braked,
@@ -253,7 +273,7 @@ func (p *Process) Revive(ctx context.Context) error {
 	return nil
 }
 
-// problem is what the person must do something about.
+// problem is what the engine says about that.
 func problem(e writeback.Status) string {
 	switch {
 	case e.SessionEnded:

@@ -22,6 +22,9 @@ func (p *Process) Debris(context.Context) ([]control.DebrisItem, error) {
 
 // RestoreDebris makes a file of one.
 func (p *Process) RestoreDebris(ctx context.Context, r control.DebrisRestore) (string, error) {
+	if err := p.changeable(); err != nil {
+		return "", err
+	}
 	var to tree.Ino
 	if r.To != "" {
 		ino, err := p.inodeAt(r.To)

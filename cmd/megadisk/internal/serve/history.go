@@ -52,6 +52,9 @@ func (p *Process) Versions(_ context.Context, path string) ([]control.FileVersio
 
 // RestoreVersion gives a file the content that it had in one of them, named by time or by handle.
 func (p *Process) RestoreVersion(ctx context.Context, r control.RestoreRequest) (control.FileVersion, error) {
+	if err := p.changeable(); err != nil {
+		return control.FileVersion{}, err
+	}
 	ino, err := p.fileAt(r.Path)
 	if err != nil {
 		return control.FileVersion{}, err
@@ -103,6 +106,9 @@ func (p *Process) Bin(context.Context) ([]control.BinEntry, error) {
 
 // RestoreFromBin moves something out of the bin.
 func (p *Process) RestoreFromBin(ctx context.Context, r control.BinRestore) (string, error) {
+	if err := p.changeable(); err != nil {
+		return "", err
+	}
 	var to tree.Ino
 	if r.To != "" {
 		ino, err := p.inodeAt(r.To)
@@ -147,6 +153,9 @@ func (p *Process) shown(ctx context.Context) error {
 
 // EmptyBin removes for good what is in the bin for at least so long.
 func (p *Process) EmptyBin(ctx context.Context, atLeast time.Duration) (int, error) {
+	if err := p.changeable(); err != nil {
+		return 0, err
+	}
 	n, err := p.engine.EmptyBin(ctx, time.Now().Add(-atLeast))
 	if err != nil {
 		return n, err

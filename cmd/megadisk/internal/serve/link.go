@@ -13,6 +13,9 @@ var _ control.Linker = (*Process)(nil)
 
 // Link makes a public link to what lies at a path, which goes up first, or takes it back.
 func (p *Process) Link(ctx context.Context, r control.LinkRequest) (string, error) {
+	if err := p.changeable(); err != nil {
+		return "", err
+	}
 	ino, err := p.inodeAt(r.Path)
 	if err != nil {
 		return "", err

@@ -12,6 +12,7 @@ import (
 type mountLine struct {
 	point string
 	kind  string // its type; "": nothing is mounted
+	from  string // its device
 	user  int    // who mounted it, of FUSE; -1: unknown
 }
 
@@ -36,6 +37,12 @@ func mountedAround(point string) string {
 		}
 	}
 	return best.kind
+}
+
+// Shows tells whether a mount of ours at point shows that device, and its process lives.
+func Shows(point, device string) bool {
+	at := mountedAt(point)
+	return at.kind == fsType && at.from == device && !dead(point)
 }
 
 // DeadMounts are the mounts of ours on this machine whose process is gone.
@@ -76,7 +83,7 @@ func readMounts(r io.Reader) []mountLine {
 		if !ok || len(left) < 5 || len(right) < 3 {
 			continue
 		}
-		all = append(all, mountLine{point: mountinfoEscapes.Replace(left[4]), kind: right[0], user: userOf(right[2])})
+		all = append(all, mountLine{point: mountinfoEscapes.Replace(left[4]), kind: right[0], from: mountinfoEscapes.Replace(right[1]), user: userOf(right[2])})
 	}
 	return all
 }

@@ -13,7 +13,7 @@ func TestReadMounts(t *testing.T) {
 broken line
 `
 	require.Equal(t, []mountLine{
-		{point: "/", kind: "ext4", user: -1},
-		{point: "/mnt/my drive", kind: "fuse.megadisk", user: 1000},
+		{point: "/", kind: "ext4", from: "/dev/sda1", user: -1},
+		{point: "/mnt/my drive", kind: "fuse.megadisk", from: "anna@example.com:/", user: 1000},
 	}, readMounts(strings.NewReader(table)))
 }

@@ -55,7 +55,7 @@ type Options struct {
 	NoBrake         bool     // very many deletions at once aren't held back
 }
 
-// Process holds the mounts of one account.
+// Process holds the mounts of one account, or of one public link.
 //
 // Lock order: mu is a leaf; it is never held while mounting, unmounting or talking to the engine.
 type Process struct {
@@ -88,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 	if err := enoughRoom(state); err != nil {
 		return nil, err
 	}
-	key, err := writeback.OpenStateKey(state, o.Client.Session().MasterKey)
+	key, err := stateKey(ctx, o, state)
 	if err != nil {
 		return nil, err
 	}
@@ -175,16 +175,30 @@ func (p *Process) ready(ctx context.Context) error {
 	if known {
 		return nil
 	}
-	sign, cancel := context.WithTimeout(ctx, firstContact)
-	defer cancel()
-	if _, err := p.o.Client.Quota(sign); err != nil {
-		var api *megaclient.Error
-		if errors.As(err, &api) || ctx.Err() != nil {
-			return fmt.Errorf("fetching the tree: %w", err)
-		}
-		return ErrUnreachable
+	if err := contact(ctx, p.o.Client); err != nil {
+		return err
 	}
 	return p.engine.Ready(ctx)
+}
+
+// contact waits for a sign of the server; of a public link, that it leads somewhere and its key opens that.
+func contact(ctx context.Context, c *megaclient.Client) error {
+	sign, cancel := context.WithTimeout(ctx, firstContact)
+	defer cancel()
+	var err error
+	if _, is := c.Link(); is {
+		err = c.CheckLink(sign)
+	} else {
+		_, err = c.Quota(sign)
+	}
+	var api *megaclient.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &api), errors.Is(err, megaclient.ErrLinkWrongKey), errors.Is(err, megaclient.ErrLinkGone), ctx.Err() != nil:
+		return fmt.Errorf("fetching the tree: %w", err)
+	}
+	return ErrUnreachable
 }
 
 // Wait returns when the last mount is gone or ctx ends.
