@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,12 +92,12 @@ var badAnswers = map[string]answerer{
 		w.Header().Set("Content-Type", "text/html")
 		send(w, len(c), bytes.Repeat([]byte("<p>log in"), len(c)/9+1)[:len(c)])
 	},
-	"a web page in disguise": func(w http.ResponseWriter, _ *http.Request, c []byte) {
+	"in disguise": func(w http.ResponseWriter, _ *http.Request, c []byte) {
 		send(w, len(c), bytes.Repeat([]byte("<p>log in"), len(c)/9+1)[:len(c)])
 	},
 	"nothing":        func(w http.ResponseWriter, _ *http.Request, c []byte) { send(w, 0, nil) },
 	"a server error": func(w http.ResponseWriter, _ *http.Request, _ []byte) { w.WriteHeader(http.StatusInternalServerError) },
-	"one byte a second": func(w http.ResponseWriter, r *http.Request, c []byte) {
+	"dripping": func(w http.ResponseWriter, r *http.Request, c []byte) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(c)))
 		for i := range c {
 			_, err := w.Write(c[i : i+1])
@@ -114,30 +115,35 @@ var badAnswers = map[string]answerer{
 	"silence": func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() },
 }
 
+// Each answer has a server and a mount of its own, and all of them at once, since most of it is waiting.
 func TestBadAnswersOfStorageServers(t *testing.T) {
-	p, account := impatient(t)
+	var all sync.WaitGroup
 	for name, answer := range badAnswers {
-		for size, what := range map[int]string{150_000: "small", 3 << 20: "large"} {
-			t.Run(name+", "+what, func(t *testing.T) {
-				content := noise(size, uint64(size))
-				file := fmt.Sprint(name, " ", what)
-				account.PutFile(account.Root(), file, content, time.Now())
-				path := await(t, p, file)
-				p.Server.Faults().AnswerDownloads(1, answer)
-				once := rightOrEIO(t, path, content)
-				if name != "wrong range" && name != "a web page in disguise" || what == "small" {
-					require.True(t, once, "one bad answer is got over")
-				}
-				require.Eventually(t, func() bool { return rightOrEIO(t, path, content) }, bounded, 100*time.Millisecond)
+		all.Go(func() { t.Run(name, func(t *testing.T) { badlyAnswered(t, name, answer) }) })
+	}
+	all.Wait()
+}
 
-				account.PutFile(account.Root(), file+" again", content, time.Now())
-				path = await(t, p, file+" again")
-				t.Cleanup(p.Server.Faults().Clear)
-				p.Server.Faults().AnswerDownloads(megatest.Always, answer)
-				right := rightOrEIO(t, path, content)
-				require.Equal(t, name == "longer, unsized", right, "all bad are an error, unless what was asked for is there")
-			})
+// badlyAnswered reads files whose content comes as such an answer, once or always.
+func badlyAnswered(t *testing.T, name string, answer answerer) {
+	p, account := impatient(t)
+	for size, what := range map[int]string{150_000: "small", 3 << 20: "large"} {
+		content := noise(size, uint64(size))
+		account.PutFile(account.Root(), what, content, time.Now())
+		path := await(t, p, what)
+		p.Server.Faults().AnswerDownloads(1, answer)
+		once := rightOrEIO(t, path, content)
+		if name != "wrong range" && name != "in disguise" || what == "small" {
+			require.True(t, once, "%s: one bad answer is got over", what)
 		}
+		require.Eventually(t, func() bool { return rightOrEIO(t, path, content) }, bounded, 100*time.Millisecond, what)
+
+		account.PutFile(account.Root(), what+" again", content, time.Now())
+		path = await(t, p, what+" again")
+		p.Server.Faults().AnswerDownloads(megatest.Always, answer)
+		right := rightOrEIO(t, path, content)
+		p.Server.Faults().Clear()
+		require.Equal(t, name == "longer, unsized", right, "%s: all bad are an error, unless what was asked for is there", what)
 	}
 	require.Equal(t, "alive", p.Shell("echo -n alive >w && cat w"))
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,13 +59,26 @@ func TestTwoFactorCode(t *testing.T) {
 }
 
 func TestUnreachableServer(t *testing.T) {
+	t.Parallel() // each command waits for a while, in case that the network comes back
 	p, _ := program.WithAccount(t)
 	p.Login()
 	p.Server.Close()
-	require.Contains(t, refused(t, p, 4, "", "mount", p.Point), "can't be reached")
-	require.Contains(t, refused(t, p, 4, "", "whoami"), "can't be reached")
-	require.Contains(t, refused(t, p, 2, "", "whoami", "--api-url", "not a url"), "API address")
-	require.Contains(t, refused(t, p, 4, program.Password+"\n", "login", program.Email, "--password-file", "-"), "can't be reached")
+	var commands sync.WaitGroup
+	for _, c := range []struct {
+		status      int
+		stdin, says string
+		args        []string
+	}{
+		{4, "", "can't be reached", []string{"mount", p.Point}},
+		{4, "", "can't be reached", []string{"whoami"}},
+		{4, program.Password + "\n", "can't be reached", []string{"login", program.Email, "--password-file", "-"}},
+		{2, "", "API address", []string{"whoami", "--api-url", "not a url"}},
+	} {
+		commands.Go(func() {
+			t.Run(c.args[0], func(t *testing.T) { require.Contains(t, refused(t, p, c.status, c.stdin, c.args...), c.says) })
+		})
+	}
+	commands.Wait()
 }
 
 func TestServerThatSpeaksNoTLS(t *testing.T) {

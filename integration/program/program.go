@@ -198,6 +198,9 @@ type Status struct {
 	Cache struct {
 		Bytes int64 `json:"bytes"`
 	} `json:"cache"`
+	Transfers []struct {
+		Done int64 `json:"done"`
+	} `json:"transfers"`
 	Problem string `json:"problem"`
 	Pending struct {
 		Changes int   `json:"changes"`

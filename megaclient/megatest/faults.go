@@ -32,6 +32,7 @@ type Faults struct {
 	mu      sync.Mutex
 	rules   []*rule            // GUARDED_BY(mu)
 	holds   map[string]*hold   // GUARDED_BY(mu)
+	uploads *uploadHold        // GUARDED_BY(mu)
 	delay   time.Duration      // GUARDED_BY(mu)
 	slicing int                // GUARDED_BY(mu)
 	again   int                // GUARDED_BY(mu)
@@ -86,9 +87,12 @@ func (f *Faults) Clear() {
 	f.mu.Lock()
 	f.rules, f.delay, f.slicing, f.again, f.puzzle, f.quota = nil, 0, 0, 0, nil, time.Time{}
 	f.frozen = nil
-	holds := f.holds
-	f.holds = map[string]*hold{}
+	holds, uploads := f.holds, f.uploads
+	f.holds, f.uploads = map[string]*hold{}, nil
 	f.mu.Unlock()
+	if uploads != nil {
+		uploads.release()
+	}
 	for _, h := range holds {
 		h.release()
 	}

@@ -35,6 +35,56 @@ func (f *Faults) Hold(command string) (release func()) {
 	}
 }
 
+// HoldUploads lets pieces of uploads pass as long as they are no more than so many bytes together, and blocks
+// every other one before it is stored, until release is called. Stats.Held counts those too. A piece whose
+// client goes away meanwhile is gone.
+func (f *Faults) HoldUploads(after int64) (release func()) {
+	h := &uploadHold{hold: hold{open: make(chan struct{})}, left: after}
+	f.mu.Lock()
+	if old := f.uploads; old != nil {
+		defer old.release()
+	}
+	f.uploads = h
+	f.mu.Unlock()
+	return func() {
+		f.mu.Lock()
+		if f.uploads == h {
+			f.uploads = nil
+		}
+		f.mu.Unlock()
+		h.release()
+	}
+}
+
+// uploadHold blocks pieces of uploads.
+type uploadHold struct {
+	hold
+	left int64 // bytes that may still pass. GUARDED_BY(Faults.mu)
+}
+
+// awaitUpload blocks while a piece is held.
+func (f *Faults) awaitUpload(r *http.Request, size int) {
+	f.mu.Lock()
+	h := f.uploads
+	if h != nil && int64(size) <= h.left {
+		h.left -= int64(size)
+		h = nil
+	}
+	f.mu.Unlock()
+	if h == nil {
+		return
+	}
+	f.s.stats.count(func(n *Stats) { n.Held++ })
+	defer f.s.stats.count(func(n *Stats) { n.Held-- })
+	select {
+	case <-h.open:
+	case <-r.Context().Done():
+		panic(http.ErrAbortHandler)
+	case <-f.s.ctx.Done():
+		panic(http.ErrAbortHandler)
+	}
+}
+
 // await blocks while the command is held.
 func (f *Faults) await(command string) {
 	f.mu.Lock()

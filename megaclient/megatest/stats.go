@@ -19,7 +19,7 @@ type Stats struct {
 	Hashcash  int            // challenges that were solved
 	Polls     int            // sc requests
 	Waiting   int            // wait URLs open now
-	Held      int            // commands held now
+	Held      int            // commands and pieces of uploads held now
 	Pieces    int            // upload pieces accepted
 	Downloads int            // download requests answered with content
 	Parts     [raidParts]int // of these, for each part of spread files (see RAID)

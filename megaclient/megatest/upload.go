@@ -133,6 +133,7 @@ func (s *Server) serveUpload(a *answer, r *http.Request, rest string) {
 	}
 	piece, failure := readPiece(r, u, offset)
 	if failure == ok {
+		s.faults.awaitUpload(r, len(piece))
 		s.stats.count(func(n *Stats) { n.Pieces++; n.BytesUp += int64(len(piece)) })
 		failure = s.accept(u, offset, piece)
 	}
