@@ -14,7 +14,11 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 		return c.settleOvertaken(in, it)
 	}
 	made := c.madeCloud(in, it, node)
-	if in.Cloud == nil || in.Cloud.Handle == it.Handle {
+	if it.cameBetween(in.Cloud, made.Handle) && it.Found == "" {
+		if err := c.Part(it.Ino, made); err != nil {
+			return err
+		}
+	} else if in.Cloud == nil || in.Cloud.Handle == it.Handle {
 		if it.Over != 0 {
 			if err := c.takeOver(it); err != nil {
 				return err
@@ -65,6 +69,31 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 		return c.ApplyNode(nodeOf(made), "")
 	}
 	return c.catchUp(it.Ino, made, in.Cloud)
+}
+
+// cameBetween tells whether a file has another node than the one that its new version, of that handle, replaces.
+func (it *item) cameBetween(now *tree.Cloud, made megaclient.Handle) bool {
+	return it.Kind == itemFile && it.Over == 0 && now != nil && it.Handle != "" && now.Handle != it.Handle && now.Handle != made
+}
+
+// part lets somebody's version stand beside ours, of which a packet or a fetch tells, if it was heard of between our
+// command and that. What the server makes of a version that is replaced twice isn't known: if it put ours on top, the
+// same packet says so next, and the two are one file again.
+func (c *change) part(ino tree.Ino, n *megaclient.Node) error {
+	if ino == 0 || n.Version || c.e.flight == nil {
+		return nil
+	}
+	in, err := c.Get(ino)
+	if err != nil || in.Removed {
+		return nil
+	}
+	for i := range c.e.flight.Items {
+		it := &c.e.flight.Items[i]
+		if it.Ino == ino && bytes.Equal(it.Key, n.Key) && it.cameBetween(in.Cloud, n.Handle) {
+			return c.Part(ino, cloudOf(n))
+		}
+	}
+	return nil
 }
 
 // catchUp lets the inode follow a version that somebody put on top of ours

@@ -169,6 +169,9 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 		return err
 	}
 	stays := c.staysOut(n, tag)
+	if err := c.part(ours, n); err != nil {
+		return err
+	}
 	err = c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
 	if err == nil && ours != 0 {
 		err = c.created(ours, n.Handle)

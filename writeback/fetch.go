@@ -58,8 +58,10 @@ func (e *Engine) applyFetched(ctx context.Context, page []*megaclient.Node) erro
 		n := 0
 		err := e.update(ctx, func(c *change) error {
 			for n = 0; n < len(page) && !c.Full(); n++ {
-				c.markFound(page[n])
-				err := c.keepNanos(page[n].Handle, func() error { return c.ApplyNode(page[n], "") })
+				err := c.part(c.markFound(page[n]), page[n])
+				if err == nil {
+					err = c.keepNanos(page[n].Handle, func() error { return c.ApplyNode(page[n], "") })
+				}
 				if err != nil {
 					if isFatal(err) {
 						return err

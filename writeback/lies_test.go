@@ -30,8 +30,8 @@ type liar struct {
 	grant []string // commands that encrypted keys for a share. GUARDED_BY(mu)
 }
 
-func newLiar(t *testing.T) *liar {
-	r := newRig(t, settleNever)
+func newLiar(t *testing.T, opts ...megatest.Option) *liar {
+	r := newRig(t, settleNever, opts...)
 	l := &liar{rig: r, chosen: megacrypto.NewKey(), folder: r.account.Mkdir(r.account.Root(), "ours")}
 	l.sealed = r.account.Seal(l.chosen[:])
 	l.mallory = r.server.AddAccount("mallory@example.org", "x", megatest.V1())

@@ -1,5 +1,7 @@
 package tree
 
+import "fmt"
+
 // applyNew applies a node whose handle was unknown.
 func (tx *Tx) applyNew(c *Cloud, parent Ino) error {
 	if c.Attrs != nil && c.kind() == Dir {
@@ -7,17 +9,27 @@ func (tx *Tx) applyNew(c *Cloud, parent Ino) error {
 			return err
 		}
 	}
+	in, err := tx.newInode(c)
+	if err != nil {
+		return err
+	}
+	return tx.placeNew(in, parent)
+}
+
+// newInode makes an inode of a node, without a place.
+func (tx *Tx) newInode(c *Cloud) (*Inode, error) {
 	now := c.mtime()
 	in := &Inode{Kind: c.kind(), Mtime: now, Ctime: now, Btime: c.Created * 1e9, Epoch: tx.epoch}
 	if c.kind() == File {
 		in.Size, in.Base = c.Size, c.base()
 	}
 	if err := tx.insert(in); err != nil {
-		return err
+		return nil, err
 	}
-	if err := tx.setShadow(in, c); err != nil {
-		return err
-	}
+	return in, tx.setShadow(in, c)
+}
+
+func (tx *Tx) placeNew(in *Inode, parent Ino) error {
 	in.Parent = parent
 	in.Removed = true // not placed yet
 	tx.followAttrs(in, nil)
@@ -26,6 +38,34 @@ func (tx *Tx) applyNew(c *Cloud, parent Ino) error {
 	}
 	in.Removed = false
 	return tx.touchDir(parent)
+}
+
+// Part gives a file its own node, and the one that it had meanwhile, with the older versions of that, to an inode of its
+// own: as far as is known, they lie beside one another in the cloud.
+func (tx *Tx) Part(ino Ino, c *Cloud) error {
+	e, err := tx.edit(ino)
+	if err != nil {
+		return err
+	}
+	if e.Cloud == nil || e.Kind != File || c.kind() != File || c.Handle == e.Cloud.Handle {
+		return fmt.Errorf("parting nodes: %w", ErrInvalid)
+	}
+	other := *e.Cloud
+	parent, ok, err := tx.cloudParent(&other)
+	if err != nil {
+		return err
+	}
+	if !ok || tx.isFile(parent) {
+		return tx.setShadow(e, c)
+	}
+	in, err := tx.newInode(&other)
+	if err != nil {
+		return err
+	}
+	if err := tx.setShadow(e, c); err != nil {
+		return err
+	}
+	return tx.placeNew(in, parent)
 }
 
 // attachOwn gives our own creation its node. done is false if the inode can't be that creation.
