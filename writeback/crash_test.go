@@ -34,6 +34,8 @@ type crashJob struct {
 	Seed    uint64
 	Steps   int
 	Append  bool // appendForever in place of steps
+	// Overwrite: overwriteForever in place of steps.
+	Overwrite bool
 }
 
 // crashStep is one operation of the child. What is done in a step is
@@ -103,9 +105,10 @@ func runCrashJob(job crashJob) error {
 		return err
 	}
 	fast := 5 * time.Millisecond
-	e, err := Open(ctx, Options{Dir: job.Dir, StateKey: key, Client: client, Cache: c, MinFree: -1, Reserve: -1, Timings: Timings{
-		Settle: fast, SettleMax: 4 * fast, DeleteSettle: fast, DeleteMax: 4 * fast, Commit: fast, RetryFirst: fast,
-	}})
+	e, err := Open(ctx, Options{Dir: job.Dir, StateKey: key, Client: client, Cache: c, MinFree: -1, Reserve: -1,
+		SegmentSize: testSegment / 4, Timings: Timings{ // so small that staged bytes are moved all the time
+			Settle: fast, SettleMax: 4 * fast, DeleteSettle: fast, DeleteMax: 4 * fast, Commit: fast, Compact: fast, RetryFirst: fast,
+		}})
 	if err != nil {
 		return err
 	}
@@ -115,6 +118,9 @@ func runCrashJob(job crashJob) error {
 	}
 	if job.Append {
 		return appendForever(ctx, e, job.Seed)
+	}
+	if job.Overwrite {
+		return overwriteForever(ctx, e, job.Seed)
 	}
 	out := json.NewEncoder(os.Stdout)
 	rnd := rand.New(rand.NewPCG(job.Seed, 1))

@@ -233,34 +233,47 @@ func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
 			return fmt.Errorf("syncing staged bytes: %w", err)
 		}
 	}
-	regions := st.m.DirtyRegions()
-	rows, err := e.regionsOf(ctx, rowExtents, st.ino, st.m, regions)
-	if err != nil {
-		return fmt.Errorf("committing writes: %w", err)
-	}
-	if rows, err = e.putRegions(ctx, rows); err != nil {
-		return fmt.Errorf("committing writes: %w", err)
-	}
-	err = e.update(ctx, func(c *change) error {
+	err := e.storeMapLocked(ctx, st, func(c *change) error {
 		in, err := c.Get(st.ino)
 		if err != nil {
 			return err
-		}
-		for _, r := range rows {
-			if err := c.storeRegion(r); err != nil {
-				return err
-			}
 		}
 		return c.commitInode(st, &in)
 	})
 	if err != nil {
 		return fmt.Errorf("committing writes: %w", err)
 	}
+	st.dirty, st.content, st.cut, st.unsaved, st.atime, st.chmod = false, false, false, 0, 0, nil
+	return nil
+}
+
+// storeMapLocked stores the regions of the state's extent map that changed, in
+// one transaction with what more does, and releases what no row names any
+// more.
+func (e *Engine) storeMapLocked(ctx context.Context, st *fileState, more func(*change) error) error {
+	regions := st.m.DirtyRegions()
+	rows, err := e.regionsOf(ctx, rowExtents, st.ino, st.m, regions)
+	if err != nil {
+		return err
+	}
+	if rows, err = e.putRegions(ctx, rows); err != nil {
+		return err
+	}
+	err = e.update(ctx, func(c *change) error {
+		for _, r := range rows {
+			if err := c.storeRegion(r); err != nil {
+				return err
+			}
+		}
+		return more(c)
+	})
+	if err != nil {
+		return err
+	}
 	failpoint("committed")
 	st.m.ClearRegions(regions)
 	e.staging.Release(st.garbage...)
 	st.garbage = nil
-	st.dirty, st.content, st.cut, st.unsaved, st.atime, st.chmod = false, false, false, 0, 0, nil
 	return nil
 }
 

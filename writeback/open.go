@@ -48,8 +48,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, errors.Join(err, e.staging.Close(), e.tree.Close())
 	}
 	e.keepReserve()
-	e.jobs.Add(1)
+	e.jobs.Add(2)
 	go e.commitLoop()
+	go e.compactLoop()
 	return e, nil
 }
 
@@ -67,7 +68,7 @@ func (e *Engine) openStores() (err error) {
 	}
 	e.staging, err = staging.Open(staging.Options{
 		Dir: filepath.Join(e.opts.Dir, stagingDir), Key: subkey(e.opts.StateKey, labelStaging), Log: e.log,
-		Barrier: e.tree.Sync,
+		Barrier: e.tree.Sync, SegmentSize: e.opts.SegmentSize,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the staging: %w", err), e.tree.Close())

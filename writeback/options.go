@@ -29,6 +29,7 @@ type Options struct {
 	Timeout     time.Duration // a write waits so long for others to be uploaded when there is no room; 0 means 1 min
 	Reserve     int64         // bytes kept for what must go on when that disk is full; 0 means 96 MiB, below 0 none
 	BatchMax    int           // commands in a request; 0 means 200
+	SegmentSize int64         // bytes of a file of the staging; 0 means 64 MiB
 	Timings     Timings
 }
 
@@ -41,6 +42,7 @@ type Timings struct {
 	OpenSettle    time.Duration // a file kept open is frozen after so long without a write: 60 s
 	OpenGap       time.Duration // and not again before so long: 10 min
 	Commit        time.Duration // extent maps of open files are committed so often: 4 s
+	Compact       time.Duration // wasted space in the staging is looked for so often: 5 s
 	RetryFirst    time.Duration // first wait after a refusal: 2 s
 	RetryMax      time.Duration // longest such wait: 10 min
 	RetryWall     time.Duration // wait after a refusal that only somebody's act takes away: 1 h
@@ -61,6 +63,7 @@ func (t Timings) withDefaults() Timings {
 	def(&t.OpenSettle, time.Minute)
 	def(&t.OpenGap, 10*time.Minute)
 	def(&t.Commit, 4*time.Second)
+	def(&t.Compact, 5*time.Second)
 	def(&t.RetryFirst, 2*time.Second)
 	def(&t.RetryMax, 10*time.Minute)
 	def(&t.RetryWall, time.Hour)

@@ -60,17 +60,26 @@ func (s *Store) appendBatch(o Owner, off int64, p []byte) ([]Extent, error) {
 		es[i] = Extent{Off: h.off, Len: int64(h.length), Seg: seg.id, Pos: pos + int64(at)}
 		at += h.span()
 	}
-	f, _, err := seg.openFile()
-	if err == nil {
-		if _, err = s.write(f, buf.b, pos); err != nil {
-			giveBack(f, pos, int64(size))
-		}
-	}
-	s.landed(seg, pos+int64(size), es, err)
-	if err != nil {
-		return nil, fmt.Errorf("writing to segment %016x: %w", seg.id, err)
+	if err := s.put(seg, pos, buf.b, es); err != nil {
+		return nil, err
 	}
 	return es, nil
+}
+
+// put writes sealed records into the place that was reserved for them, and
+// retains the extents that say so.
+func (s *Store) put(seg *segment, pos int64, sealed []byte, es []Extent) error {
+	f, _, err := seg.openFile()
+	if err == nil {
+		if _, err = s.write(f, sealed, pos); err != nil {
+			giveBack(f, pos, int64(len(sealed)))
+		}
+	}
+	s.landed(seg, pos+int64(len(sealed)), es, err)
+	if err != nil {
+		return fmt.Errorf("writing to segment %016x: %w", seg.id, err)
+	}
+	return nil
 }
 
 // plan cuts n bytes at off into records and gives their heads and the bytes

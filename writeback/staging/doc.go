@@ -41,6 +41,11 @@
 // more than was retained is an error of the caller; it is logged, and the
 // segment stays until the next start.
 //
+// One live record keeps its whole segment. Wasteful tells which segments are
+// mostly dead; a Mover stores what is live in them anew, Map.Swap lets a map
+// take its bytes from there, and rule 2 holds for what that drops. Sync before
+// the rows name the copies: the originals may have been synced long ago.
+//
 // # What holds when
 //
 //   - Append has returned: every reader sees it; kill -9 doesn't lose it.

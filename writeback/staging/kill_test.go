@@ -33,10 +33,12 @@ func killChild(dir string) {
 		go func() {
 			for i := uint64(0); ; i++ {
 				k := killed{Seed: writer<<20 | i, Size: int(1 + i*7919%300000)}
-				if k.Extents, err = s.Append(Owner{Ino: k.Seed + 1, Path: "/k"}, 0, content(k.Seed, k.Size)); err != nil {
+				es, err := s.Append(Owner{Ino: k.Seed + 1, Path: "/k"}, 0, content(k.Seed, k.Size))
+				if err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(1)
 				}
+				k.Extents = es
 				said <- k
 			}
 		}()

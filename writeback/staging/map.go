@@ -143,14 +143,25 @@ func (m *Map) Remove(es []Extent) (dropped []Extent) {
 			continue
 		}
 		for _, id := range m.within(e.Off, e.End()) {
-			dropped = m.remove(m.regions[id], e, dropped)
+			dropped = m.replace(m.regions[id], e, nil, dropped)
 		}
 	}
 	return dropped
 }
 
-// remove takes one extent out of one region.
-func (m *Map) remove(r *region, e Extent, dropped []Extent) []Extent {
+// Swap lets the map take from by what it still takes from e; the two are as
+// long and say the same bytes of the file. It returns what it doesn't take from
+// e any more: as many bytes as it takes from by now.
+func (m *Map) Swap(e, by Extent) (dropped []Extent) {
+	for _, id := range m.within(e.Off, e.End()) {
+		dropped = m.replace(m.regions[id], e, &by, dropped)
+	}
+	return dropped
+}
+
+// replace puts by, or a hole if it is nil, in the place of one extent in one
+// region.
+func (m *Map) replace(r *region, e Extent, by *Extent, dropped []Extent) []Extent {
 	for from := e.Off; from < e.End(); {
 		i, _ := r.overlap(from, e.End())
 		if i == len(r.es) || r.es[i].Off >= e.End() {
@@ -161,7 +172,12 @@ func (m *Map) remove(r *region, e Extent, dropped []Extent) []Extent {
 		from = cut.End()
 		if o.sameRecord(e) {
 			dropped = append(dropped, cut)
-			m.splice(r, i, i+1, cut.Off, cut.End(), nil)
+			var now *Extent
+			if by != nil {
+				part := by.Cut(cut.Off, cut.End())
+				now = &part
+			}
+			m.splice(r, i, i+1, cut.Off, cut.End(), now)
 		}
 	}
 	return dropped

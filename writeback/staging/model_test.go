@@ -111,6 +111,43 @@ func (sm *storeModel) check(t *rapid.T) {
 	require.Equal(t, held, got)
 }
 
+// move stores anew what a file has in a segment, as the engine's compaction
+// does: half of it may be cut off between the copying and the swap.
+func (sm *storeModel) move(t *rapid.T, f *modelFile, seg uint64, cut bool) {
+	m := sm.s.NewMover()
+	defer m.Close()
+	var old, moved []Extent
+	for _, e := range f.m.Extents() {
+		if e.Seg == seg {
+			to, err := m.Move(e)
+			require.NoError(t, err)
+			old, moved = append(old, e), append(moved, to)
+		}
+	}
+	if cut {
+		size := old[len(old)/2].Off + old[len(old)/2].Len/2
+		sm.garbage = append(sm.garbage, f.m.Truncate(size)...)
+		for off := range f.want {
+			if off >= size {
+				delete(f.want, off)
+			}
+		}
+	}
+	for i, e := range old {
+		unused := moved[i]
+		for _, d := range f.m.Swap(e, moved[i]) {
+			sm.garbage = append(sm.garbage, d)
+			unused.Len -= d.Len
+		}
+		sm.s.Release(unused)
+	}
+	for _, e := range f.m.Extents() {
+		for _, o := range old {
+			require.NotEqual(t, cell{o.Seg, o.Pos, 0}, cell{e.Seg, e.Pos, 0}, "it was moved")
+		}
+	}
+}
+
 func TestStoreModel(t *testing.T) {
 	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
@@ -174,6 +211,24 @@ func TestStoreModel(t *testing.T) {
 					}
 				}
 				sm.s.Release(g.m.Extents()...)
+			},
+			"move": func(t *rapid.T) {
+				f := pick(t)
+				es := f.m.Extents()
+				if len(es) == 0 {
+					t.Skip()
+				}
+				sm.move(t, f, es[rapid.IntRange(0, len(es)-1).Draw(t, "out of the segment of")].Seg, rapid.Bool().Draw(t, "written meanwhile"))
+			},
+			"share": func(t *rapid.T) {
+				from, to := pick(t), pick(t)
+				for _, e := range from.m.Extents() {
+					sm.s.Retain(e)
+					sm.garbage = append(sm.garbage, to.m.Insert(e)...)
+					for off := e.Off; off < e.End(); off++ {
+						to.want[off] = from.want[off]
+					}
+				}
 			},
 			"commit": func(*rapid.T) { sm.commit() },
 			"sync":   func(t *rapid.T) { require.NoError(t, sm.s.Sync(context.Background())) },

@@ -80,6 +80,8 @@ type Store struct {
 	syncing bool       // GUARDED_BY(syncMu); a runner is at work
 	synced  bool       // GUARDED_BY(syncMu); Close has joined the last round
 
+	rolled chan struct{} // holds a value after a new segment was begun
+
 	tasks sync.WaitGroup // the reaper and the sync runner; Close waits for them
 }
 
@@ -109,6 +111,7 @@ func Open(o Options) (*Store, error) {
 		openLimit: defaultOpenFiles,
 		records:   newRecordCache(o.CacheBytes),
 		segments:  make(map[uint64]*segment),
+		rolled:    make(chan struct{}, 1),
 	}
 	if err := s.load(); err != nil {
 		return nil, err
@@ -185,6 +188,10 @@ func (s *Store) enrol(seg, old *segment) bool {
 		s.reapLocked(old)
 	}
 	s.closeIdleLocked()
+	select {
+	case s.rolled <- struct{}{}:
+	default: // it has one
+	}
 	return true
 }
 
