@@ -276,10 +276,24 @@ func (c *change) settlePlace(it item) error {
 	if in.Pending.Has(tree.PendingAttrs) {
 		reviewAttrs(&in)
 	}
+	if arrived(&in, it) {
+		at := c.e.flight.at
+		c.after = append(c.after, func() { c.e.queue.placed(it.Ino, at) })
+	}
 	if err := c.finish(in, it); err != nil || !follow {
 		return err
 	}
 	return c.ApplyNode(nodeOf(in.Cloud), "")
+}
+
+// arrived tells whether the node is where the item says it was here, and
+// differs in nothing but what came after.
+func arrived(in *tree.Inode, it item) bool {
+	later := tree.PendingPlace
+	if it.Kind == itemAttrs {
+		later |= tree.PendingAttrs // it brought all that there were
+	}
+	return in.Cloud != nil && in.Cloud.Parent == it.Parent && in.Cloud.Name == it.Name && in.Pending&^later == 0
 }
 
 // overtaken tells whether the shadow's field isn't what was sent.

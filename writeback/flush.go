@@ -166,11 +166,18 @@ func (q *queue) removed(ino tree.Ino) {
 // Flush waits for.
 func (q *queue) acknowledged(it item, sent uint64) {
 	if it.Kind == itemAttrs || it.Kind == itemMove {
-		return // the rest may still be to come
+		return // the rest may still be to come: placed tells
 	}
 	q.fulfil(it.Ino, func(c *claims, w *claim) bool {
 		return sent >= c.at && (it.Kind != itemFile || it.Copy || it.Content >= w.content)
 	})
+}
+
+// placed: name, folder and attributes that an inode had after a Flush began are
+// in the cloud, and nothing else of it was missing there. It may have been
+// renamed again since.
+func (q *queue) placed(ino tree.Ino, sent uint64) {
+	q.fulfil(ino, func(c *claims, _ *claim) bool { return sent >= c.at })
 }
 
 // askFor lets those go at once that somebody waits for who was asked for.

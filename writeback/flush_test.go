@@ -1,7 +1,9 @@
 package writeback
 
 import (
+	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +46,39 @@ func TestFlushWaitsForAFolderMadeLater(t *testing.T) {
 	release()
 	require.NoError(t, <-flushed)
 	require.Equal(t, map[string]string{"new": "/", "new/file": "content"}, r.cloud())
+}
+
+// A file that is renamed all the time doesn't keep a Flush from ending: where it
+// was when that began is sent.
+func TestFlushEndsAmongRenames(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.mkdir("dir")
+	r.write("0", "content")
+	r.flush()
+	at, n := "0", 0
+	rename := func() {
+		n++
+		to := fmt.Sprint(n)
+		if n%2 == 1 {
+			to = "dir/" + to
+		}
+		r.rename(at, to)
+		at = to
+	}
+	rename()
+	var mu sync.Mutex
+	r.server.OnCommand(func(name string, _ json.RawMessage) {
+		mu.Lock()
+		defer mu.Unlock()
+		if name == "a" || name == "m" { // before it is executed, the file is somewhere else again
+			rename()
+		}
+	})
+	r.flush()
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, 3, n, "one a and one m were enough")
+	require.Equal(t, map[string]string{"dir": "/", "dir/1": "content"}, r.cloud())
 }
 
 // A Flush that comes while the planner looks at the tree as it was in the
