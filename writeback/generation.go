@@ -40,8 +40,8 @@ type generation struct {
 	State   megaclient.UploadState `cbor:"4,keyasint"`
 	CRC     [16]byte               `cbor:"5,keyasint,omitempty"` // fingerprint
 	Digest  []byte                 `cbor:"6,keyasint"`           // of the extent list
-	Extents []staging.Extent       `cbor:"7,keyasint,omitempty"` // of a small generation
 	Spread  bool                   `cbor:"8,keyasint,omitempty"` // the list is in rowFrozen rows
+	Packed  []byte                 `cbor:"9,keyasint,omitempty"` // the list otherwise (staging.EncodeExtents)
 
 	m        *staging.Map // the extents again, to read from
 	limit    atomic.Int64 // bytes of it not cut off since; changed under fileState.mu, read by the sender too
@@ -97,7 +97,7 @@ func (e *Engine) freeze(ctx context.Context, st *fileState) (*generation, error)
 	}
 	g.limit.Store(st.size)
 	if g.Spread = len(es) > inlineExtents; !g.Spread {
-		g.Extents = es
+		g.Packed = staging.EncodeExtents(es)
 	}
 	e.staging.Retain(es...)
 	st.gen, st.lastFroze = g, e.now()
@@ -212,7 +212,11 @@ func (e *Engine) replayGenerations(b *badger.Txn) error {
 				return err
 			}
 		} else {
-			g.m.Insert(g.Extents...)
+			es, err := staging.DecodeExtents(g.Packed)
+			if err != nil {
+				return fmt.Errorf("row of a frozen file: %w", err)
+			}
+			g.m.Insert(es...)
 		}
 		e.staging.Retain(g.m.Extents()...)
 		limit := g.State.Size

@@ -15,7 +15,8 @@ import (
 
 // Open opens the state of one account and serves it at once, whether or not
 // there is a network. Run must be started for anything to go to or come from
-// the cloud. Errors: those of tree.Open and staging.Open.
+// the cloud. Errors: those of tree.Open and staging.Open; *tree.NewerError also
+// for the journal.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -43,7 +44,11 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.end()
 		return nil, err
 	}
-	if err := e.replay(ctx); err != nil {
+	err := e.migrate(ctx)
+	if err == nil {
+		err = e.replay(ctx)
+	}
+	if err != nil {
 		e.end()
 		return nil, errors.Join(err, e.staging.Close(), e.tree.Close())
 	}

@@ -110,6 +110,15 @@ func (m *mount) run() {
 // open opens the engine without running it.
 func (m *mount) open() {
 	m.t.Helper()
+	m.openClient()
+	var err error
+	m.engine, err = Open(m.ctx, m.engineOptions())
+	require.NoError(m.t, err)
+}
+
+// openClient makes what an engine needs.
+func (m *mount) openClient() {
+	m.t.Helper()
 	var err error
 	m.client, err = megaclient.Resume(megaclient.Config{APIURL: m.server.URL()}, m.session)
 	require.NoError(m.t, err)
@@ -121,6 +130,10 @@ func (m *mount) open() {
 		},
 	})
 	require.NoError(m.t, err)
+}
+
+func (m *mount) engineOptions() Options {
+	m.t.Helper()
 	key, err := OpenStateKey(m.dir, m.session.MasterKey)
 	require.NoError(m.t, err)
 	o := Options{Dir: m.dir, StateKey: key, Client: m.client, Cache: m.cache, Host: "rig", MinFree: -1, Reserve: -1, Timings: Timings{
@@ -131,8 +144,7 @@ func (m *mount) open() {
 	if m.options != nil {
 		m.options(&o)
 	}
-	m.engine, err = Open(m.ctx, o)
-	require.NoError(m.t, err)
+	return o
 }
 
 // stop ends the engine in good order; no harm if it isn't there.

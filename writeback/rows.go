@@ -13,8 +13,9 @@ import (
 	"megadisk/writeback/tree"
 )
 
-// rowVersion is the first byte of each value; FORMAT.md describes version 1.
-const rowVersion = 1
+// rowVersion is the first byte of each value: the version of the journal in
+// which it was written.
+const rowVersion = journalVersion
 
 // All rows of this package are under the prefix 'w'; the second byte says of
 // what kind they are. FORMAT.md lists them.
