@@ -67,6 +67,7 @@ type Cache struct {
 	fetch FetchFunc
 	log   logrus.FieldLogger
 	store *store // nil: no disk level
+	sums  *sums
 
 	prepareFiles PrepareFunc // may be nil
 
@@ -85,6 +86,7 @@ type Cache struct {
 
 	// Mutable state, GUARDED_BY(mu).
 	contents  map[id]*content
+	born      int64                        // contents that there were
 	wasWrong  map[id]int64                 // content.wrong of those of which wrong bytes came in this run
 	idle      *simplelru.LRU[id, *content] // those with no refs
 	mem       *memory
@@ -125,13 +127,13 @@ func Open(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		fetch: o.Fetch, log: o.Log, idKey: o.Key, prepareFiles: o.Prepare, strict: o.Strict, timeout: o.Timeout,
+		fetch: o.Fetch, log: o.Log, sums: newSums(o.Key), idKey: o.Key, prepareFiles: o.Prepare, strict: o.Strict, timeout: o.Timeout,
 		idleMost: idleLimit(), contents: map[id]*content{}, wasWrong: map[id]int64{}, idle: idle, mem: newMemory(max(units, minUnits)),
 	}
 	blake3.DeriveKey("megadisk cache v1: meta-MAC tag", o.Key[:], c.macKey[:])
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if o.Dir != "" {
-		c.store = openStore(o)
+		c.store = openStore(o, c.sums)
 	}
 	return c, nil
 }

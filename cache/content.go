@@ -28,6 +28,7 @@ type content struct {
 	id     id
 	size   int64
 	chunks int
+	born   int64     // a number of its own: another after it was forgotten
 	load   sync.Once // fills in what the disk knows; done before anybody sees the content
 
 	// Mutable state, GUARDED_BY(Cache.mu).
@@ -52,6 +53,7 @@ type content struct {
 	wrong       int64           // when it was last, counted by Stats.Mismatches; 0: never in this run
 	quarantined bool            // the same wrong bytes came twice, or many different ones
 	accepted    bool            // its owner wants to read it all the same
+	seen        seen            // what came of it in this run
 	news        chan struct{}   // closed when something of this changes; nil: nobody waits
 }
 
@@ -86,8 +88,9 @@ func (c *Cache) holdID(f File, key id) *content {
 
 // newContent is called under c.mu.
 func newContent(c *Cache, key id, f File) *content {
+	c.born++
 	return &content{
-		c: c, id: key, size: f.Size, mac: f.Key.MAC, wrong: c.wasWrong[key],
+		c: c, id: key, born: c.born, size: f.Size, mac: f.Key.MAC, wrong: c.wasWrong[key],
 		cipher: megacrypto.NewCipher(f.Key),
 		chunks: megacrypto.ChunkCount(f.Size),
 		units:  map[int64]*unit{},
@@ -119,6 +122,7 @@ func (co *content) loadEntry(f File) {
 	co.suspect = saved.flags&flagSuspect != 0
 	co.quarantined = saved.flags&flagQuarantined != 0
 	co.accepted = saved.flags&flagAccepted != 0
+	co.c.checkMetaLocked(co) // the process that found the last MAC may have ended before it could compare them
 }
 
 // adopt tells whether the file's size and MAC are the content's; a MAC that was not known is learned.

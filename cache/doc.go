@@ -35,15 +35,22 @@
 // describes the files.
 //
 // A read fails with what FetchFunc returned, wrapped in a [FetchError]; with its context's error; with
-// ErrQuarantined, ErrWrong, [ErrTimeout] or [ErrClosed]; and with nothing else.
+// ErrQuarantined, ErrWrong, [ErrTimeout] or [ErrClosed]; in a cache so busy that a verdict could not be reached, with an
+// error that says so; and with nothing else.
+//
+// A file that is read whole is right, or its reading fails, however small the cache and whoever else reads it. Three things
+// see to that. What comes is marked by a keyed checksum, and what comes again must be what came before, before anybody
+// sees it (seen.go); so a MAC that is computed later, of bytes fetched again, is one of what was served. The read with
+// which all of a file has come since the cache knows it waits for the verdict, for which units that are gone are fetched
+// again (verdict.go). When it is bad, whoever has the file open gets [ErrWrong] from then on, and who keeps bytes that
+// were served, as the kernel does, asks [Cache.Standing] before he serves them again.
+//
+// What this can't see: the cache forgets a file that nobody has had open for long (some 500 others were used since). If
+// that was verified before, the kernel keeps its pages; a unit that it dropped and the disk dropped, too, is then served
+// when it comes and compared when the rest of its chunk does, if ever.
 //
 // [Cache.Verify] reads a file for the verdict alone; Options.Strict asks for it before each file's first byte;
-// [Cache.Accept] lets its owner read what is wrong. Whoever has a large file open when it turns out wrong gets
-// [ErrWrong] from then on, at the latest with the read with which all of it has come: a file that is read
-// whole is right, or its reading fails. Bytes that are fetched again of a file that was verified are compared
-// chunk by chunk: the read with which a chunk has come whole waits for that. What this can't see is a unit that was
-// served and left memory and disk before its chunk had come whole: it needs a disk level smaller than the file, and
-// several readers of it at once.
+// [Cache.Accept] lets its owner read what is wrong.
 //
 // # What is fetched without being asked for
 //

@@ -122,8 +122,10 @@ func (e *entry) readLocked(r stretch) (good int, gen int64, err error) {
 	}
 	for i, b := range r.bufs {
 		u := r.first + int64(i)
-		if e.s.sums.unit(e, u, b[:unitLen(u, e.l.size)]) != [unitRecord]byte(recs[i*unitRecord:]) {
+		if sum := e.sum(u, b[:unitLen(u, e.l.size)]); sum != [unitRecord]byte(recs[i*unitRecord:]) {
 			return i, gen, errCorrupt
+		} else if r.sums != nil {
+			r.sums[i] = sum
 		}
 	}
 	return n, gen, nil
@@ -185,8 +187,12 @@ func (e *entry) put(gen int64, r stretch) error {
 	defer records.Put(recs)
 	for i, b := range r.bufs {
 		u := r.first + int64(i)
-		sum := e.s.sums.unit(e, u, b[:unitLen(u, e.l.size)])
-		copy(recs[i*unitRecord:], sum[:])
+		if r.sums == nil {
+			sum := e.sum(u, b[:unitLen(u, e.l.size)])
+			copy(recs[i*unitRecord:], sum[:])
+		} else {
+			copy(recs[i*unitRecord:], r.sums[i][:])
+		}
 	}
 	if _, err := e.f.WriteAt(recs[:len(r.bufs)*unitRecord], e.l.unit(r.first)); err != nil {
 		return err
@@ -259,13 +265,20 @@ func (e *entry) writeHeaderLocked() error {
 
 // save keeps what is known of the content as a whole.
 func (e *entry) save(flags uint32, tag [16]byte) {
-	if e == nil || !e.s.on() {
+	if e == nil || !e.s.on() || e.says(flags, tag) {
 		return
 	}
 	e.scrub()
 	if err := e.putHeader(flags, tag); err != nil {
 		e.s.failed(err)
 	}
+}
+
+// says tells whether that is what is kept already.
+func (e *entry) says(flags uint32, tag [16]byte) bool {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	return e.flags == flags && e.tag == tag
 }
 
 func (e *entry) putHeader(flags uint32, tag [16]byte) error {
@@ -285,13 +298,22 @@ func (e *entry) putHeader(flags uint32, tag [16]byte) error {
 
 // saveMAC keeps the MAC of one chunk.
 func (e *entry) saveMAC(chunk int, mac megacrypto.ChunkMAC) {
-	if e == nil || !e.s.on() {
+	if e != nil {
+		e.putMAC(chunk, e.s.sums.encodeMAC(e.name, int64(chunk), mac))
+	}
+}
+
+// dropMAC forgets it.
+func (e *entry) dropMAC(chunk int) { e.putMAC(chunk, make([]byte, chunkRecord)) }
+
+func (e *entry) putMAC(chunk int, record []byte) {
+	if !e.s.on() {
 		return
 	}
 	e.io.RLock()
 	var err error
 	if e.f != nil {
-		_, err = e.f.WriteAt(e.s.sums.encodeMAC(e.name, int64(chunk), mac), e.l.chunk(int64(chunk)))
+		_, err = e.f.WriteAt(record, e.l.chunk(int64(chunk)))
 	}
 	e.io.RUnlock()
 	if err != nil {

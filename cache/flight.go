@@ -63,7 +63,7 @@ func (c *Cache) launchLocked(co *content, f File, units []*unit, asked int64) *f
 	}
 	fl.ctx, fl.cancel = context.WithCancel(ctx)
 	for _, u := range units {
-		u.flight, u.unread = fl, u.index >= asked
+		u.flight, u.unread, u.again = fl, u.index >= asked, co.seen.before(u.index)
 	}
 	if co.entry != nil {
 		fl.scratch = c.mem.buffer()
@@ -249,6 +249,12 @@ func (fl *flight) take(k int) {
 	fl.co.cipher.XORKeyStreamAt(u.buf[fl.got:fl.got+k], room, u.index*UnitSize+int64(fl.got))
 	fl.got += k
 	whole := fl.got == len(u.buf)
+	var sum [sumSize]byte
+	var m mark
+	if whole {
+		sum = fl.sum(u)
+		m = markOf(sum)
+	}
 	now := time.Now()
 	fl.c.mu.Lock()
 	if !fl.begun.IsZero() {
@@ -257,37 +263,52 @@ func (fl *flight) take(k int) {
 	}
 	fl.c.link.moved(int64(k), now)
 	fl.c.stats.Fetched += int64(k)
-	fl.c.advanceLocked(u, k)
-	keep := whole && fl.arrivedLocked(u)
+	fl.c.comeLocked(u, k, m)
+	keep := whole && fl.arrivedLocked(u, m)
 	fl.c.mu.Unlock()
 	if whole {
-		fl.finish(u, keep)
+		fl.finish(u, keep, sum)
 	}
 }
 
+// sum is the checksum of the unit that has just come whole: of its ciphertext, as the disk wants it, or, where that is
+// not kept, of its plaintext.
+func (fl *flight) sum(u *unit) [sumSize]byte {
+	if fl.scratch != nil {
+		return fl.co.entry.sum(u.index, fl.scratch[:len(u.buf)])
+	}
+	return fl.c.sums.unit(fl.co.id, u.index, u.buf)
+}
+
 // arrivedLocked makes a whole unit usable, and tells whether it is to be stored.
-func (fl *flight) arrivedLocked(u *unit) bool {
+func (fl *flight) arrivedLocked(u *unit, m mark) (keep bool) {
+	c, co := fl.c, fl.co
 	if !fl.over {
 		fl.missing--
-		fl.c.mem.flying--
+		c.mem.flying--
 	}
-	fl.c.readyLocked(u)
 	if u.gone {
+		if !u.again { // else it was never seen
+			c.readyLocked(u)
+		}
 		return false
 	}
-	fl.c.arrivedLocked(fl.co, u.index, true)
+	known := co.seen.mark(u.index) != 0
+	co.seen.take(u.index, unitEnd(co.size), m)
+	c.readyLocked(u)
+	c.arrivedLocked(co, u.index, !known)
 	return true
 }
 
 // finish keeps a whole unit's ciphertext for the disk, and goes on to the next unit. fl.mu is held.
-func (fl *flight) finish(u *unit, keep bool) {
+func (fl *flight) finish(u *unit, keep bool, sum [sumSize]byte) {
 	fl.c.mu.Lock()
 	fl.units[fl.at] = nil
 	fl.c.mu.Unlock()
 	fl.at++
 	fl.got = 0
 	if keep && fl.scratch != nil {
-		fl.keep(u)
+		fl.keep(u, sum)
 		return
 	}
 	fl.flush(false) // what follows doesn't continue it
@@ -297,11 +318,12 @@ func (fl *flight) finish(u *unit, keep bool) {
 }
 
 // keep adds a unit, whose ciphertext is in scratch, to the stretch that goes to disk, and sees to new scratch space.
-func (fl *flight) keep(u *unit) {
+func (fl *flight) keep(u *unit, sum [sumSize]byte) {
 	if fl.kept == nil {
 		fl.kept = &spill{co: fl.co, gen: fl.diskGen, data: stretch{first: u.index}}
 	}
 	fl.kept.data.bufs = append(fl.kept.data.bufs, fl.scratch)
+	fl.kept.data.sums = append(fl.kept.data.sums, sum)
 	fl.kept.units = append(fl.kept.units, u)
 	fl.scratch = nil
 	switch more := fl.at < len(fl.units); {
@@ -347,7 +369,7 @@ func (fl *flight) flush(more bool) {
 	c.mu.Lock()
 	if more {
 		fl.scratch = s.data.bufs[0]
-		s.data.bufs = s.data.bufs[1:]
+		s.data.bufs = s.data.bufs[1:] // the rest is given back
 	}
 	c.dropSpillLocked(s)
 }

@@ -58,6 +58,15 @@ func (b bitmap) has(i int64) bool { return b[i/64]&(1<<(i%64)) != 0 }
 func (b bitmap) set(i int64)      { b[i/64] |= 1 << (i % 64) }
 func (b bitmap) unset(i int64)    { b[i/64] &^= 1 << (i % 64) }
 
+func (b bitmap) any() bool {
+	for _, w := range b {
+		if w != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (b bitmap) count() (n int64) {
 	for _, w := range b {
 		n += int64(bits.OnesCount64(w))

@@ -55,7 +55,7 @@ func (r *Reader) Lend(ctx context.Context, off, n int64) (*Loan, error) {
 	if _, err := r.passLocked(ctx, nil, off, end); err != nil {
 		return nil, err
 	}
-	if err := r.awaitVerdictLocked(ctx, off, end); err != nil {
+	if err := r.awaitVerdictLocked(ctx); err != nil {
 		return nil, err
 	}
 	l := r.co.lendLocked(off, end)
@@ -78,9 +78,11 @@ func (co *content) lendLocked(off, end int64) *Loan {
 	l.c, l.n, l.size = co.c, int(last-first), int(end-off)
 	for i := first; i < last; i++ {
 		u, start := co.units[i], i*UnitSize
+		to := min(int64(len(u.buf)), end-start)
 		u.pins++
+		co.c.showLocked(u, int(to))
 		l.units[i-first] = u
-		l.parts[i-first] = u.buf[max(0, off-start):min(int64(len(u.buf)), end-start)]
+		l.parts[i-first] = u.buf[max(0, off-start):to]
 	}
 	return l
 }

@@ -26,24 +26,31 @@ type macJob struct {
 	dropped    bool      // with all of its content
 }
 
-// wholeLocked tells whether all units of the chunk have come, and its MAC is being computed.
-func (job *macJob) wholeLocked() bool { return job.next == job.end && job.queued }
-
 // macUnit is a unit that goes into a MAC next.
 type macUnit struct {
 	index int64
 	mem   *unit // pinned; nil: on disk
 }
 
-// arrivedLocked is told of each unit that becomes readable. What came from the network must be checked,
-// what came from disk only if its chunk never was.
+// arrivedLocked is told of each unit that becomes readable. What came from the network must be checked, unless it is
+// what came before; anything else only if its chunk never was.
 func (c *Cache) arrivedLocked(co *content, u int64, network bool) {
 	chunk := chunkOf(u)
 	if network {
 		co.fresh.set(int64(chunk))
+		co.verified = co.verified && co.known.has(int64(chunk)) // else nothing says what it should be
 	} else if co.known.has(int64(chunk)) && !co.fresh.has(int64(chunk)) {
 		return
 	}
+	job := co.jobLocked(chunk)
+	if network && u < job.next {
+		job.again = true
+	}
+	c.advanceMACLocked(job)
+}
+
+// jobLocked gives the job of a chunk, made if there is none.
+func (co *content) jobLocked(chunk int) *macJob {
 	job := co.jobs[chunk]
 	if job == nil {
 		job = &macJob{co: co, chunk: chunk, mac: co.cipher.NewMAC()}
@@ -51,10 +58,7 @@ func (c *Cache) arrivedLocked(co *content, u int64, network bool) {
 		job.next = job.first
 		co.jobs[chunk] = job
 	}
-	if network && u < job.next {
-		job.again = true
-	}
-	c.advanceMACLocked(job)
+	return job
 }
 
 // advanceMACLocked takes up the units that continue the run, and has the job worked on if there are any.
@@ -209,11 +213,13 @@ func (c *Cache) steppedMACLocked(job *macJob, todo []macUnit, ok bool) {
 	default:
 		c.advanceMACLocked(job)
 	}
+	flags, tag := co.flagsLocked()
 	retired := c.releaseLocked(co)
 	if whole || retired != nil {
 		c.mu.Unlock()
 		if whole {
 			co.entry.saveMAC(job.chunk, mac)
+			co.entry.save(flags, tag)
 		}
 		retired.retire()
 		c.mu.Lock()

@@ -175,12 +175,13 @@ const loadAhead = 4
 // far as they are there and memory is to spare. It tells whether that worked for the first. c.mu is free meanwhile.
 func (c *Cache) loadLocked(u *unit, end int64) bool {
 	var room [stretchMost]*unit
+	var sums [stretchMost][sumSize]byte
 	units := append(room[:0], u)
 	for i := u.index + 1; i < end && u.co.units[i] == nil && u.co.entry.has(i) && c.spareLocked(len(units)) && c.mem.reserve(1); i++ {
 		units = append(units, c.newUnitLocked(u.co, i))
 	}
 	c.mu.Unlock()
-	good, err := u.co.loadUnits(units)
+	good, err := u.co.loadUnits(units, sums[:len(units)])
 	c.mu.Lock()
 	if errors.Is(err, errCorrupt) {
 		c.stats.Corrupt++
@@ -188,6 +189,7 @@ func (c *Cache) loadLocked(u *unit, end int64) bool {
 	for i, v := range units {
 		ok := i < good && !v.gone
 		if ok {
+			u.co.seen.take(v.index, unitEnd(u.co.size), markOf(sums[i]))
 			c.loadedLocked(v)
 		} else if v != u {
 			c.failLocked(v, errAbandoned)
@@ -199,9 +201,9 @@ func (c *Cache) loadLocked(u *unit, end int64) bool {
 	return u.ready
 }
 
-// loadUnits reads and decrypts units that follow each other, and tells how many of them came.
-func (co *content) loadUnits(units []*unit) (int, error) {
-	r := stretch{first: units[0].index, bufs: make([][]byte, len(units))}
+// loadUnits reads and decrypts units that follow each other, and tells how many of them came and their checksums.
+func (co *content) loadUnits(units []*unit, sums [][sumSize]byte) (int, error) {
+	r := stretch{first: units[0].index, bufs: make([][]byte, len(units)), sums: sums}
 	for i, u := range units {
 		r.bufs[i] = u.buf[:UnitSize]
 	}
@@ -215,7 +217,8 @@ func (co *content) loadUnits(units []*unit) (int, error) {
 // loadedLocked makes a unit usable that has come from disk.
 func (c *Cache) loadedLocked(u *unit) {
 	c.stats.DiskHits++
-	c.advanceLocked(u, len(u.buf))
+	u.got = len(u.buf)
+	c.advanceLocked(u)
 	c.readyLocked(u)
 	c.arrivedLocked(u.co, u.index, false)
 }

@@ -108,54 +108,10 @@ func (r *Reader) readArriving(ctx context.Context, p []byte, off int64) (int, er
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	if err := r.awaitVerdictLocked(ctx, off, off+int64(len(p))); err != nil {
+	if err := r.awaitVerdictLocked(ctx); err != nil {
 		return 0, err
 	}
 	return n, nil
-}
-
-// awaitVerdictLocked ends a read of [off, end) in a file that is served while it arrives. The read with which all has come
-// waits for the verdict; when that is bad, each reader that was open gets no more, also one that had nothing from here:
-// its program may have had wrong bytes out of the kernel's pages. A file that is read whole is right, or its reading
-// fails.
-func (r *Reader) awaitVerdictLocked(ctx context.Context, off, end int64) error {
-	c := r.c
-	for r.co.wrong <= r.since && r.co.awaitsVerdictLocked(off, end) {
-		if err := c.awaitNewsLocked(ctx, r.co); err != nil {
-			return err
-		}
-	}
-	if r.co.wrong > r.since {
-		return ErrWrong
-	}
-	return nil
-}
-
-// awaitsVerdictLocked tells whether the verdict on what has come of a content is about to be known: of one that was never
-// verified, when all has come; of one that was, and of which bytes were fetched again, when all of a chunk of [off, end)
-// has.
-func (co *content) awaitsVerdictLocked(off, end int64) bool {
-	if co.accepted || co.quarantined || co.mac == ([8]byte{}) {
-		return false
-	}
-	if co.checking {
-		return true
-	}
-	if co.verified {
-		for i := chunkOf(unitOf(off)); i <= chunkOf(unitOf(end-1)); i++ {
-			if job := co.jobs[i]; job != nil && job.wholeLocked() {
-				return true
-			}
-		}
-		return false
-	}
-	whole, working := co.known.count(), false
-	for i, job := range co.jobs {
-		if job.wholeLocked() && !co.known.has(int64(i)) {
-			whole, working = whole+1, true
-		}
-	}
-	return working && whole == int64(co.chunks)
 }
 
 // read is ReadAt in a file that is served while it arrives.
@@ -195,6 +151,7 @@ func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n in
 		if err == nil {
 			u.markReadLocked()
 			if p != nil {
+				c.showLocked(u, need)
 				c.copyLocked(p[n:], u, skip, need)
 			}
 			n = int(min(end, u.index*UnitSize+int64(need)) - off)

@@ -121,7 +121,8 @@ func (co *content) seedMemory(u int64, ciphertext []byte) {
 	}
 	m := c.newUnitLocked(co, u)
 	co.cipher.XORKeyStreamAt(m.buf, ciphertext, u*UnitSize)
-	m.filled = len(m.buf)
+	m.filled, m.got = len(m.buf), len(m.buf)
+	co.seen.take(u, unitEnd(co.size), 0)
 	c.readyLocked(m)
 	c.mem.unpin(m)
 }

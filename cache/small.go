@@ -199,7 +199,7 @@ func (s *smallFetch) endLocked(units []*unit, err error) *content {
 
 // publishLocked makes a verified unit its content's, pinned for each who waits; unread if nobody has asked.
 func (c *Cache) publishLocked(u *unit, waiting int, unread bool) {
-	u.filled, u.ready = len(u.buf), true
+	u.filled, u.got, u.ready = len(u.buf), len(u.buf), true
 	u.pins += waiting
 	if u.co.units[u.index] == nil {
 		u.gone = false

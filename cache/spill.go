@@ -10,7 +10,29 @@ type spill struct {
 	units []*unit
 }
 
-func (s *spill) write() { s.co.entry.write(s.gen, s.data) }
+func (s *spill) write() {
+	s.co.retract(s.data.first, s.data.first+int64(len(s.data.bufs)))
+	s.co.entry.write(s.gen, s.data)
+}
+
+// retract takes back, on disk, what is known of the chunks of units [first, end) that came anew and were compared with
+// nothing yet: the next process would take it for a verdict on them.
+func (co *content) retract(first, end int64) {
+	c := co.c
+	c.mu.Lock()
+	var doubtful []int
+	for i := chunkOf(first); i <= chunkOf(end-1); i++ {
+		if co.fresh.has(int64(i)) && co.known.has(int64(i)) {
+			doubtful = append(doubtful, i)
+		}
+	}
+	flags, tag := co.flagsLocked()
+	c.mu.Unlock()
+	for _, i := range doubtful {
+		co.entry.dropMAC(i)
+	}
+	co.entry.save(flags, tag)
+}
 
 // spillsMost is how many units may wait for the disk: an eighth of the memory.
 func (c *Cache) spillsMost() int { return c.mem.limit / 8 }

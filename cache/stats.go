@@ -26,7 +26,6 @@ type State struct {
 	Cached      int64 // bytes that can be read without the network
 	Verified    Verification
 	Quarantined bool // fetched again and still wrong: reads give ErrQuarantined
-	WasWrong    bool // bytes that were served in this run turned out to be wrong: who keeps some must forget them
 }
 
 // Stats are figures for status, since Open unless said.
@@ -62,14 +61,14 @@ func (c *Cache) State(f File) State {
 	defer c.release(co)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := State{Quarantined: co.quarantined, WasWrong: co.wrong > 0}
+	s := State{Quarantined: co.quarantined}
 	s.Cached = co.entry.bytes()
 	for u, m := range co.units {
 		if m.ready && !co.entry.has(u) {
 			s.Cached += int64(len(m.buf))
 		}
 	}
-	if co.size == 0 || co.verified && co.fresh.count() == 0 {
+	if co.size == 0 || co.verified && !co.fresh.any() {
 		s.Verified = Verified
 	}
 	if co.accepted {

@@ -49,13 +49,13 @@ type store struct {
 }
 
 // openStore makes the disk level. One that can't be used is off from the start.
-func openStore(o Options) *store {
+func openStore(o Options, sums *sums) *store {
 	lru, err := simplelru.NewLRU[span, int64](1<<62, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
 	s := &store{
-		root: o.Dir, dir: filepath.Join(o.Dir, formatDir), sums: newSums(o.Key), log: o.Log,
+		root: o.Dir, dir: filepath.Join(o.Dir, formatDir), sums: sums, log: o.Log,
 		stop: make(chan struct{}), listed: make(chan struct{}),
 		entries: map[id]*entry{}, lru: lru, pinned: map[id]bool{},
 	}

@@ -42,7 +42,7 @@ func (c *Cache) atRest(t testing.TB, cl *cloud) {
 	require.Eventually(t, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.macers == 0 && len(c.macQueue) == 0 && !c.spilling
+		return c.mem.flying == 0 && c.macers == 0 && len(c.macQueue) == 0 && !c.spilling
 	}, testPatience, time.Millisecond)
 }
 

@@ -18,10 +18,11 @@ import (
 type stretch struct {
 	first int64
 	bufs  [][]byte
+	sums  [][sumSize]byte // of the units: what was computed already, or is to be told by a read; may be nil
 }
 
 // stretchOf is a single unit.
-func stretchOf(u int64, buf []byte) stretch { return stretch{u, [][]byte{buf}} }
+func stretchOf(u int64, buf []byte) stretch { return stretch{first: u, bufs: [][]byte{buf}} }
 
 func (r stretch) direct() bool { return len(r.bufs) > 1 }
 

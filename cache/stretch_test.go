@@ -29,9 +29,9 @@ func TestStretchesComeBack(t *testing.T) {
 			for u, b := range out {
 				copy(b, f.cipher[u*UnitSize:])
 			}
-			e.write(e.generation(), stretch{0, out})
+			e.write(e.generation(), stretch{first: 0, bufs: out})
 			in := bufs()
-			good, err := e.read(stretch{0, in})
+			good, err := e.read(stretch{first: 0, bufs: in})
 			require.NoError(t, err)
 			require.Equal(t, len(in), good)
 			for u, b := range in {
@@ -61,7 +61,7 @@ func TestAStretchIsGoodUpToItsFirstHole(t *testing.T) {
 	for i := range bufs {
 		bufs[i] = make([]byte, UnitSize)
 	}
-	good, err := e.read(stretch{0, bufs})
+	good, err := e.read(stretch{first: 0, bufs: bufs})
 	require.NoError(t, err)
 	require.Equal(t, 4, good)
 	file, err := os.OpenFile(c.store.path(e.name), os.O_RDWR, 0)
@@ -69,12 +69,12 @@ func TestAStretchIsGoodUpToItsFirstHole(t *testing.T) {
 	_, err = file.WriteAt([]byte{^f.cipher[2*UnitSize]}, 2*UnitSize)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
-	good, err = e.read(stretch{0, bufs})
+	good, err = e.read(stretch{first: 0, bufs: bufs})
 	require.ErrorIs(t, err, errCorrupt)
 	require.Equal(t, 2, good)
 	require.False(t, e.has(2))
 	require.True(t, e.has(3))
-	good, err = e.read(stretch{2, bufs[:2]})
+	good, err = e.read(stretch{first: 2, bufs: bufs[:2]})
 	require.ErrorIs(t, err, errAbsent)
 	require.Zero(t, good)
 }

@@ -173,7 +173,8 @@ func (r *Reader) readStrict(ctx context.Context, p []byte, off int64) (int, erro
 			return n, nil
 		}
 		for chunk := first; chunk < end; chunk++ {
-			if err := r.readUnits(ctx, chunk); err != nil {
+			from, to := chunkUnits(chunk, r.co.size)
+			if err := r.readUnits(ctx, from, to); err != nil {
 				return 0, err
 			}
 		}

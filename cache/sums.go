@@ -14,6 +14,7 @@ const (
 	kindUnit   = 'u'
 	kindChunk  = 'c'
 	kindHeader = 'h'
+	kindHead   = 'p' // never on disk: seen.go
 )
 
 // sums makes the checksums of everything on disk, under keys derived from the cache's, over what it is, whose, which,
@@ -79,15 +80,28 @@ func (h *hasher) blake3(kind byte, name id, index int64, data []byte) [sumSize]b
 }
 
 // unit makes a unit's record.
-func (s *sums) unit(e *entry, index int64, data []byte) [sumSize]byte {
+func (e *entry) sum(index int64, data []byte) [sumSize]byte {
+	if e.old {
+		return e.s.sums.sum(kindUnit, e.name, index, data)
+	}
+	return e.s.sums.unit(e.name, index, data)
+}
+
+// unit is the checksum of a unit's ciphertext.
+func (s *sums) unit(name id, index int64, data []byte) [sumSize]byte {
 	h := s.pool.Get().(*hasher)
 	defer s.pool.Put(h)
-	if e.old {
-		return h.blake3(kindUnit, e.name, index, data)
-	}
-	which := h.blake3(kindUnit, e.name, index, nil)
+	which := h.blake3(kindUnit, name, index, nil)
 	copy(h.nonce[:], which[:])
 	tag := s.gmac.Seal(h.tag[:0], h.nonce[:], nil, data)
 	s.seal.Encrypt(h.tag[:], tag)
 	return h.tag
+}
+
+// markOf shortens a checksum.
+func markOf(sum [sumSize]byte) mark { return max(1, mark(binary.LittleEndian.Uint64(sum[:]))) }
+
+// head is the mark of a unit's beginning.
+func (s *sums) head(name id, index int64, plain []byte) mark {
+	return markOf(s.sum(kindHead, name, index, plain))
 }

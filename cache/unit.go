@@ -9,13 +9,16 @@ import (
 // GUARDED_BY(Cache.mu); buf[:filled] never changes, and what is behind it belongs to whoever fills it.
 //
 // INVARIANT: co.units[index] == u exactly while !gone
-// INVARIANT: ready means filled == len(buf) and, unless gone, being in the LRU
+// INVARIANT: ready means filled == got == len(buf) and, unless gone, being in the LRU
 type unit struct {
 	co    *content
 	index int64
 
 	buf    []byte  // plaintext
-	filled int     // bytes that have come
+	filled int     // bytes that have come and may be seen
+	got    int     // bytes that have come
+	shown  int     // bytes that somebody was given
+	again  bool    // it must be compared before anybody sees it: seen.go
 	ready  bool    // all have
 	gone   bool    // not its content's any more: the last pin frees the buffer
 	err    error   // no more will come
@@ -37,9 +40,22 @@ func (c *Cache) newUnitLocked(co *content, index int64) *unit {
 	return u
 }
 
-// advanceLocked tells those who wait that n bytes more have come.
-func (c *Cache) advanceLocked(u *unit, n int) {
-	u.filled += n
+// comeLocked takes in n bytes more of a unit from the network; m is its mark when it is whole with them. What is not as it
+// was before goes: one of the two is wrong, and nobody knows which.
+func (c *Cache) comeLocked(u *unit, n int, m mark) {
+	u.got += n
+	if u.again && !u.gone && !c.fitsLocked(u, m) {
+		c.failLocked(u, errAbandoned)
+		c.refuteLocked(u.co, [8]byte{})
+	}
+	if !u.again {
+		c.advanceLocked(u)
+	}
+}
+
+// advanceLocked tells those who wait that more has come.
+func (c *Cache) advanceLocked(u *unit) {
+	u.filled = u.got
 	if u.wake != nil && u.filled >= u.need {
 		u.wakeAll()
 	}
@@ -60,6 +76,7 @@ func (c *Cache) readyLocked(u *unit) {
 func (c *Cache) failLocked(u *unit, err error) {
 	if u.err == nil {
 		u.err = err
+		c.beheadLocked(u)
 	}
 	c.mem.discard(u)
 	u.wakeAll()
@@ -79,14 +96,14 @@ func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
 			u.wake, u.need = make(chan struct{}), need
 		}
 		u.need = min(u.need, need)
-		wake, fl, before := u.wake, u.flight, u.filled
+		wake, fl, before := u.wake, u.flight, u.got
 		if fl != nil {
 			fl.wanted++
 		}
 		c.mu.Unlock()
 		err := c.awaitWake(ctx, wake)
 		c.mu.Lock()
-		if err == ErrTimeout && u.filled-before >= c.leastProgress() {
+		if err == ErrTimeout && u.got-before >= c.leastProgress() {
 			err = nil
 		}
 		if fl != nil {

@@ -17,14 +17,8 @@ import (
 // settleMACLocked takes in a chunk's MAC.
 func (c *Cache) settleMACLocked(co *content, chunk int, mac megacrypto.ChunkMAC) {
 	i := int64(chunk)
-	if co.verified && co.known.has(i) && co.macs[i] != mac {
-		co.refs++
-		co.checking = true
-		came := co.cipher.MetaMAC([]megacrypto.ChunkMAC{mac})
-		if !c.goLocked(func() { defer c.release(co); c.wrong(co, came) }) {
-			co.checking = false
-			co.refs--
-		}
+	if co.known.has(i) && co.macs[i] != mac {
+		c.refuteLocked(co, co.cipher.MetaMAC([]megacrypto.ChunkMAC{mac}))
 		return
 	}
 	co.macs[i] = mac
@@ -32,6 +26,19 @@ func (c *Cache) settleMACLocked(co *content, chunk int, mac megacrypto.ChunkMAC)
 	co.fresh.unset(i)
 	c.checkMetaLocked(co)
 	co.tellLocked()
+}
+
+// refuteLocked has a content dealt with of which two different things came; came is as for mismatch.
+func (c *Cache) refuteLocked(co *content, came [8]byte) {
+	if co.checking {
+		return // the verdict comes already, and all goes if it is bad
+	}
+	co.refs++
+	co.checking = true
+	if !c.goLocked(func() { defer c.release(co); c.wrong(co, came) }) {
+		co.checking = false
+		co.refs--
+	}
 }
 
 // checkMetaLocked compares all MACs with the key's, once they are known. The comparison runs in a
@@ -83,17 +90,18 @@ func (c *Cache) wrong(co *content, came [8]byte) {
 // a file is spread over may be wrong: each of them is left out in turn, and the first time perhaps several.
 const mostWrong = 7
 
-// mismatch is called when the bytes that came are not what the key says; came is what their MAC would be. All of
-// them go, and are fetched once more, another way. When the same come again, it is the file that is wrong and not a
+// mismatch is called when the bytes that came are not what the key says; came is what their MAC would be, or zero
+// where that isn't known. All of them go, and are fetched once more, another way. When the same come again, it is the file that is wrong and not a
 // server: they go for good. It tells whether this is so.
 func (c *Cache) mismatch(co *content, came [8]byte) bool {
 	c.mu.Lock()
 	if !co.suspect {
 		co.wrongMACs = nil
 	}
-	again := slices.Contains(co.wrongMACs, came) || len(co.wrongMACs)+1 >= mostWrong
+	again := came != ([8]byte{}) && slices.Contains(co.wrongMACs, came) || len(co.wrongMACs)+1 >= mostWrong
 	co.wrongMACs = append(co.wrongMACs, came)
 	c.forgetLocked(co)
+	co.seen = seen{} // who had it is told
 	co.suspect, co.quarantined = true, again
 	co.wrongAt = time.Now()
 	c.stats.Mismatches++
@@ -133,7 +141,7 @@ func (c *Cache) forgetLocked(co *content) {
 
 // flagsLocked is what of the state outlives the process.
 func (co *content) flagsLocked() (flags uint32, tag [16]byte) {
-	if co.verified {
+	if co.verified && !co.fresh.any() {
 		flags |= flagVerified
 	}
 	if co.suspect {
@@ -160,35 +168,48 @@ func (c *Cache) recheck(co *content) {
 	defer r.Close()
 	for pass := range recheckPasses {
 		r.setStill(pass > 0)
-		for chunk := range co.chunks {
-			if err := r.readChunk(c.ctx, chunk); err != nil {
-				return
-			}
+		if r.readChunks(c.ctx) != nil {
+			return
 		}
 	}
+}
+
+// readChunks reads the chunks whose MAC isn't known.
+func (r *Reader) readChunks(ctx context.Context) error {
+	for chunk := range r.co.chunks {
+		if err := r.readChunk(ctx, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recheckPasses is how often a file is gone through: a chunk may miss its MAC when memory is so short
 // that its first unit is gone before its last comes.
 const recheckPasses = 3
 
-// readChunk reads one chunk if its MAC isn't known.
+// readChunk has the MAC of one chunk computed if it isn't known, and reads what is missing for it.
 func (r *Reader) readChunk(ctx context.Context, chunk int) error {
-	r.c.mu.Lock()
-	job, i := r.co.jobs[chunk], int64(chunk)
-	known := r.co.known.has(i) && !r.co.fresh.has(i) || job != nil && job.next == job.end
-	r.c.mu.Unlock()
-	if known {
+	c, co, i := r.c, r.co, int64(chunk)
+	c.mu.Lock()
+	if co.known.has(i) && !co.fresh.has(i) {
+		c.mu.Unlock()
 		return nil
 	}
-	return r.readUnits(ctx, chunk)
+	job := co.jobLocked(chunk)
+	c.advanceMACLocked(job)
+	next, end := job.next, job.end
+	if next < end && !r.still {
+		next = job.first // or it would look as if another stream began
+	}
+	c.mu.Unlock()
+	return r.readUnits(ctx, next, end)
 }
 
-// readUnits reads all of a chunk.
-func (r *Reader) readUnits(ctx context.Context, chunk int) error {
+// readUnits reads units [first, end).
+func (r *Reader) readUnits(ctx context.Context, first, end int64) error {
 	buf := scratch.Get().(*[UnitSize]byte)
 	defer scratch.Put(buf)
-	first, end := chunkUnits(chunk, r.co.size)
 	for u := first; u < end; u++ {
 		if _, err := r.read(ctx, buf[:unitLen(u, r.co.size)], u*UnitSize); err != nil {
 			return err

@@ -108,7 +108,7 @@ func TestWrongTwiceIsQuarantined(t *testing.T) {
 					require.Error(t, err, "read whole and wrong")
 				}
 				awaitQuarantined(t, c, f)
-				require.Equal(t, State{Quarantined: true, WasWrong: true}, c.State(f.File))
+				require.Equal(t, State{Quarantined: true}, c.State(f.File))
 				require.ErrorIs(t, readAt(t, c, f, 0, 10), ErrQuarantined)
 				moved := cl.moved(t)
 				require.GreaterOrEqual(t, moved, int64(2*size))
@@ -281,6 +281,8 @@ func TestAllReadersHearOfWrongBytes(t *testing.T) {
 	other.Close()
 	require.NoError(t, sweep(t, c, b))
 	require.Eventually(t, func() bool { return sweep(t, c, a) == nil }, testPatience, 1e6)
-	require.True(t, c.State(a.File).WasWrong)
-	require.False(t, c.State(b.File).WasWrong)
+	_, standing := c.Standing(a.File, 0)
+	require.Equal(t, Refuted, standing, "who keeps some of it must forget that")
+	_, standing = c.Standing(b.File, 0)
+	require.NotEqual(t, Refuted, standing)
 }

@@ -49,7 +49,7 @@ func (c *Cache) wasteLocked(u *unit) {
 		c.mem.unread--
 	}
 	u.unread, u.wasted = false, true
-	c.stats.Wasted += int64(u.filled)
+	c.stats.Wasted += int64(u.got)
 }
 
 // markReadLocked notes that a program has asked for a unit.
@@ -59,7 +59,7 @@ func (u *unit) markReadLocked() {
 		c.mem.unread--
 	}
 	if u.wasted {
-		c.stats.Wasted -= int64(u.filled)
+		c.stats.Wasted -= int64(u.got)
 	}
 	u.unread, u.wasted = false, false
 }

@@ -17,6 +17,7 @@ func TestWasteIsCountedAndTakenBack(t *testing.T) {
 	for off := int64(0); off < 1<<20; off += UnitSize {
 		require.NoError(t, readWith(t, r, f, off, UnitSize))
 	}
+	c.atRest(t, cl)
 	moved := cl.moved(t)
 	require.Greater(t, moved, int64(1<<20))
 	require.Zero(t, c.Stats().Wasted, "it may still be read")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"megadisk/cache"
+	"megadisk/megaclient"
 	"megadisk/writeback/tree"
 )
 
@@ -78,28 +80,43 @@ func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 		return b.status("open", err)
 	}
 	out.Fh = h.id
-	if b.keepPages(ctx, h.ino) {
-		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
-	}
+	out.OpenFlags = b.pages(ctx, h.ino)
 	return fuse.OK
 }
 
-// keepPages tells whether the kernel's pages of a file that was just opened are of the version that was opened. A
-// change made elsewhere is told by an event (notify.go), which may still be on its way to the kernel: where the version
-// isn't the one of the last open, that is waited for, or the program would see the new bytes with the old length. From
-// now on the handle keeps its version.
-func (b *bridge) keepPages(ctx context.Context, ino tree.Ino) bool {
+// opened is what a file was when it was opened last.
+type opened struct {
+	version megaclient.Handle
+	stamp   int64 // of cache.Standing
+}
+
+// pages tells what the kernel is to do with its pages of a file that was just opened. They stay if they are of the version
+// that was opened. A change made elsewhere is told by an event (notify.go), which may still be on its way to the kernel:
+// where the version isn't the one of the last open, that is waited for, or the program would see the new bytes with the
+// old length. From now on the handle keeps its version.
+//
+// They go when the cache can't answer for them. If who had the file open before may have had wrong bytes, he must not get
+// the rest from the pages of the next one and never hear of it: that one reads past them.
+func (b *bridge) pages(ctx context.Context, ino tree.Ino) (flags uint32) {
 	row, err := b.engine.Stat(ino)
-	if err != nil || b.wasWrong(&row) {
-		return false
+	if err != nil {
+		return 0
 	}
-	if last, ok := b.versions.Get(ino); !ok || last != row.Base.Handle {
-		b.versions.Add(ino, row.Base.Handle)
-		if (ok || isFresh(&row)) && b.told(ctx, ino) != nil {
-			return false
+	last, ok := b.versions.Get(ino)
+	now, standing := b.standing(&row, last.stamp)
+	b.versions.Add(ino, opened{row.Base.Handle, now})
+	if ok && last.version != row.Base.Handle || !ok && isFresh(&row) {
+		if b.told(ctx, ino) != nil {
+			return 0
 		}
 	}
-	return !b.notify.isStale(ino)
+	switch {
+	case standing == cache.Refuted && b.notify.isShared(ino):
+		return fuse.FOPEN_DIRECT_IO
+	case standing != cache.Good || b.notify.isStale(ino):
+		return 0
+	}
+	return fuse.FOPEN_KEEP_CACHE
 }
 
 // isFresh tells whether a file that wasn't opened before changed so lately that the kernel, which may know its length,

@@ -10,7 +10,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"megadisk/cache"
-	"megadisk/megaclient"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -93,8 +92,8 @@ type bridge struct {
 
 	// Mutable state.
 	ready atomic.Bool // the tree has been fetched once
-	// versions is the version that each of the files opened last had then; safe for concurrent use.
-	versions *lru.Cache[tree.Ino, megaclient.Handle]
+	// versions is what each of the files opened last was then; safe for concurrent use.
+	versions *lru.Cache[tree.Ino, opened]
 	files    handles[*fileHandle]
 	walks    walks
 	dirs     handles[*dirHandle]
@@ -127,7 +126,7 @@ func newBridge(e engine, t table, o Options) *bridge {
 	if b.root == 0 {
 		b.root = tree.DriveIno
 	}
-	b.versions, _ = lru.New[tree.Ino, megaclient.Handle](versionsKept) // fails only for sizes below 1
+	b.versions, _ = lru.New[tree.Ino, opened](versionsKept) // fails only for sizes below 1
 	b.life, b.end = lifetime(b)
 	b.notify = newNotifier(t, b.nodeID, b.letGo)
 	if p, ok := e.(interface{ Prefetch([]tree.Ino) }); ok {

@@ -300,6 +300,13 @@ func (n *notifier) closed(ino tree.Ino) {
 	}
 }
 
+// isShared tells whether a file that is being opened is open already.
+func (n *notifier) isShared(ino tree.Ino) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.handles[ino] > 1
+}
+
 // isStale tells whether the kernel may still hold old pages of a file that is being opened. The answer to that OPEN then
 // makes the kernel drop them.
 func (n *notifier) isStale(ino tree.Ino) bool {

@@ -187,21 +187,30 @@ func (b *bridge) verifiedAttr(row *tree.Inode) (string, error) {
 
 // cacheState is what the cache knows of the version in the cloud.
 func (b *bridge) cacheState(row *tree.Inode) (cache.State, bool) {
-	if b.cache == nil || row.Base.Handle == "" {
+	f, ok := b.cacheFile(row)
+	if !ok {
 		return cache.State{}, false
+	}
+	return b.cache.State(f), true
+}
+
+// cacheFile is the version in the cloud as the cache knows it.
+func (b *bridge) cacheFile(row *tree.Inode) (cache.File, bool) {
+	if b.cache == nil || row.Base.Handle == "" {
+		return cache.File{}, false
 	}
 	key, err := megacrypto.UnpackFileKey(row.Base.Key)
 	if err != nil {
-		return cache.State{}, false
+		return cache.File{}, false
 	}
-	return b.cache.State(cache.File{Handle: string(row.Base.Handle), Key: key, Size: row.Base.Size}), true
+	return cache.File{Handle: string(row.Base.Handle), Key: key, Size: row.Base.Size}, true
 }
 
-// wasWrong tells whether the kernel may have pages of a file that turned out to be wrong after they were served.
-func (b *bridge) wasWrong(row *tree.Inode) bool {
-	if b.cache == nil || b.cache.Stats().Mismatches == 0 {
-		return false // as always
+// standing is what the kernel's pages of the version in the cloud are worth.
+func (b *bridge) standing(row *tree.Inode, stamp int64) (now int64, s cache.Standing) {
+	f, ok := b.cacheFile(row)
+	if !ok {
+		return 0, cache.Good // nothing of it is from the cloud
 	}
-	state, ok := b.cacheState(row)
-	return ok && state.WasWrong
+	return b.cache.Standing(f, stamp)
 }

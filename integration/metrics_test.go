@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,21 +29,13 @@ func TestMetrics(t *testing.T) {
 	p.Shell("cat 'secret name'; echo new >f; mkdir -p d/e; ! rmdir d")
 	p.Run("flush")
 
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}}
-	defer client.CloseIdleConnections()
-	resp, err := client.Get("http://megadisk/metrics")
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	text := string(body)
+	text := scrape(t, socket)
 	for _, line := range []string{
 		`megadisk_operation_seconds_count\{kind="read"\} [1-9]`, `megadisk_operation_seconds_count\{kind="write"\} [1-9]`,
 		`megadisk_operation_errors_total\{errno="ENOTEMPTY",kind="rmdir"\} 1`,
 		`megadisk_api_commands_total\{command="batch",result="ok"\} [1-9]`, `megadisk_api_commands_total\{command="u",result="ok"\} [1-9]`,
 		`megadisk_online 1`, `megadisk_pending_changes 0`, `megadisk_mounts 1`, `megadisk_quota_bytes [1-9]`, `megadisk_downloaded_bytes_total [1-9]`,
+		`go_gc_heap_live_bytes [1-9]`,
 	} {
 		require.Regexp(t, `(?m)^`+line, text)
 	}
@@ -57,4 +51,33 @@ func TestMetrics(t *testing.T) {
 	p.Run("unmount", p.Point)
 	require.NoFileExists(t, socket)
 	require.Contains(t, refused(t, p, 2, "", "mount", p.Point, "--metrics", "nonsense"), "--metrics")
+}
+
+// scrape gives what a mount with -o metrics=unix:SOCKET says.
+func scrape(t *testing.T, socket string) string {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("http://megadisk/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+// gaugeOf is a figure of what scrape gave that has no labels.
+func gaugeOf(t *testing.T, text, name string) int64 {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			require.NoError(t, err)
+			return int64(v)
+		}
+	}
+	t.Fatal("no ", name)
+	return 0
 }

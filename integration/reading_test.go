@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,61 +126,4 @@ func requireNone(t *testing.T, err error) bool {
 		t.Error(err)
 	}
 	return err == nil
-}
-
-// Reading here and there for long takes no more and more memory. MEGADISK_LONG=1 makes it an hour, or what
-// MEGADISK_LONG_TIME says.
-func TestRandomReadingForLong(t *testing.T) {
-	if os.Getenv("MEGADISK_LONG") != "1" {
-		t.Skip("SKIPPED, NOT RUN: it takes an hour; MEGADISK_LONG=1 runs it, MEGADISK_LONG_TIME=15m for so long")
-	}
-	long := time.Hour
-	if text := os.Getenv("MEGADISK_LONG_TIME"); text != "" {
-		var err error
-		long, err = time.ParseDuration(text)
-		require.NoError(t, err)
-	}
-	const files, size = 40, 64 << 20 // more than the cache holds in memory
-	p, account := program.WithAccount(t)
-	needs.FUSE(t)
-	for i := range files {
-		account.Put(megatest.PutSpec{
-			Parent: account.Root(), Name: fmt.Sprint(i), Size: size, Mtime: time.Now(), RAID: i%4 == 0,
-		})
-	}
-	p.Login()
-	p.Mount()
-	pid := p.Statuses()[0].PID
-	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
-	got, want := make([]byte, 64<<10), make([]byte, 64<<10)
-	type memory struct{ resident, private int64 } // private: the heap, above all
-	var mean [4]memory                            // of each quarter
-	begun, reads := time.Now(), 0
-	for quarter := range mean {
-		var sum memory
-		samples := int64(0)
-		for time.Since(begun) < long*time.Duration(quarter+1)/4 {
-			f, err := os.Open(filepath.Join(p.Point, fmt.Sprint(random.IntN(files))))
-			require.NoError(t, err)
-			for range 1 + random.IntN(20) {
-				n := 1 + random.IntN(len(got))
-				off := random.Int64N(size - int64(n))
-				_, err := f.ReadAt(got[:n], off)
-				require.NoError(t, err)
-				megatest.SyntheticAt(want[:n], off)
-				require.True(t, string(got[:n]) == string(want[:n]), "%d bytes at %d", n, off)
-				reads++
-			}
-			require.NoError(t, f.Close())
-			sum.resident += memoryOf(t, pid, "VmRSS")
-			sum.private += memoryOf(t, pid, "RssAnon")
-			samples++
-		}
-		mean[quarter] = memory{sum.resident / max(samples, 1), sum.private / max(samples, 1)}
-		t.Logf("quarter %d: %.1f MiB resident, %.1f MiB private, %d reads so far", quarter+1,
-			float64(mean[quarter].resident)/(1<<20), float64(mean[quarter].private)/(1<<20), reads)
-	}
-	require.Less(t, mean[3].resident, mean[2].resident*21/20, "the last quarter against the third")
-	require.Less(t, mean[3].private, mean[2].private*21/20)
-	require.Less(t, mean[3].resident, int64(300<<20))
 }
