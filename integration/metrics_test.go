@@ -34,7 +34,7 @@ func TestMetrics(t *testing.T) {
 		`megadisk_operation_seconds_count\{kind="read"\} [1-9]`, `megadisk_operation_seconds_count\{kind="write"\} [1-9]`,
 		`megadisk_operation_errors_total\{errno="ENOTEMPTY",kind="rmdir"\} 1`,
 		`megadisk_api_commands_total\{command="batch",result="ok"\} [1-9]`, `megadisk_api_commands_total\{command="u",result="ok"\} [1-9]`,
-		`megadisk_online 1`, `megadisk_pending_changes 0`, `megadisk_mounts 1`, `megadisk_quota_bytes [1-9]`, `megadisk_downloaded_bytes_total [1-9]`,
+		`megadisk_stream_lag_seconds [0-9]`, `megadisk_online 1`, `megadisk_pending_changes 0`, `megadisk_mounts 1`, `megadisk_quota_bytes [1-9]`, `megadisk_downloaded_bytes_total [1-9]`,
 		`go_gc_heap_live_bytes [1-9]`,
 	} {
 		require.Regexp(t, `(?m)^`+line, text)

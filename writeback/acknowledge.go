@@ -191,6 +191,9 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 	if err != nil {
 		return err
 	}
+	if err := c.tellSettled(f, i, &in, it); err != nil {
+		return err
+	}
 	tag := f.Batch.Tags[i]
 	switch it.Kind {
 	case itemFolder, itemFile:

@@ -87,7 +87,11 @@ func (e *Engine) RestoreFromBin(ctx context.Context, name string, to tree.Ino) (
 	if err := e.Rename(ctx, tree.BinIno, name, to, name, true); err != nil {
 		return "", err
 	}
-	return e.tree.Path(in.Ino)
+	path, err := e.tree.Path(in.Ino)
+	if err == nil {
+		e.note(ctx, Happening{What: Restored, Path: path, More: "from the bin"})
+	}
+	return path, err
 }
 
 // EmptyBin removes for good what is in the bin since before a moment, and tells

@@ -18,6 +18,7 @@ type change struct {
 	b            *badger.Txn
 	touched      map[tree.Ino]*entry // new journal rows; nil: gone
 	ended        map[echoID]bool     // echo rows that end
+	told         uint64              // number of the last happening written down; 0: none was
 	flightMarked bool                // events told something about the batch in flight
 	after        []func()            // after the commit, writeMu still held
 	undo         []func()            // if it fails, writeMu still held, the last first

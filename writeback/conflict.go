@@ -126,6 +126,9 @@ func (c *change) rename(in tree.Inode, parent tree.Ino) error {
 	if err := c.Move(in.Ino, parent, name); err != nil {
 		return err
 	}
+	if err := c.tellOf(in.Ino, Conflicted, in.Name); err != nil {
+		return err
+	}
 	if err := c.bumpDir(parent); err != nil {
 		return err
 	}
@@ -180,6 +183,9 @@ func (c *change) rescue(in *tree.Inode) error {
 		return err
 	}
 	if err := c.Move(in.Ino, parent, name); err != nil {
+		return err
+	}
+	if err := c.tellOf(in.Ino, Conflicted, row.Name); err != nil {
 		return err
 	}
 	if *in, err = c.Get(in.Ino); err != nil {

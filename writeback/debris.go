@@ -216,7 +216,11 @@ func (e *Engine) RestoreDebris(ctx context.Context, id string, to tree.Ino) (str
 	if err := e.DropDebris(id); err != nil {
 		return "", err
 	}
-	return e.tree.Path(in.Ino)
+	at, err := e.tree.Path(in.Ino)
+	if err == nil {
+		e.note(ctx, Happening{What: Restored, Path: at, More: "from debris"})
+	}
+	return at, err
 }
 
 // freeName gives a name that is free in a folder.

@@ -63,11 +63,12 @@ type Engine struct {
 	keys   map[string]tree.Ino // GUARDED_BY(keysMu): keys of creations in flight
 	tags   map[string]int      // GUARDED_BY(keysMu): of our commands whose packets may come
 
-	status  statusKeeper
-	waiting atomic.Int32 // writes that wait for room
-	space   spaceKeeper
-	rush    rush
-	stream  streamState
+	status   statusKeeper
+	waiting  atomic.Int32 // writes that wait for room
+	space    spaceKeeper
+	rush     rush
+	stream   streamState
+	happened happened
 }
 
 // Tree gives the merged view: what is served.

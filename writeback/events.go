@@ -24,6 +24,7 @@ func (e *Engine) applyAnswer(ctx context.Context, a *megaclient.Answer) error {
 	if len(a.Packets) == 0 && !a.More {
 		return e.applyIdle(ctx, a)
 	}
+	e.stream.fellBehind(a.Asked)
 	at := cursor{packets: a.Packets}
 	for {
 		err := e.update(ctx, func(c *change) error {

@@ -125,7 +125,11 @@ func (e *Engine) RestoreVersion(ctx context.Context, ino tree.Ino, h megaclient.
 		return err
 	}
 	defer src.Close()
-	return e.ReplaceContent(ctx, ino, v.Size, func(p []byte, off int64) (int, error) { return src.ReadAt(ctx, p, off) })
+	err = e.ReplaceContent(ctx, ino, v.Size, func(p []byte, off int64) (int, error) { return src.ReadAt(ctx, p, off) })
+	if path, known := e.tree.Path(ino); err == nil && known == nil {
+		e.note(ctx, Happening{What: Restored, Path: path, More: "the version of " + v.Name})
+	}
+	return err
 }
 
 // cacheWhole brings a version here and verifies it.

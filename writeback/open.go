@@ -108,6 +108,9 @@ func (e *Engine) replay(ctx context.Context) error {
 		if err := e.replayDooms(b); err != nil {
 			return err
 		}
+		if err := e.replayHappened(b); err != nil {
+			return err
+		}
 		return e.replayBatch(b)
 	})
 	if err != nil {

@@ -20,6 +20,11 @@ func (c *change) refuse(ino tree.Ino, why error, held bool) error {
 	}
 	worded := explain(why, share != 0)
 	ent.Attempts++
+	if ent.Reason != worded.Error() && !isPassing(why) {
+		if err := c.tellOf(ino, Refused, worded.Error()); err != nil {
+			return err
+		}
+	}
 	ent.Reason, ent.Code = worded.Error(), codeOf(why)
 	ent.Held = held
 	ent.Retry = c.e.retryAt(ent)

@@ -30,6 +30,7 @@ const (
 	rowEcho       = 'e' // + handle + field + tag: packets of ours still to come
 	rowPart       = 'p' // + kind + ino + region + stamp + part: extents of a region with very many
 	rowDoomed     = 'd' // + handle moved to the bin + handle: nodes to be deleted for good once they are there
+	rowHappened   = 'h' // + number: what happened to a file
 	rowZombie     = 'z' // + ino: removed rows that nothing but a handle needs
 )
 

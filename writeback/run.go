@@ -69,6 +69,7 @@ func (e *Engine) treeChanged(changes []tree.Change) {
 			e.noteRemoved(ch.Ino)
 		}
 	}
+	e.noteChanges(changes)
 	if err := e.adoptPending(e.stop, pending); err != nil && e.stop.Err() == nil {
 		e.log.WithError(err).Error("following the cloud's changes")
 	}
@@ -102,8 +103,10 @@ func (e *Engine) Ready(ctx context.Context) error {
 // eventLoop keeps the tree up to date.
 func (e *Engine) eventLoop(ctx context.Context) {
 	wait := e.times.RetryFirst
+	e.stream.fellBehind(e.now())
 	for ctx.Err() == nil {
 		err := e.follow(ctx)
+		e.stream.fellBehind(e.now())
 		switch {
 		case ctx.Err() != nil:
 			return

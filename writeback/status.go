@@ -17,6 +17,7 @@ import (
 type Status struct {
 	Fetched      bool            // a tree is here
 	Offline      time.Time       // since when the cloud doesn't answer; zero: it does
+	Behind       time.Time       // since when there is, or may be, news from the cloud that isn't shown; zero: there is none
 	SessionEnded bool            // log in again
 	Blocked      string          // why the account is blocked; "" if it isn't
 	Paused       bool            // Pause was called
@@ -107,6 +108,9 @@ func (e *Engine) Status() Status {
 	}
 	if c := e.client.Connection(); c.Err != nil {
 		s.Offline = c.Since
+	}
+	if s.Behind = e.stream.behindSince(); s.Behind.IsZero() {
+		s.Behind = s.Offline
 	}
 	e.status.mu.Lock()
 	s.Quota, s.QuotaKnown = e.status.quota, e.status.quotaKnown

@@ -15,6 +15,7 @@ type streamState struct {
 	mu      sync.Mutex
 	current time.Time     // GUARDED_BY(mu): when a question was asked after which nothing was new, or a full fetch begun
 	refetch bool          // GUARDED_BY(mu): a full fetch is wanted
+	behind  time.Time     // GUARDED_BY(mu): since when there is, or may be, news that isn't applied; zero: there is none
 	changed chan struct{} // GUARDED_BY(mu): closed and renewed at each change
 }
 
@@ -72,8 +73,25 @@ func (s *streamState) sawIdle(asked time.Time) {
 	if asked.After(s.current) {
 		s.current = asked
 	}
+	s.behind = time.Time{}
 	close(s.changed)
 	s.changed = make(chan struct{})
+}
+
+// fellBehind: there is, or may be, news since a moment.
+func (s *streamState) fellBehind(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.behind.IsZero() {
+		s.behind = since
+	}
+}
+
+// behindSince is the moment of the oldest news that isn't applied; zero: there is none.
+func (s *streamState) behindSince() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.behind
 }
 
 // fetched: a full fetch begun at a moment was applied.

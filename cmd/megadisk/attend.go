@@ -47,6 +47,11 @@ func (c *common) attend(p *serve.Process, manager *systemd.Notifier, again <-cha
 			if news := told.news(st); news != "" && c.notify {
 				go desktop.Show("megadisk", news) // as long as the desktop takes; nothing waits for it
 			}
+			var list []control.Happening
+			list, told.seen = p.Conflicts(told.seen)
+			if text := conflicts(list); text != "" && c.notify {
+				go desktop.Show("megadisk", text)
+			}
 			if text := summary(st); text != last {
 				manager.Status(text)
 				last = text

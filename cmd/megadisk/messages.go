@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"path"
+
 	"megadisk/cmd/megadisk/internal/control"
 )
 
@@ -8,6 +11,7 @@ import (
 type messages struct {
 	problem string
 	full    bool
+	seen    uint64 // number of the last happening that was looked at
 }
 
 // news is what a person should be told now; "" if there is nothing new.
@@ -22,4 +26,15 @@ func (m *messages) news(st control.Status) string {
 		return "the account is full: changes wait on this machine until there is room in the cloud"
 	}
 	return ""
+}
+
+// conflicts is what a person should be told of files that were changed here and elsewhere; "" if there are none.
+func conflicts(list []control.Happening) string {
+	switch len(list) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%s was changed here and elsewhere: what is from here is now %s", list[0].More, path.Base(list[0].Path))
+	}
+	return fmt.Sprintf("%d files were changed here and elsewhere: `megadisk log` says which", len(list))
 }

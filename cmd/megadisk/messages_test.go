@@ -22,3 +22,10 @@ func TestEachThingIsSaidOnce(t *testing.T) {
 		require.Equal(t, step.says, m.news(step.st))
 	}
 }
+
+func TestConflictsAreSaid(t *testing.T) {
+	one := control.Happening{Path: "/docs/a (conflict).txt", More: "a.txt"}
+	require.Empty(t, conflicts(nil))
+	require.Equal(t, "a.txt was changed here and elsewhere: what is from here is now a (conflict).txt", conflicts([]control.Happening{one}))
+	require.Contains(t, conflicts([]control.Happening{one, one}), "2 files")
+}

@@ -45,6 +45,16 @@ func ownName(in *Inode) string {
 	return Shown(in.Cloud.Name)
 }
 
+// FormerPath gives the path of an inode of the drive that is there, or was until it or something above it was removed;
+// false if nobody can say.
+func (tx *Tx) FormerPath(ino Ino) (string, bool) {
+	in, err := tx.peek(ino)
+	if err != nil {
+		return "", false
+	}
+	return tx.formerPath(in)
+}
+
 // formerPath gives the path at which an inode is, or was until something above it was removed.
 func (tx *Tx) formerPath(e *Inode) (string, bool) {
 	names := []string{}

@@ -183,7 +183,7 @@ func (tx *Tx) giveWay(ino Ino, name string) error {
 	} else {
 		e.Was = Place{parent, name}
 	}
-	tx.Note(Change{Ino: e.Ino, Pending: true})
+	tx.Note(Change{Ino: e.Ino, Pending: true, Conflict: name})
 	return tx.setPlace(e, parent, other)
 }
 

@@ -164,15 +164,16 @@ func (in *Inode) RawName() string {
 
 // Change tells what a transaction changed, once it is committed.
 type Change struct {
-	Dir     Ino    // folder of which an entry changed; 0 none
-	Name    string // the entry
-	Ino     Ino    // the inode concerned
-	Content bool   // its bytes
-	Attr    bool   // its attributes: size, times, mode
-	Removed bool   // it is no longer in the tree
-	Pending bool   // what the cloud did changed its Pending bits or its shadow's place or version
-	Lost    *Lost  // content that goes by this; nil: none
-	Origin  any    // who did it (WithOrigin); nil: the cloud, or a consequence nobody asked for
+	Dir      Ino    // folder of which an entry changed; 0 none
+	Name     string // the entry
+	Ino      Ino    // the inode concerned
+	Content  bool   // its bytes
+	Attr     bool   // its attributes: size, times, mode
+	Removed  bool   // it is no longer in the tree
+	Pending  bool   // what the cloud did changed its Pending bits or its shadow's place or version
+	Lost     *Lost  // content that goes by this; nil: none
+	Conflict string // the name that it had to give up to what others put there; "": none
+	Origin   any    // who did it (WithOrigin); nil: the cloud, or a consequence nobody asked for
 }
 
 // Options say where the tree is and whom it asks.

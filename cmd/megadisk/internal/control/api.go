@@ -28,6 +28,7 @@ type Backend interface {
 	History
 	DebrisKeeper
 	Linker
+	Chronicler
 	// Revive goes on with the session of a new login.
 	Revive(ctx context.Context) error
 	// Logout ends the session on the server and the process; it refuses while mounts or pending changes exist.
@@ -63,7 +64,8 @@ type Status struct {
 	Mounts   []Mount    `json:"mounts"`
 	Online   bool       `json:"online"`
 	Offline  *time.Time `json:"offline_since,omitempty"`
-	Problem  string     `json:"problem,omitempty"` // one sentence, when the person must do something
+	Behind   *time.Time `json:"behind_since,omitempty"` // news from the cloud since then isn't shown yet
+	Problem  string     `json:"problem,omitempty"`      // one sentence, when the person must do something
 	Quota    Quota      `json:"quota"`
 	Pending  Pending    `json:"pending"`
 	HereOnly HereOnly   `json:"here_only"`

@@ -28,6 +28,12 @@ func yes(b bool) float64 {
 
 var figures = []gauge{
 	figure("online", "1 while the server answers and the session is alive.", prometheus.GaugeValue, func(s control.Status) float64 { return yes(s.Online) }),
+	figure("stream_lag_seconds", "Since when there is, or may be, news from the cloud that isn't shown yet.", prometheus.GaugeValue, func(s control.Status) float64 {
+		if s.Behind == nil {
+			return 0
+		}
+		return time.Since(*s.Behind).Seconds()
+	}),
 	figure("problem", "1 while a person must do something.", prometheus.GaugeValue, func(s control.Status) float64 { return yes(s.Problem != "") }),
 	figure("mounts", "Folders that are shown.", prometheus.GaugeValue, func(s control.Status) float64 { return float64(len(s.Mounts)) }),
 	figure("pending_changes", "Files and folders that differ from the cloud.", prometheus.GaugeValue, func(s control.Status) float64 { return float64(s.Pending.Changes) }),

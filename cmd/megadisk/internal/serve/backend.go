@@ -257,6 +257,9 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 	if !e.Offline.IsZero() {
 		st.Offline = &e.Offline
 	}
+	if !e.Behind.IsZero() {
+		st.Behind = &e.Behind
+	}
 	return st, nil
 }
 
