@@ -55,6 +55,9 @@ func run(c config) error {
 		return err
 	}
 	defer os.RemoveAll(work)
+	if err := os.Chmod(work, 0o711); err != nil { // for the loopback without privileges
+		return err
+	}
 	places, err := openPlaces(c, work)
 	if err != nil {
 		return err

@@ -57,31 +57,6 @@ func openPlaces(c config, work string) ([]*place, error) {
 	return append(places, disk), nil
 }
 
-// openLoopback runs go-fuse's own example in a process of its own.
-func openLoopback(work string) (*place, error) {
-	bin := filepath.Join(work, "loopback-bin")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/hanwen/go-fuse/v2/example/loopback").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building go-fuse's loopback: %w: %s", err, out)
-	}
-	below, point := filepath.Join(work, "below"), filepath.Join(work, "loopback")
-	if err := errors.Join(os.Mkdir(below, 0o755), os.Mkdir(point, 0o755)); err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(bin, "-q", point, below)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	if err := awaitMount(point); err != nil {
-		_ = cmd.Process.Kill()
-		return nil, err
-	}
-	drop := func() error { return dropCaches(below) }
-	return &place{name: "loopback", dir: point, cold: drop, drop: drop, close: func() {
-		_ = unix.Unmount(point, unix.MNT_DETACH)
-		_ = cmd.Wait()
-	}}, nil
-}
-
 func awaitMount(point string) error {
 	var outside, inside unix.Stat_t
 	if err := unix.Stat(filepath.Dir(point), &outside); err != nil {

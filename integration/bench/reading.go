@@ -177,6 +177,11 @@ func sequential(path string) (rate, later float64, err error) {
 		return 0, 0, err
 	}
 	defer f.Close()
+	return sequentialOf(f)
+}
+
+// sequentialOf is sequential of a file that is open, from where it stands.
+func sequentialOf(f *os.File) (rate, later float64, err error) {
 	buf := make([]byte, block)
 	start := time.Now()
 	var total, third, fourth int64
