@@ -32,6 +32,28 @@ func (b *bridge) request(cancel <-chan struct{}) *request {
 	return &request{base: b.life, cancel: cancel, grace: interruptGrace}
 }
 
+// shortRequests are those of reads, of which there are many.
+var shortRequests = sync.Pool{New: func() any { return new(request) }}
+
+// shortRequest is request for one that seldom waits; endShort ends it.
+func (b *bridge) shortRequest(cancel <-chan struct{}) *request {
+	r := shortRequests.Get().(*request)
+	r.base, r.cancel, r.grace = b.life, cancel, interruptGrace
+	return r
+}
+
+// endShort is end, and uses the request again, unless somebody asked for its Done and may still hold it.
+func (r *request) endShort() {
+	r.end()
+	r.mu.Lock()
+	unused := r.done == nil
+	r.mu.Unlock()
+	if unused {
+		*r = request{}
+		shortRequests.Put(r)
+	}
+}
+
 // unbreakable makes the context of a request that must not be interrupted: close(2) can't be repeated.
 func (b *bridge) unbreakable() *request { return &request{base: b.life} }
 

@@ -44,7 +44,7 @@ func (f *File) CopyFrom(ctx context.Context, src *File, srcOff, off, n int64) (i
 		return 0, err
 	}
 	src.st.mu.Lock()
-	v := f.e.viewLocked(src.st, srcOff, n)
+	v := f.e.viewLocked(src.st, srcOff, n, nil)
 	src.st.mu.Unlock()
 	defer f.e.releaseView(v)
 	if v.n == 0 {

@@ -193,7 +193,7 @@ func (f *File) exportTo(ctx context.Context, x *exporter, out *os.File, size int
 	for off := int64(0); off < size; off += exportStep {
 		n := min(exportStep, size-off)
 		f.st.mu.Lock()
-		v := f.e.viewLocked(f.st, off, n)
+		v := f.e.viewLocked(f.st, off, n, nil)
 		f.st.mu.Unlock()
 		why, err := f.exportView(ctx, x, out, v)
 		f.e.releaseView(v)

@@ -39,8 +39,8 @@ type view struct {
 	eof    bool  // the stretch reaches it
 }
 
-// viewLocked takes a view; its extents are retained until releaseView.
-func (e *Engine) viewLocked(st *fileState, off, n int64) view {
+// viewLocked takes a view; its extents are retained until releaseView. Its pieces are in room, if that is large enough.
+func (e *Engine) viewLocked(st *fileState, off, n int64, room []staging.Piece) view {
 	v := view{base: st.base}
 	if off >= st.size {
 		v.eof = true
@@ -48,7 +48,7 @@ func (e *Engine) viewLocked(st *fileState, off, n int64) view {
 	}
 	v.n = min(n, st.size-off)
 	v.eof = v.n < n
-	v.pieces = st.m.Pieces(off, v.n)
+	v.pieces = st.m.AppendPieces(room, off, v.n)
 	for _, p := range v.pieces {
 		if p.Extent != nil {
 			e.staging.Retain(*p.Extent)
@@ -73,10 +73,11 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		return 0, tree.ErrInvalid
 	}
 	f.st.mu.Lock()
-	v := f.e.viewLocked(f.st, off, int64(len(p)))
+	var room [1]staging.Piece                                                // enough where nothing was written
+	v, base := f.e.viewLocked(f.st, off, int64(len(p)), room[:0]), f.st.base // not v.base: room would go to the heap with it
 	f.st.mu.Unlock()
 	defer f.e.releaseView(v)
-	n, err := f.e.readPieces(ctx, v.pieces, v.base, off, p, f.reader)
+	n, err := f.e.readPieces(ctx, v.pieces, base, off, p, f.reader)
 	if err == nil && v.eof {
 		err = io.EOF
 	}
@@ -88,13 +89,14 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 // error says that ReadAt must do.
 func (f *File) Lend(ctx context.Context, off, n int64) (*cache.Loan, error) {
 	f.st.mu.Lock()
-	v := f.e.viewLocked(f.st, off, n)
+	var room [1]staging.Piece
+	v, base := f.e.viewLocked(f.st, off, n, room[:0]), f.st.base
 	f.st.mu.Unlock()
 	defer f.e.releaseView(v)
-	if len(v.pieces) != 1 || v.pieces[0].Extent != nil || v.base.Handle == "" || off+v.n > v.base.Limit {
+	if len(v.pieces) != 1 || v.pieces[0].Extent != nil || base.Handle == "" || off+v.n > base.Limit {
 		return nil, nil
 	}
-	r, err := f.reader(v.base)
+	r, err := f.reader(base)
 	if err != nil {
 		return nil, err
 	}

@@ -9,13 +9,16 @@ import (
 // Pieces tells, for the n bytes from off on, which are staged and where: in
 // order, without gaps, covering [off, off+n) exactly. Neighbouring holes are
 // one piece.
-func (m *Map) Pieces(off, n int64) []Piece {
+func (m *Map) Pieces(off, n int64) []Piece { return m.AppendPieces(nil, off, n) }
+
+// AppendPieces is Pieces behind what is in pieces.
+func (m *Map) AppendPieces(pieces []Piece, off, n int64) []Piece {
 	if n <= 0 || off < 0 {
-		return nil
+		return pieces
 	}
 	end := off + min(n, math.MaxInt64-off)
 	found := m.cut(off, end)
-	pieces := make([]Piece, 0, 2*len(found)+1)
+	pieces = slices.Grow(pieces, 2*len(found)+1)
 	at := off
 	for i := range found {
 		e := &found[i]
