@@ -30,10 +30,12 @@ func (c *change) staysOut(n *megaclient.Node, tag string) bool {
 // is to be applied. What is said about a version as if it were a file of its own is older than what lies on it: the
 // late packet of an earlier save, or one that is told again. Taken at its word, it would show the old content under
 // the name, and the new one beside it.
+//
+// Only until the packet has come that put the newer version on it, though. Whoever moves an older version, not knowing
+// that it is one, takes it out from below the newer: what is said afterwards is said about a file of its own.
 func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, err error) {
-	own := c.e.ownTag(tag)
 	if n.Version {
-		if own {
+		if c.e.ownTag(tag) {
 			_, here := c.ByHandle(n.Handle)
 			_, above := c.ByHandle(n.Parent)
 			return !here && !above, nil // the file was removed since
@@ -48,15 +50,41 @@ func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, er
 	if err != nil || in.Cloud == nil {
 		return false, err
 	}
-	if own {
-		return true, nil
+	older, err := c.olderVersion(ino, n.Handle)
+	if err != nil {
+		return false, err
 	}
-	if !c.awaited(in.Cloud.Handle, fieldPlace) {
-		return in.Cloud.Parent == n.Parent, nil
+	if !c.creationAwaited(older.Parent) {
+		return in.Cloud.Parent == n.Parent && !c.MoveBegun(n.Handle), nil
+	}
+	if c.e.ownTag(tag) {
+		return true, nil
 	}
 	// It was moved before our version came to lie on it: so ours is to follow.
 	name, _ := n.Name()
 	return true, c.followBase(in, n.Parent, name)
+}
+
+// olderVersion gives what is known of an older version of a file: the zero Version if that isn't one.
+func (c *change) olderVersion(ino tree.Ino, h megaclient.Handle) (tree.Version, error) {
+	list, err := c.Versions(ino)
+	for _, v := range list {
+		if v.Handle == h {
+			return v, nil
+		}
+	}
+	return tree.Version{}, err
+}
+
+// creationAwaited tells whether the packet of the command that made a node is still to come: it is the only one that
+// stands for place and attributes both.
+func (c *change) creationAwaited(h megaclient.Handle) bool {
+	for id := range c.e.echoes[h] {
+		if id.field == fieldPlace && c.expects(id) && c.expects(echoID{h, fieldAttrs, id.tag}) {
+			return true
+		}
+	}
+	return false
 }
 
 // overlaid applies that a node became an older version. What we sent to it before that was heard is not in the newer
@@ -133,23 +161,17 @@ func (c *change) overtakenAttrs(p *megaclient.AttrsPacket) (done bool, err error
 		return false, nil
 	}
 	in, err := c.Get(ino)
-	if err != nil || in.Cloud == nil || !c.awaited(in.Cloud.Handle, fieldPlace) {
+	if err != nil || in.Cloud == nil {
 		return false, err
 	}
-	list, err := c.Versions(ino)
+	v, err := c.olderVersion(ino, p.Node)
+	if err != nil || !c.creationAwaited(v.Parent) {
+		return false, err
+	}
+	attrs, err := megaclient.DecryptAttrs(megaclient.FileNode, v.Key, p.RawAttrs)
 	if err != nil {
-		return false, err
+		return true, nil
 	}
-	for _, v := range list {
-		if v.Handle != p.Node {
-			continue
-		}
-		attrs, err := megaclient.DecryptAttrs(megaclient.FileNode, v.Key, p.RawAttrs)
-		if err != nil {
-			return true, nil
-		}
-		name, _ := attrs.String("n")
-		return true, c.followBase(in, in.Cloud.Parent, name)
-	}
-	return false, nil
+	name, _ := attrs.String("n")
+	return true, c.followBase(in, in.Cloud.Parent, name)
 }

@@ -47,15 +47,20 @@ func (tx *Tx) ApplyRemove(h megaclient.Handle, move bool) error {
 
 // endHalf notes that a move is complete.
 func (tx *Tx) endHalf(h megaclient.Handle) {
+	if tx.MoveBegun(h) {
+		tx.halves[h] = false
+	}
+}
+
+// MoveBegun tells whether the first half of a node's move was heard, and not the second: ApplyRemove.
+func (tx *Tx) MoveBegun(h megaclient.Handle) bool {
 	heard, here := tx.halves[h]
 	if !here {
 		tx.t.stateMu.RLock()
+		defer tx.t.stateMu.RUnlock()
 		_, heard = tx.t.state.halves[h]
-		tx.t.stateMu.RUnlock()
 	}
-	if heard {
-		tx.halves[h] = false
-	}
+	return heard
 }
 
 // flushHalves deletes the rows of moves that are complete.
