@@ -127,3 +127,17 @@ func TestCtrlCAtEachPrompt(t *testing.T) {
 	}
 	require.Contains(t, refused(t, p, 3, "", "whoami"), "megadisk login", "nobody is logged in")
 }
+
+// Whoever verifies at a terminal sees how far it is, and then the report.
+func TestVerifyOnATerminal(t *testing.T) {
+	p, account := program.WithAccount(t)
+	for i := range 3 {
+		account.PutFile(account.Root(), fmt.Sprint("f", i), noise(2<<20, uint64(i)), time.Now())
+	}
+	p.Login()
+	p.Mount()
+	tt := newTerminal(p, "verify", p.Point)
+	require.Zero(t, tt.ends(), tt.text())
+	require.Eventually(t, func() bool { return strings.Contains(tt.text(), "verified: 3 files") }, 30*time.Second, 10*time.Millisecond, tt.text())
+	require.Regexp(t, `verifying, \d of 3 files +\d+% \|`, tt.text())
+}

@@ -26,6 +26,7 @@ const (
 	copiedLen = 8 << 10
 	streams   = 20 // read at once
 	streamLen = 64 << 20
+	spreadLen = 256 << 20 // of a file that is spread over six URLs
 )
 
 // reading is the account that the figures are taken on, beside the mount that shows it.
@@ -69,7 +70,7 @@ func benchReading(c config, places []*place) error {
 		name string
 		do   func() error
 	}{
-		{"unshaped", r.unshaped}, {"rclone", r.rclone}, {"warm", r.warm}, {"disk", r.disk}, {"shaped", r.shaped}, {"random", r.random},
+		{"unshaped", r.unshaped}, {"spread", r.spread}, {"rclone", r.rclone}, {"warm", r.warm}, {"disk", r.disk}, {"shaped", r.shaped}, {"random", r.random},
 		{"first byte", r.firstByte}, {"small files", r.copySmall}, {"streams", r.manyStreams}, {"cryptography", r.cryptography},
 	} {
 		if !strings.Contains("reading: "+part.name, c.only) {
@@ -121,6 +122,9 @@ func (r *reading) fill() error {
 		data := make([]byte, copiedLen)
 		_, _ = rng.Read(data)
 		a.PutFile(small, fmt.Sprintf("file%04d", i), data, time.Now())
+	}
+	if r.wants("spread") {
+		a.Put(megatest.PutSpec{Parent: root, Name: "read-spread", Content: content[:min(r.c.size, spreadLen)], Mtime: time.Now(), RAID: true})
 	}
 	if r.wants("first byte") {
 		a.Put(megatest.PutSpec{Parent: root, Name: "read-huge", Size: hugeSize, Mtime: time.Now()})

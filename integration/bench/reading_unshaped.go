@@ -44,3 +44,23 @@ func (r *reading) unshaped() error {
 	r.show(figure{name: "  CPU of Client.Get and its server", unit: "s/GiB"}, inGet, "")
 	return nil
 }
+
+// spread is the cold read of a file that is spread over six URLs (CloudRAID), the server's making of the parts included.
+func (r *reading) spread() error {
+	var rate []float64
+	for range r.c.runs {
+		if err := r.mount.cold(); err != nil {
+			return err
+		}
+		if err := r.await("read-spread"); err != nil {
+			return err
+		}
+		v, _, err := sequential(r.path("read-spread"))
+		if err != nil {
+			return err
+		}
+		rate = append(rate, v)
+	}
+	r.show(figure{name: "cold sequential read of a spread file, unshaped", unit: "MB/s"}, rate, "")
+	return nil
+}

@@ -1,6 +1,11 @@
 package megatest
 
-import "io"
+import (
+	"encoding/binary"
+	"io"
+	"slices"
+	"sync"
+)
 
 // CloudRAID (PROTOCOL 6.3): a file is spread over six URLs, of which any five have all of it. URL 0 has the
 // parity, URLs 1 to 5 the data, 16 bytes in turn:
@@ -30,6 +35,9 @@ type raidPart struct {
 	part  int
 }
 
+// raidLines lends what lines are read to: five times what a part's reader asks for.
+var raidLines = sync.Pool{New: func() any { return new([]byte) }}
+
 // ReadAt reads a part.
 func (r raidPart) ReadAt(p []byte, off int64) (int, error) {
 	end := min(off+int64(len(p)), raidPartSize(r.size, r.part))
@@ -37,13 +45,24 @@ func (r raidPart) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	first := off / raidSector
-	lines := make([]byte, ((end-1)/raidSector+1-first)*raidLine) // zero behind the end, as the parity takes it
-	if n, err := r.whole.ReadAt(lines[:min(int64(len(lines)), r.size-first*raidLine)], first*raidLine); err != nil && n == 0 {
+	room := raidLines.Get().(*[]byte)
+	defer raidLines.Put(room)
+	lines := slices.Grow((*room)[:0], int((end-1)/raidSector+1-first)*raidLine)[:((end-1)/raidSector+1-first)*raidLine]
+	*room = lines
+	there := min(int64(len(lines)), r.size-first*raidLine)
+	clear(lines[there:]) // zero behind the end, as the parity takes it
+	if n, err := r.whole.ReadAt(lines[:there], first*raidLine); err != nil && n == 0 {
 		return 0, err
 	}
 	n, skip := 0, int(off%raidSector)
+	var parity [raidSector]byte
 	for ; n < int(end-off); skip = 0 {
-		sector := sectorOf([raidLine]byte(lines), r.part)
+		sector := parity[:]
+		if r.part > 0 {
+			sector = lines[(r.part-1)*raidSector:][:raidSector]
+		} else {
+			parityOf(&parity, lines)
+		}
 		n += copy(p[n:end-off], sector[skip:])
 		lines = lines[raidLine:]
 	}
@@ -53,15 +72,15 @@ func (r raidPart) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// sectorOf gives a part's sector of a line.
-func sectorOf(line [raidLine]byte, part int) (sector [raidSector]byte) {
-	if part > 0 {
-		return [raidSector]byte(line[(part-1)*raidSector:])
+// parityOf is the XOR of a line's sectors.
+func parityOf(sector *[raidSector]byte, line []byte) {
+	var a, b uint64
+	for i := 0; i < raidLine; i += raidSector {
+		a ^= binary.LittleEndian.Uint64(line[i:])
+		b ^= binary.LittleEndian.Uint64(line[i+8:])
 	}
-	for i := range line {
-		sector[i%raidSector] ^= line[i]
-	}
-	return sector
+	binary.LittleEndian.PutUint64(sector[:], a)
+	binary.LittleEndian.PutUint64(sector[8:], b)
 }
 
 // partFault answers with the HTTP status that was asked for a part.
