@@ -84,7 +84,8 @@ type bridge struct {
 	fmask    uint32 // taken from the modes of files that nobody set
 	dmask    uint32 // and of folders
 	timeouts Timeouts
-	hidden   string // the hidden folder's name
+	hidden   string  // the hidden folder's name
+	trash    trasher // nil: there is none
 	state    func(context.Context) ([]byte, error)
 	born     int64           // when it was mounted, ns since 1970
 	life     context.Context // ends with the mount
@@ -129,6 +130,9 @@ func newBridge(e engine, t table, o Options) *bridge {
 	b.versions, _ = lru.New[tree.Ino, opened](versionsKept) // fails only for sizes below 1
 	b.life, b.end = lifetime(b)
 	b.notify = newNotifier(t, b.nodeID, b.letGo)
+	if t, ok := e.(trasher); ok && !o.ReadOnly {
+		b.trash = t
+	}
 	if p, ok := e.(interface{ Prefetch([]tree.Ino) }); ok {
 		b.walks.prefetch, b.walks.get, b.walks.list = p.Prefetch, t.Get, t.ReadDir
 	}

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"errors"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -116,10 +115,7 @@ func versionChild(v writeback.Version) child {
 
 // topOf is the hidden folder of this mount, if a name in a folder means it: there is no real one.
 func (b *bridge) topOf(parent uint64, name string) (child, bool) {
-	if name != b.hidden || b.ino(parent) != b.root {
-		return child{}, false
-	}
-	if _, err := b.table.Lookup(b.root, name); !errors.Is(err, tree.ErrNotFound) && !errors.Is(err, tree.ErrStale) {
+	if name != b.hidden || b.ino(parent) != b.root || !b.absent(name) {
 		return child{}, false
 	}
 	return b.hiddenDir(name, hiddenID(kindTop, 0), b.born), true

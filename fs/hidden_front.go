@@ -19,6 +19,9 @@ type front struct{ *bridge }
 
 // Lookup finds the hidden folder, and what is in it. The kernel keeps none of the names.
 func (f front) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	if f.isTrash(header.NodeId, name) {
+		return f.lookupTrash(cancel, out)
+	}
 	c, found := f.topOf(header.NodeId, name)
 	if !found && !isHidden(header.NodeId) {
 		return f.bridge.Lookup(cancel, header, name, out)
@@ -82,12 +85,12 @@ func (f front) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Att
 	return f.bridge.SetAttr(cancel, in, out)
 }
 
-// closed tells whether a name can't be given, or taken away: in a hidden folder, or the hidden folder's own.
+// closed tells whether a name can't be given, or taken away: in a hidden folder, or the hidden folder's own, or the trash's.
 func (f front) closed(parent uint64, name string, taken fuse.Status) fuse.Status {
 	if isHidden(parent) {
 		return fuse.EROFS
 	}
-	if _, ok := f.topOf(parent, name); ok {
+	if _, ok := f.topOf(parent, name); ok || f.isTrash(parent, name) {
 		return taken
 	}
 	return fuse.OK
@@ -103,8 +106,11 @@ func (f front) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out 
 
 const existing = fuse.Status(syscall.EEXIST)
 
-// Mkdir refuses the hidden folder's name.
+// Mkdir refuses the hidden folder's name, and that of somebody else's trash.
 func (f front) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	if f.isOthersTrash(in.NodeId, name) {
+		return fuse.EPERM
+	}
 	if s := f.closed(in.NodeId, name, existing); !s.Ok() {
 		return s
 	}

@@ -209,7 +209,11 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 
 // partOfTrash tells whether the attributes only accompany a move to the bin.
 func (c *change) partOfTrash(f *flight, i int) bool {
-	return i+1 < len(f.Items) && f.Items[i+1].Kind == itemTrash && f.Items[i+1].Ino == f.Items[i].Ino
+	if i+1 >= len(f.Items) || f.Items[i+1].Ino != f.Items[i].Ino {
+		return false
+	}
+	next := f.Items[i+1]
+	return next.Kind == itemTrash || next.Kind == itemMove && c.isBin(next.Parent)
 }
 
 // settleAttrs: the cloud has the attributes that were sent.

@@ -368,11 +368,12 @@ func (b *batchBuilder) keysBelow(ino tree.Ino, all []megaclient.KeyedNode) ([]me
 	}
 }
 
+// addTrash moves to the bin what was removed, or put into the trash here: for that it is a move like any other.
 func (b *batchBuilder) addTrash(in *tree.Inode, it item) error {
-	if !in.Removed || in.Cloud == nil || b.bin == "" {
+	if !in.Removed && !isTrashed(in, b.c.row) || in.Cloud == nil || b.bin == "" {
 		return nil
 	}
-	it.Handle = in.Cloud.Handle
+	it.Handle, it.Name = in.Cloud.Handle, in.Cloud.Name
 	if in.Cloud.Attrs != nil && in.Cloud.Key != nil {
 		mark := it
 		mark.Kind, mark.Attrs = itemAttrs, in.Cloud.Attrs.Clone()
@@ -385,6 +386,9 @@ func (b *batchBuilder) addTrash(in *tree.Inode, it item) error {
 		}
 	}
 	it.Kind, it.Parent = itemTrash, b.bin
+	if !in.Removed {
+		it.Kind = itemMove
+	}
 	return b.push(megaclient.MoveNode{Node: it.Handle, Parent: b.bin}, it)
 }
 

@@ -14,6 +14,11 @@ func (e *Engine) localSteps(ctx context.Context, tasks []task) (commands []task,
 		switch t.step {
 		case stepSettle:
 			fn = (*change).dropSettled
+		case stepUnview:
+			if err := e.doomTrashed(ctx, t.ino); err != nil {
+				return nil, err
+			}
+			fn = (*change).unview
 		case stepRevive:
 			fn = (*change).revive
 		case stepConflict:

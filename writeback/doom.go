@@ -86,14 +86,15 @@ func (e *Engine) doom(ctx context.Context, tasks []task) error {
 		if err != nil {
 			return err
 		}
-		if err := e.storeDoomed(ctx, top.Cloud.Handle, append(below, t.ino)); err != nil {
+		if err := e.storeDoomed(ctx, top.Cloud.Handle, append(below, t.ino), true); err != nil {
 			return fmt.Errorf("storing what is to be deleted: %w", err)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) storeDoomed(ctx context.Context, top megaclient.Handle, inos []tree.Ino) error {
+// storeDoomed stores what goes with a node; removed: only what was removed here.
+func (e *Engine) storeDoomed(ctx context.Context, top megaclient.Handle, inos []tree.Ino, removed bool) error {
 	for len(inos) > 0 {
 		n := min(len(inos), rowsAtOnce)
 		err := e.update(ctx, func(c *change) error {
@@ -104,7 +105,10 @@ func (e *Engine) storeDoomed(ctx context.Context, top megaclient.Handle, inos []
 			for _, ino := range inos[:n] {
 				in, err := c.Get(ino)
 				ent, _, eerr := c.entry(ino)
-				if err != nil || eerr != nil || in.Cloud == nil || !in.Removed || ent.RemovedAs != in.Cloud.Handle && in.Kind == tree.File {
+				if err != nil || eerr != nil || in.Cloud == nil || in.Removed != removed {
+					continue
+				}
+				if removed && ent.RemovedAs != in.Cloud.Handle && in.Kind == tree.File {
 					continue
 				}
 				node, row := in.Cloud.Handle, doomedRow{Parent: in.Cloud.Parent}
@@ -303,10 +307,10 @@ func (e *Engine) replayDooms(b *badger.Txn) error {
 }
 
 // dropUnmoved forgets what was to be deleted with moves that were never made,
-// or without Options.PermanentDelete.
+// or without the option that said so.
 func (e *Engine) dropUnmoved(ctx context.Context) error {
 	for top, at := range e.dooms {
-		if e.opts.PermanentDelete && (at.moved || e.flight.moves(top) || len(e.echoes[top]) > 0) {
+		if (e.opts.PermanentDelete || e.opts.PurgeTrash) && (at.moved || e.flight.moves(top) || len(e.echoes[top]) > 0) {
 			continue
 		}
 		for len(at.nodes) > 0 {

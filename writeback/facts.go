@@ -188,8 +188,10 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) 
 		now: s.now, times: s.p.e.times, row: *row, entry: d.entry, asked: d.asked != 0 && d.asked <= s.clock,
 		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
 		trash: !d.entry.ForGood,
-		stays: s.p.e.staysHere(row, &d.entry),
 	}
+	f.stays = s.p.e.staying(row, &d.entry, s.known) != goes
+	f.trashed = !row.Removed && isTrashed(row, s.known)
+	f.inBin = row.Cloud != nil && row.Cloud.Parent == s.handle(tree.BinIno)
 	f.wallUntil, f.wall = s.wallOf(row)
 	if row.Removed {
 		return f, s.removalFacts(&f, row)

@@ -205,7 +205,7 @@ func (q *queue) reviewLocked(d *dirtyInode) {
 		var refusal error
 		switch {
 		case q.dirty[d.ino] != d || d.entry.Seq != w.seq:
-		case d.stays: // it isn't waited for
+		case d.stays != goes: // it isn't waited for
 		case d.sending || d.upload != nil:
 			open = true
 		case d.wall != nil:

@@ -33,9 +33,29 @@ func (e *Engine) isLocalName(name string) bool {
 	})
 }
 
-// staysHere tells whether an inode isn't to be sent because of its name.
-func (e *Engine) staysHere(in *tree.Inode, ent *entry) bool {
-	return in.Kind == tree.File && in.Cloud == nil && !in.Removed && !ent.Synced && e.isLocalName(in.Name)
+// stay says why an inode isn't to be sent.
+type stay uint8
+
+const (
+	goes        stay = iota // it is to be sent
+	staysByName             // its name is one for this machine
+	staysInTrash
+)
+
+// staying judges by an inode's row and those above it, which get gives.
+func (e *Engine) staying(in *tree.Inode, ent *entry, get func(tree.Ino) *tree.Inode) stay {
+	switch {
+	case in.Removed:
+		return goes
+	case isTrashed(in, get):
+		if trashGoes(in, get) {
+			return goes
+		}
+		return staysInTrash
+	case in.Kind == tree.File && in.Cloud == nil && !ent.Synced && e.isLocalName(in.Name):
+		return staysByName
+	}
+	return goes
 }
 
 // isSynced tells whether the cloud has a file, or is to have it whatever its name.
@@ -45,36 +65,42 @@ func (c *change) isSynced(in *tree.Inode) (bool, error) {
 }
 
 // whatStays tells which inodes of a transaction aren't to be sent.
-func (e *Engine) whatStays(touched map[tree.Ino]*entry) map[tree.Ino]bool {
-	stay := map[tree.Ino]bool{}
+func (e *Engine) whatStays(touched map[tree.Ino]*entry) map[tree.Ino]stay {
+	all := map[tree.Ino]stay{}
 	for ino, ent := range touched {
-		if ent == nil {
-			continue
-		}
-		if in, err := e.tree.Get(ino); err == nil && e.staysHere(&in, ent) {
-			stay[ino] = true
+		if in := e.rowOf(ino); ent != nil && in != nil {
+			all[ino] = e.staying(in, ent, e.rowOf)
 		}
 	}
-	return stay
+	return all
+}
+
+// rowOf gives an inode's newest row, nil if there is none.
+func (e *Engine) rowOf(ino tree.Ino) *tree.Inode {
+	in, err := e.tree.Get(ino)
+	if err != nil {
+		return nil
+	}
+	return &in
 }
 
 // setStaysLocked notes whether an inode isn't to be sent.
-func (q *queue) setStaysLocked(d *dirtyInode, stays bool) {
-	switch {
-	case stays && !d.stays:
-		q.bytes -= d.bytes
-		q.local[d.ino] = d
-	case !stays && d.stays:
+func (q *queue) setStaysLocked(d *dirtyInode, why stay) {
+	if d.stays != goes {
 		q.bytes += d.bytes
-		delete(q.local, d.ino)
+		delete(q.local[d.stays], d.ino)
 	}
-	d.stays = stays
+	if why != goes {
+		q.bytes -= d.bytes
+		q.local[why][d.ino] = d
+	}
+	d.stays = why
 }
 
 func (q *queue) localCount() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.local)
+	return len(q.local[staysByName])
 }
 
 // LocalFile is a file that is kept on this machine because of its name.
@@ -88,7 +114,7 @@ type LocalFile struct {
 func (e *Engine) localFiles() (list []LocalFile) {
 	e.queue.mu.Lock()
 	var some []dirtyInode
-	for _, d := range e.queue.local {
+	for _, d := range e.queue.local[staysByName] {
 		if len(some) >= statusListed {
 			break
 		}

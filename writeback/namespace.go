@@ -149,6 +149,9 @@ func (e *Engine) removeName(ctx context.Context, parent tree.Ino, name string, k
 
 // remove takes the name of a file or an empty folder away.
 func (c *change) remove(in tree.Inode) error {
+	if isTrashed(&in, c.row) && in.Cloud != nil {
+		return c.removeFromTrash(in)
+	}
 	if in.Kind == tree.Dir {
 		empty, err := c.IsEmptyDir(in.Ino)
 		if err != nil {
@@ -256,6 +259,9 @@ func (e *Engine) Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino
 		if err != nil {
 			return err
 		}
+		if up, err := c.Get(np); err != nil || up.Cloud != nil && isTrashed(&up, c.row) {
+			return errors.Join(err, ErrInBin) // what was trashed stays as it was
+		}
 		dst, err := c.Lookup(np, nn)
 		synced := false
 		switch {
@@ -322,6 +328,9 @@ func (e *Engine) Exchange(ctx context.Context, op tree.Ino, on string, np tree.I
 
 func (c *change) move(src tree.Inode, np tree.Ino, nn string) error {
 	op := src.Parent
+	if src.Kind == tree.Dir && (isTrashed(&src, c.row) || c.isTrash(np)) {
+		c.after = append(c.after, func() { c.e.judgeBelow(src.Ino) })
+	}
 	if err := c.Move(src.Ino, np, nn); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type Options struct {
 	Host     string // names this machine in conflict names; "" means "megadisk"
 	// PermanentDelete removes for good; otherwise what is removed goes to the Rubbish Bin.
 	PermanentDelete bool
+	PurgeTrash      bool // what is removed from the trash is removed for good, not only from view
 	// LocalNames are patterns (path.Match) of names of files that stay on this machine; nil means DefaultLocalNames.
 	LocalNames  []string
 	NoBrake     bool          // very many deletions at once aren't held back

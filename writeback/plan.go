@@ -20,6 +20,7 @@ const (
 	stepDelete                   // remove for good
 	stepSettle                   // nothing differs: drop the journal row
 	stepRevive                   // the removal is undone by a change elsewhere
+	stepUnview                   // what was removed from the trash is in the bin, and a thing there
 	stepConflict                 // the content was also changed elsewhere
 )
 
@@ -39,12 +40,14 @@ func (v verdict) has(s step) (ok bool) { return len(v.steps) > 0 && v.steps[0] =
 
 // facts is all that a decision about one inode depends on.
 type facts struct {
-	now   time.Time
-	times Timings
-	row   tree.Inode
-	entry entry
-	asked bool // a Flush wants it now
-	stays bool // its name is one for this machine
+	now     time.Time
+	times   Timings
+	row     tree.Inode
+	entry   entry
+	asked   bool // a Flush wants it now
+	stays   bool // it isn't to be sent
+	trashed bool // it was put into the trash here
+	inBin   bool // it is in the bin in the cloud
 
 	// What only somebody's act takes away, and when it may be tried all the same.
 	wall      error
@@ -95,6 +98,9 @@ func plan(f facts) verdict {
 	}
 	if due := settled(f.entry, f.times.Settle, f.times.SettleMax); !f.asked && f.now.Before(due) {
 		return waitUntil(due)
+	}
+	if f.trashed {
+		return planTrashed(f)
 	}
 	if f.orphan || f.parent == "" {
 		return blocked()

@@ -123,7 +123,7 @@ func (p *planner) refresh(s *survey, ino tree.Ino, again inoSet) error {
 			return err
 		}
 		if row != nil {
-			now = s.means(row, p.e.staysHere(row, &d.entry))
+			now = s.means(row, p.e.staying(row, &d.entry, s.known) != goes)
 			p.e.queue.setBytes(ino, pendingBytes(row))
 		}
 		now.ino = d.ino

@@ -21,10 +21,11 @@ type queue struct {
 	order   *list.List               // GUARDED_BY(mu): of *dirtyInode, by entry.Seq
 	refused map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those with a reason, or held
 	running map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those with an upload
-	local   map[tree.Ino]*dirtyInode // GUARDED_BY(mu): those that stay here; they count as pending nowhere
-	bytes   int64                    // GUARDED_BY(mu): sum of dirtyInode.bytes, but of local
-	deleted map[tree.Ino]time.Time   // GUARDED_BY(mu): last removal below a folder
-	marks   inoSet                   // GUARDED_BY(mu): the planner must look at them
+	// local are those that stay here, by the reason; they count as pending nowhere.
+	local   map[stay]map[tree.Ino]*dirtyInode // GUARDED_BY(mu)
+	bytes   int64                             // GUARDED_BY(mu): sum of dirtyInode.bytes, but of local
+	deleted map[tree.Ino]time.Time            // GUARDED_BY(mu): last removal below a folder
+	marks   inoSet                            // GUARDED_BY(mu): the planner must look at them
 	// removals are the files that went lately, for the brake.
 	removals []removal     // GUARDED_BY(mu)
 	busy     bool          // GUARDED_BY(mu): the sender has work
@@ -39,7 +40,7 @@ type dirtyInode struct {
 	ino      tree.Ino
 	entry    entry
 	place    *list.Element // in queue.order
-	stays    bool          // stands in queue.local
+	stays    stay          // stands in queue.local, unless it goes
 	sending  bool          // stands in the batch that is prepared or in flight
 	asked    uint64        // the Flush (queue.clock) since which settle times don't hold; 0: they do
 	gen      *generation   // frozen content
@@ -66,7 +67,7 @@ func (q *queue) init() {
 	q.order = list.New()
 	q.refused = map[tree.Ino]*dirtyInode{}
 	q.running = map[tree.Ino]*dirtyInode{}
-	q.local = map[tree.Ino]*dirtyInode{}
+	q.local = map[stay]map[tree.Ino]*dirtyInode{staysByName: {}, staysInTrash: {}}
 	q.deleted = map[tree.Ino]time.Time{}
 	q.marks = inoSet{}
 	q.wake = make(chan struct{}, 1)
@@ -74,7 +75,7 @@ func (q *queue) init() {
 
 // apply takes over what a transaction did to journal rows; nil: row gone. Of
 // those in stays nothing is to be sent.
-func (q *queue) apply(touched map[tree.Ino]*entry, stays map[tree.Ino]bool) {
+func (q *queue) apply(touched map[tree.Ino]*entry, stays map[tree.Ino]stay) {
 	if len(touched) == 0 {
 		return
 	}
@@ -99,7 +100,7 @@ func seqOf(ent *entry) uint64 {
 	return ent.Seq
 }
 
-func (q *queue) applyLocked(ino tree.Ino, ent *entry, stays bool) {
+func (q *queue) applyLocked(ino tree.Ino, ent *entry, stays stay) {
 	d := q.dirty[ino]
 	switch {
 	case ent == nil && d == nil:
@@ -109,7 +110,7 @@ func (q *queue) applyLocked(ino tree.Ino, ent *entry, stays bool) {
 			d.upload.cancel()
 		}
 		q.order.Remove(d.place)
-		q.setStaysLocked(d, false)
+		q.setStaysLocked(d, goes)
 		q.bytes -= d.bytes
 		delete(q.dirty, ino)
 		delete(q.refused, ino)
@@ -259,7 +260,7 @@ func (q *queue) leaving(but tree.Ino) (inos []tree.Ino) {
 	defer q.mu.Unlock()
 	for at := q.order.Front(); at != nil && len(inos) < enough; at = at.Next() {
 		d := at.Value.(*dirtyInode)
-		if d.ino != but && d.entry.Content > 0 && d.entry.Reason == "" && !d.entry.Held && !d.stays {
+		if d.ino != but && d.entry.Content > 0 && d.entry.Reason == "" && !d.entry.Held && d.stays == goes {
 			inos = append(inos, d.ino)
 		}
 	}
@@ -370,7 +371,7 @@ func (q *queue) setBytes(ino tree.Ino, n int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if d := q.dirty[ino]; d != nil {
-		if !d.stays {
+		if d.stays == goes {
 			q.bytes += n - d.bytes
 		}
 		d.bytes = n

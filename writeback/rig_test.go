@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -196,7 +197,7 @@ func (m *mount) dirOf(p string) (tree.Ino, string) {
 	if dir == "" {
 		return tree.DriveIno, name
 	}
-	return m.ino(path.Clean(dir)), name
+	return m.ino(strings.TrimSuffix(dir, "/")), name
 }
 
 func (m *mount) create(p string) *File {

@@ -172,7 +172,7 @@ func (q *queue) listed(most int) (list, running []dirtyInode, count, refused int
 	looked := 0
 	for at := q.order.Front(); at != nil && looked < most; at = at.Next() {
 		d := at.Value.(*dirtyInode)
-		if looked++; q.refused[d.ino] == nil && !d.stays {
+		if looked++; q.refused[d.ino] == nil && d.stays == goes {
 			list = append(list, *d)
 		}
 	}
@@ -180,7 +180,7 @@ func (q *queue) listed(most int) (list, running []dirtyInode, count, refused int
 		running = append(running, *d)
 	}
 	slices.SortFunc(running, func(a, b dirtyInode) int { return cmp.Compare(a.entry.Seq, b.entry.Seq) })
-	return list, running, len(q.dirty) - len(q.local), len(q.refused), q.bytes
+	return list, running, len(q.dirty) - len(q.local[staysByName]) - len(q.local[staysInTrash]), len(q.refused), q.bytes
 }
 
 func pendingChange(d *dirtyInode, in *tree.Inode, path string) PendingChange {
@@ -234,7 +234,7 @@ func (e *Engine) FileState(ino tree.Ino) (string, error) {
 		switch {
 		case d.entry.Held:
 			state = "held"
-		case d.stays:
+		case d.stays != goes:
 			state = "here only"
 		case d.upload != nil:
 			state = "uploading"

@@ -19,10 +19,12 @@ type sendingFlags struct {
 	maxUpload string
 	brake     string
 	local     string
+	trash     string
 }
 
 func (s *sendingFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.delete, "delete", "trash", "where removed files go: \"trash\", the Rubbish Bin, or \"permanent\", deleted for good from there")
+	f.StringVar(&s.trash, "trash", "keep", "what emptying a desktop's trash does: \"keep\", it leaves what was trashed in the Rubbish Bin, or \"purge\", deletes that for good")
 	f.StringVar(&s.fsync, "fsync", "local", "when fsync returns: \"local\", the bytes are safe on this disk, or \"cloud\", they are in the cloud")
 	f.StringVar(&s.brake, "brake", "on", "\"on\": deletions of more than half of all files within a minute wait for `megadisk approve`; or \"off\"")
 	f.StringVar(&s.local, "local-names", strings.Join(writeback.DefaultLocalNames, ":"), "patterns of names, with : between them: files that programs make under such a name stay on this machine")
@@ -32,6 +34,9 @@ func (s *sendingFlags) add(f *pflag.FlagSet) {
 func (s *sendingFlags) check() error {
 	if s.delete != "trash" && s.delete != "permanent" {
 		return usage("--delete is \"trash\" or \"permanent\", not %q", s.delete)
+	}
+	if s.trash != "keep" && s.trash != "purge" {
+		return usage("--trash is \"keep\" or \"purge\", not %q", s.trash)
 	}
 	if s.fsync != "local" && s.fsync != "cloud" {
 		return usage("--fsync is \"local\" or \"cloud\", not %q", s.fsync)
@@ -61,6 +66,7 @@ func (s *sendingFlags) client(cfg megaclient.Config) megaclient.Config {
 // serve puts them into those of the process.
 func (s *sendingFlags) serve(o serve.Options) serve.Options {
 	o.PermanentDelete, o.FsyncCloud = s.delete == "permanent", s.fsync == "cloud"
+	o.PurgeTrash = s.trash == "purge"
 	o.NoBrake = s.brake == "off"
 	if o.LocalNames = s.localNames(); o.LocalNames == nil {
 		o.LocalNames = []string{} // none; nil are the usual ones

@@ -81,7 +81,7 @@ func (c *checker) inode(item *badger.Item) error {
 		c.fail("inode %d: its row is another's, or can't be read", ino)
 		return nil
 	}
-	if ino >= c.tx.t.nextIno() || ino < firstFree && (ino < DriveIno || ino > SharesIno) {
+	if ino >= c.tx.t.nextIno() || ino < firstFree && (ino < DriveIno || ino > TrashIno) {
 		c.fail("inode %d: a number never given", ino)
 	}
 	if in.Parent == 0 {

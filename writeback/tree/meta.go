@@ -161,10 +161,10 @@ func (t *Tree) load() error {
 		}
 		return t.loadSets(tx)
 	})
-	if err != nil || !empty {
+	if err != nil {
 		return err
 	}
-	return t.makeFormat()
+	return t.makeFixed(empty)
 }
 
 func (t *Tree) loadCounters(tx *Tx) error {
@@ -230,11 +230,15 @@ func (tx *Tx) loadShareKeys() error {
 	})
 }
 
-// makeFormat writes the fixed inodes and the format's number.
-func (t *Tree) makeFormat() error {
+// makeFixed writes those of the fixed inodes that are missing, all in an empty database (later ones in that of an
+// earlier program), and the format's number.
+func (t *Tree) makeFixed(empty bool) error {
 	now := t.opts.Now().UnixNano()
 	err := t.db.Update(func(txn *badger.Txn) error {
-		for _, ino := range []Ino{DriveIno, BinIno, VaultIno, SharesIno} {
+		for ino := DriveIno; ino <= TrashIno; ino++ {
+			if _, err := txn.Get(inoKey(rowInode, ino)); err == nil {
+				continue
+			}
 			b, err := encodeRow(&Inode{Ino: ino, Kind: Dir, Mtime: now, Ctime: now, Btime: now})
 			if err != nil {
 				return err
@@ -242,6 +246,9 @@ func (t *Tree) makeFormat() error {
 			if err := txn.Set(inoKey(rowInode, ino), b); err != nil {
 				return err
 			}
+		}
+		if !empty {
+			return nil
 		}
 		return txn.Set(textKey(rowMeta, metaFormat), bigEndian(format))
 	})

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Paths begin with "/" in the Cloud Drive, with "//bin", "//vault" and "//shares" elsewhere.
-var otherRoots = map[string]Ino{"bin": BinIno, "vault": VaultIno, "shares": SharesIno}
+// Paths begin with "/" in the Cloud Drive, with "//bin", "//vault", "//shares" and "//trash" elsewhere.
+var otherRoots = map[string]Ino{"bin": BinIno, "vault": VaultIno, "shares": SharesIno, "trash": TrashIno}
 
 // Resolve gives the inode of a path; "" and "/" are the Cloud Drive. Empty and "." elements are passed
 // over, ".." is not known here. Errors: ErrNotFound, ErrNotDir, ErrNameTooLong.

@@ -21,6 +21,7 @@ const (
 	BinIno     Ino = 3 // the Rubbish Bin
 	VaultIno   Ino = 4 // the vault (inbox), read-only
 	SharesIno  Ino = 5 // holds the roots of incoming shares; not in the cloud itself
+	TrashIno   Ino = 6 // holds the trash of each mounted folder; not in the cloud itself
 
 	firstFree Ino = 16
 	maxIno    Ino = 1<<62 - 1

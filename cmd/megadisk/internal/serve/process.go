@@ -51,6 +51,7 @@ type Options struct {
 
 	PermanentDelete bool     // what is removed is deleted for good
 	FsyncCloud      bool     // fsync waits for the cloud
+	PurgeTrash      bool     // what is removed from a desktop's trash is deleted for good
 	LocalNames      []string // patterns of names of files that stay here; nil: the usual ones
 	NoBrake         bool     // very many deletions at once aren't held back
 }
@@ -129,7 +130,7 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 	p.engine, err = writeback.Open(ctx, writeback.Options{
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
 		MinFree: p.o.MinFree, StagingSize: p.o.StagingSize, Timeout: p.o.Timeout,
-		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud, NoBrake: p.o.NoBrake, LocalNames: p.o.LocalNames,
+		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud, NoBrake: p.o.NoBrake, LocalNames: p.o.LocalNames, PurgeTrash: p.o.PurgeTrash,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())
