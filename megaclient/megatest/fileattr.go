@@ -1,11 +1,18 @@
 package megatest
 
 import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+
+	"megadisk/megaclient/megacrypto"
 )
 
 // faURL is an address for file attributes (thumbnails, previews): to store so many bytes, or to fetch.
@@ -145,4 +152,46 @@ func mergeFileAttr(fa, typ, handle string) string {
 		}
 	}
 	return strings.Join(append(parts, "1:"+typ+"*"+handle), "/")
+}
+
+// FileAttrs returns a file's attribute string (thumbnails and the like).
+func (a *Account) FileAttrs(handle string) string {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	return a.s.nodes[handle].fa
+}
+
+// FileAttr returns the decrypted file attribute of a type, nil if there is none; zeros fill it up to a whole block.
+func (a *Account) FileAttr(handle string, typ int) []byte {
+	key := a.fileAttrKey(handle)
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	_, rest, found := strings.Cut("/"+a.s.nodes[handle].fa, ":"+strconv.Itoa(typ)+"*")
+	name, _, _ := strings.Cut(rest, "/")
+	data := bytes.Clone(a.s.fileAttr[name])
+	if !found || len(data)%aes.BlockSize != 0 {
+		return nil
+	}
+	cipher.NewCBCDecrypter(key, make([]byte, aes.BlockSize)).CryptBlocks(data, data)
+	return data
+}
+
+// SetFileAttr does what a client does that attaches a thumbnail (0) or a preview (1) to a file.
+func (a *Account) SetFileAttr(handle string, typ int, data []byte) {
+	padded := append(bytes.Clone(data), make([]byte, (aes.BlockSize-len(data)%aes.BlockSize)%aes.BlockSize)...)
+	cipher.NewCBCEncrypter(a.fileAttrKey(handle), make([]byte, aes.BlockSize)).CryptBlocks(padded, padded)
+	name := b64.EncodeToString(randomBytes(faHandleBytes))
+	a.s.mu.Lock()
+	a.s.fileAttr[name] = padded
+	a.s.mu.Unlock()
+	a.must(map[string]any{"a": "pfa", "n": handle, "fa": strconv.Itoa(typ) + "*" + name}, nil)
+}
+
+func (a *Account) fileAttrKey(handle string) cipher.Block {
+	key, err := megacrypto.UnpackFileKey(a.Key(handle))
+	if err != nil {
+		panic(fmt.Sprintf("megatest: key of %s: %v", handle, err))
+	}
+	block, _ := aes.NewCipher(key.Key[:]) // the length is right
+	return block
 }
