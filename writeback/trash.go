@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"megadisk/writeback/tree"
 )
@@ -140,21 +141,36 @@ func (c *change) holdsNew(dir tree.Ino) (bool, error) {
 	return false, nil
 }
 
-// unview lets go of what was removed from the trash and is in the bin.
+// echoPause is when an echo is looked for again.
+const echoPause = 100 * time.Millisecond
+
+// unview lets go of what was removed from the trash and is in the bin, once our
+// own packet has said so: one that came later would find it in the bin without
+// having been removed here, and take it out.
 func (c *change) unview(t task) error {
 	in, err := c.Get(t.ino)
 	if err != nil || in.Removed || in.Parent != tree.TrashIno || !c.inBin(in.Cloud) || c.inFlight(t.ino) {
 		return nil
 	}
 	shadow := in.Cloud.Clone()
+	if c.awaited(shadow.Handle, fieldPlace) || c.awaited(shadow.Handle, fieldAttrs) {
+		ent, ok, err := c.entry(t.ino)
+		if err != nil || !ok {
+			return err
+		}
+		ent.Retry = c.e.now().Add(echoPause).UnixNano()
+		return c.putEntry(t.ino, ent)
+	}
 	in.Pending &^= tree.PendingPlace | tree.PendingAttrs
 	if err := c.Put(&in); err != nil {
 		return err
 	}
-	if in.Pending == 0 {
-		if err := c.settle(in.Ino); err != nil {
-			return err
-		}
+	end := c.settle
+	if in.Pending != 0 {
+		end = func(ino tree.Ino) error { return c.touch(ino, func(ent *entry) { ent.Retry = 0 }) }
+	}
+	if err := end(in.Ino); err != nil {
+		return err
 	}
 	if c.e.opts.PurgeTrash {
 		if err := c.doomMoved(shadow.Handle); err != nil {
