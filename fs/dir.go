@@ -42,6 +42,9 @@ func (b *bridge) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	ino := b.ino(in.NodeId)
 	h := b.dirs.add(func(id uint64) *dirHandle { return &dirHandle{id: id, ino: ino} })
 	out.Fh = h.id
+	if b.looked != nil && isOne(b.lookers, ProcessName(in.Pid)) {
+		b.looked(ino)
+	}
 	if b.ready.Load() {
 		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
 	}

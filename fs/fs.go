@@ -33,6 +33,11 @@ type Options struct {
 	// Status gives the content of its status.json; nil: an empty object.
 	Status func(ctx context.Context) ([]byte, error)
 
+	// Lookers are patterns (path.Match) of the names of programs that show pictures of what is in a folder; Looked is told
+	// which folder one of them opens, and must not wait. nil: nobody is.
+	Lookers []string
+	Looked  func(dir tree.Ino)
+
 	FsName   string // what df and mount show as the device; "" means "megadisk"
 	Timeouts Timeouts
 	// Observe is told of each request of the kernel: its kind, how long it took, and its errno by name ("": none). nil: nobody is.
@@ -87,6 +92,8 @@ type bridge struct {
 	hidden   string  // the hidden folder's name
 	trash    trasher // nil: there is none
 	state    func(context.Context) ([]byte, error)
+	lookers  []string
+	looked   func(tree.Ino)
 	born     int64           // when it was mounted, ns since 1970
 	life     context.Context // ends with the mount
 	end      context.CancelFunc
@@ -116,6 +123,8 @@ func newBridge(e engine, t table, o Options) *bridge {
 		timeouts:      o.Timeouts.withDefaults(),
 		hidden:        o.Hidden,
 		state:         o.Status,
+		lookers:       o.Lookers,
+		looked:        o.Looked,
 		born:          time.Now().UnixNano(),
 	}
 	if b.log == nil {

@@ -103,7 +103,7 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 				return fmt.Errorf("applying an answer: %w", err)
 			}
 		}
-		c.later = append(c.later, e.status.wantQuota)
+		c.later = append(c.later, e.status.wantQuota, func() { e.tellUploaded(items, outcomes) })
 		c.after = append(c.after, func() {
 			e.flight = nil
 			e.setKeys(f.Items, false)
@@ -119,6 +119,15 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 	})
 	failpoint("acknowledged")
 	return err
+}
+
+// tellUploaded tells who wants to know which files are in the cloud now.
+func (e *Engine) tellUploaded(items []item, outcomes []outcome) {
+	for i := range items {
+		if e.opts.Uploaded != nil && outcomes[i].done && items[i].Kind == itemFile {
+			e.opts.Uploaded(items[i].Ino)
+		}
+	}
 }
 
 // lockFiles pins and locks the state of every file in the batch, in the order

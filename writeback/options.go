@@ -6,6 +6,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"megadisk/cache"
+	"megadisk/writeback/tree"
 )
 
 // Options says what an Engine works with. Dir, StateKey, Client and Cache are
@@ -19,7 +20,9 @@ type Options struct {
 	Host     string // names this machine in conflict names; "" means "megadisk"
 	// PermanentDelete removes for good; otherwise what is removed goes to the Rubbish Bin.
 	PermanentDelete bool
-	PurgeTrash      bool // what is removed from the trash is removed for good, not only from view
+	// Uploaded is told of each file of which a new version from here is in the cloud, and must not wait; nil: nobody is.
+	Uploaded   func(tree.Ino)
+	PurgeTrash bool // what is removed from the trash is removed for good, not only from view
 	// LocalNames are patterns (path.Match) of names of files that stay on this machine; nil means DefaultLocalNames.
 	LocalNames  []string
 	NoBrake     bool          // very many deletions at once aren't held back

@@ -99,5 +99,8 @@ func (c *common) serveOptions(client *megaclient.Client) serve.Options {
 	if c.sending != nil {
 		o = c.sending.serve(o)
 	}
+	if c.desktop != nil {
+		o = c.desktop.serve(o)
+	}
 	return o
 }

@@ -70,7 +70,10 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if err := m.sending.check(); err != nil {
 		return err
 	}
-	c.reading, c.staging, c.sending = &m.reading, &m.staging, &m.sending
+	if err := m.desktop.check(); err != nil {
+		return err
+	}
+	c.reading, c.staging, c.sending, c.desktop = &m.reading, &m.staging, &m.sending, &m.desktop
 	c.notify = m.notify
 	if m.metrics != "" {
 		c.metrics, c.metricsAt = metrics.New(), m.metrics

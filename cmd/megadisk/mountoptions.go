@@ -36,6 +36,7 @@ type mountFlags struct {
 	login      credentials.Sources
 	staging    stagingFlags
 	sending    sendingFlags
+	desktop    desktopFlags
 	options    []string
 
 	sloppy, fake bool     // of mount(8): -s and -f
@@ -60,6 +61,7 @@ func (m *mountFlags) add(f *pflag.FlagSet) {
 	addSources(f, &m.login)
 	m.staging.add(f)
 	m.sending.add(f)
+	m.desktop.add(f)
 	f.StringArrayVarP(&m.options, "options", "o", nil, "options as for mount(8): the words of the long flags, comma-separated")
 	f.BoolVar(&m.sloppy, "sloppy", false, "")
 	f.BoolVar(&m.fake, "fake", false, "")
@@ -214,6 +216,9 @@ func (m *mountFlags) check() error {
 		return err
 	}
 	if err := m.sending.check(); err != nil {
+		return err
+	}
+	if err := m.desktop.check(); err != nil {
 		return err
 	}
 	if err := m.staging.check(); err != nil {

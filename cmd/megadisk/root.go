@@ -36,6 +36,7 @@ type common struct {
 	reading   *readingFlags // of a mount; nil: of another command
 	staging   *stagingFlags // the same
 	sending   *sendingFlags // the same
+	desktop   *desktopFlags // the same
 	log       *logrus.Logger
 	metrics   *metrics.Metrics // nil: nobody asked for them
 	metricsAt string

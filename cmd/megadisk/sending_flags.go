@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -44,17 +43,11 @@ func (s *sendingFlags) check() error {
 	if s.brake != "on" && s.brake != "off" {
 		return usage("--brake is \"on\" or \"off\", not %q", s.brake)
 	}
-	for _, pattern := range s.localNames() {
-		if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
-			return usage("--local-names are patterns of names, like *.swp:4913, not %q", pattern)
-		}
+	if err := checkPatterns("local-names", s.local); err != nil {
+		return err
 	}
 	_, err := rate("max-upload", s.maxUpload)
 	return err
-}
-
-func (s *sendingFlags) localNames() []string {
-	return strings.FieldsFunc(s.local, func(r rune) bool { return r == ':' })
 }
 
 // client puts the options into those of the protocol client.
@@ -68,8 +61,6 @@ func (s *sendingFlags) serve(o serve.Options) serve.Options {
 	o.PermanentDelete, o.FsyncCloud = s.delete == "permanent", s.fsync == "cloud"
 	o.PurgeTrash = s.trash == "purge"
 	o.NoBrake = s.brake == "off"
-	if o.LocalNames = s.localNames(); o.LocalNames == nil {
-		o.LocalNames = []string{} // none; nil are the usual ones
-	}
+	o.LocalNames = patterns(s.local)
 	return o
 }

@@ -91,6 +91,7 @@ func New(t *testing.T, server *megatest.Server) *Program {
 	require.NoError(t, os.Mkdir(p.Point, 0o755))
 	p.Env = append(os.Environ(), "MEGADISK_API_URL="+server.URL(), "MEGADISK_KEYRING=file",
 		"MEGADISK_STATE_DIR="+filepath.Join(dir, "state"), "MEGADISK_CACHE_DIR="+filepath.Join(dir, "cache"),
+		"XDG_CACHE_HOME="+filepath.Join(dir, "usercache"), // where the desktop looks for thumbnails
 		"XDG_RUNTIME_DIR="+dir)
 	t.Cleanup(p.sweep)
 	return p

@@ -40,11 +40,11 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	if err != nil {
 		return err
 	}
-	m := &mounted{source: r.Source, point: r.Mountpoint, ro: r.ReadOnly, root: root, gone: make(chan struct{})}
+	m := &mounted{source: r.Source, point: r.Mountpoint, ro: r.ReadOnly, root: root, uid: r.UID, gone: make(chan struct{})}
 	m.server, err = fs.Mount(r.Mountpoint, fs.Options{
 		Engine: p.engine, Cache: p.cache, Root: root, ReadOnly: r.ReadOnly, AllowOther: r.AllowOther,
 		UID: r.UID, GID: r.GID, FMask: r.FMask, DMask: r.DMask, Flags: r.Flags, FsName: r.FsName, Observe: p.o.Observe, Log: p.o.Log, Debug: r.Debug,
-		Hidden: r.Hidden, Status: p.statusText,
+		Hidden: r.Hidden, Status: p.statusText, Lookers: p.o.Lookers, Looked: p.thumbs.Looked,
 	})
 	if err != nil {
 		return &MountpointError{Path: r.Mountpoint, Problem: cause(err)}

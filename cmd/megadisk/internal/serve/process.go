@@ -17,6 +17,7 @@ import (
 	"megadisk/cache"
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/paths"
+	"megadisk/cmd/megadisk/internal/thumbs"
 	"megadisk/fs"
 	"megadisk/megaclient"
 	"megadisk/writeback"
@@ -51,9 +52,12 @@ type Options struct {
 
 	PermanentDelete bool     // what is removed is deleted for good
 	FsyncCloud      bool     // fsync waits for the cloud
-	PurgeTrash      bool     // what is removed from a desktop's trash is deleted for good
-	LocalNames      []string // patterns of names of files that stay here; nil: the usual ones
-	NoBrake         bool     // very many deletions at once aren't held back
+	Thumbnails      string   // folder of the desktop's thumbnails; "": none are put there
+	Lookers         []string // names of programs for which that is done, when they open a folder
+
+	PurgeTrash bool     // what is removed from a desktop's trash is deleted for good
+	LocalNames []string // patterns of names of files that stay here; nil: the usual ones
+	NoBrake    bool     // very many deletions at once aren't held back
 }
 
 // Process holds the mounts of one account, or of one public link.
@@ -66,6 +70,7 @@ type Process struct {
 	cache  *cache.Cache
 	pins   *pins
 	quota  *transferQuota
+	thumbs *thumbs.Keeper
 
 	// Constant data.
 	cancel context.CancelFunc
@@ -111,6 +116,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 	}()
 	p.work.Go(func() { p.pins.run(run) })
 	p.work.Go(func() { p.quota.run(run) })
+	p.work.Go(func() { p.thumbs.Run(run) })
 	if err := p.ready(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -131,11 +137,27 @@ func (p *Process) openStores(ctx context.Context, state, cacheDir string, key [3
 		Dir: state, StateKey: key, Client: p.o.Client, Cache: p.cache, Log: p.o.Log, Host: hostname(),
 		MinFree: p.o.MinFree, StagingSize: p.o.StagingSize, Timeout: p.o.Timeout,
 		PermanentDelete: p.o.PermanentDelete, FsyncCloud: p.o.FsyncCloud, NoBrake: p.o.NoBrake, LocalNames: p.o.LocalNames, PurgeTrash: p.o.PurgeTrash,
+		Uploaded: func(ino tree.Ino) { p.thumbs.Uploaded(ino) },
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the state: %w", err), p.cache.Close())
 	}
+	p.thumbs = thumbs.New(thumbs.Options{
+		Engine: p.engine, Client: p.o.Client, Dir: p.o.Thumbnails, Mounts: p.ownMounts, Log: p.o.Log,
+	})
 	return nil
+}
+
+// ownMounts lists the mounts that this user sees: thumbnails lie in his own folder.
+func (p *Process) ownMounts() (list []thumbs.Mount) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.mounts {
+		if m.uid == uint32(os.Geteuid()) {
+			list = append(list, thumbs.Mount{Root: m.root, Point: m.point})
+		}
+	}
+	return list
 }
 
 // SetMetered says whether bytes cost money: then nothing is fetched that no program has asked for.
@@ -276,6 +298,7 @@ type mounted struct {
 	point  string
 	ro     bool
 	root   tree.Ino
+	uid    uint32 // who owns what is shown
 	server *fs.Server
 	gone   chan struct{} // closed when it is no longer listed
 }
