@@ -85,6 +85,13 @@ func (it *item) removes() bool { return it.Kind == itemTrash || it.Kind == itemD
 func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outcomes []outcome) error {
 	for i, it := range items {
 		if it.removes() && outcomes[i].done {
+			e.removals.Lock()
+			defer e.removals.Unlock()
+			break
+		}
+	}
+	for i, it := range items {
+		if it.removes() && outcomes[i].done {
 			if err := e.forgetBelow(ctx, it); err != nil {
 				return err
 			}

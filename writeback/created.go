@@ -61,12 +61,7 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 		return nil
 	}
 	if it.Kind == itemFolder {
-		// Somebody's folder of that name was taken for ours meanwhile; ours is a
-		// second one.
-		if _, known := c.ByHandle(made.Handle); known {
-			return nil
-		}
-		return c.ApplyNode(nodeOf(made), "")
+		return c.secondFolder(made)
 	}
 	return c.catchUp(it.Ino, made, in.Cloud)
 }
@@ -94,6 +89,28 @@ func (c *change) part(ino tree.Ino, n *megaclient.Node) error {
 		}
 	}
 	return nil
+}
+
+// secondFolder: somebody's folder of that name was taken for ours before ours was heard of, so that the two are one.
+// There is nothing in ours then, and it goes again.
+func (c *change) secondFolder(made *tree.Cloud) error {
+	if _, known := c.ByHandle(made.Handle); !known {
+		if err := c.ApplyNode(nodeOf(made), ""); err != nil {
+			return err
+		}
+	}
+	ino, known := c.ByHandle(made.Handle)
+	if !known {
+		return nil
+	}
+	second, err := c.Get(ino)
+	if err != nil || second.Removed || second.Parent == 0 {
+		return nil
+	}
+	if empty, err := c.IsEmptyDir(ino); err != nil || !empty || c.inBin(second.Cloud) {
+		return nil
+	}
+	return c.remove(second)
 }
 
 // catchUp lets the inode follow a version that somebody put on top of ours

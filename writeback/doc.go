@@ -52,7 +52,7 @@
 //
 // # Lock order
 //
-//	lane  >  planner.mu  >  fileState.mu (several only by the sender, in inode order)  >
+//	lane  >  removals  >  planner.mu  >  fileState.mu (several only by the sender, in inode order)  >
 //	writeMu  >  the tree's writer  >  {filesMu, queue.mu, keysMu, status.mu, stream.mu}
 //
 // In other words: the lane (held by whoever talks commands to the cloud, or

@@ -37,6 +37,10 @@ type Engine struct {
 	// one token, so that waiting for it can be interrupted.
 	lane chan struct{}
 
+	// removals is held while the answer to a removal is applied, which may take several transactions, so that no event
+	// brings the folder back in between.
+	removals sync.Mutex
+
 	// writeMu serialises the transactions of this package together with what
 	// they change in memory; the tree's own writer lock lies below it.
 	writeMu sync.Mutex

@@ -27,6 +27,7 @@ func (e *Engine) applyAnswer(ctx context.Context, a *megaclient.Answer) error {
 	e.stream.fellBehind(a.Asked)
 	at := cursor{packets: a.Packets}
 	for {
+		e.removals.Lock()
 		err := e.update(ctx, func(c *change) error {
 			at.failed = nil
 			for n := 0; n < nodesAtOnce && !c.Full() && at.more(); n++ {
@@ -42,6 +43,7 @@ func (e *Engine) applyAnswer(ctx context.Context, a *megaclient.Answer) error {
 			}
 			return c.SetSN(a.SN)
 		})
+		e.removals.Unlock()
 		if err != nil {
 			return fmt.Errorf("applying events: %w", err)
 		}

@@ -14,8 +14,8 @@ import (
 // acknowledged removal, in bounded transactions; the top itself is left to the
 // caller, so that a crash in between repeats it all.
 func (e *Engine) forgetBelow(ctx context.Context, top item) error {
-	if in, err := e.tree.Get(top.Ino); err != nil || in.Kind != tree.Dir {
-		return nil
+	if in, err := e.tree.Get(top.Ino); err != nil || in.Kind != tree.Dir || !in.Removed && !e.isBelow(in.Ino, tree.BinIno) {
+		return nil // brought back meanwhile, for what others put into it: what is to go from it goes by itself
 	}
 	below, err := e.removedBelow(top.Handle)
 	if err != nil {

@@ -3,6 +3,7 @@ package megatest
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -165,6 +166,13 @@ func (f *Faults) FailPoll(mega int, n int) { f.add(rule{kind: failPoll, code: co
 // FailHTTP answers the next n requests to a part of the server with an HTTP status; nothing is executed.
 func (f *Faults) FailHTTP(where Endpoint, status int, n int) {
 	f.add(rule{kind: failHTTP, where: where, value: int64(status), left: n})
+}
+
+// Mend takes back what FailHTTP set for a part of the server.
+func (f *Faults) Mend(where Endpoint) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rules = slices.DeleteFunc(f.rules, func(r *rule) bool { return r.kind == failHTTP && r.where == where })
 }
 
 // DropBefore cuts the connection of the next n batches with that command ("" for any) without executing them.
