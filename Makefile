@@ -5,7 +5,7 @@ DEMO ?= $(CURDIR)/demo
 PREFIX ?= /usr/local
 VERSION ?= 0.1~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 
-.PHONY: converge build demo test race peers crash bench posix fuzz release install deb lint clean deps
+.PHONY: converge converge-peers build demo test race peers crash bench posix fuzz release install deb lint clean deps
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/megadisk
@@ -27,6 +27,10 @@ race: ## everything under the race detector
 SEEDS ?= 300
 converge: ## two mounts and others change one account, from so many seeds
 	MEGADISK_SEEDS=$(SEEDS) go test -count=1 -timeout 10h -run TestConvergence ./writeback
+
+converge-peers: ## the same with megajs as the other client
+	@dir=$$(mktemp -d) && trap "rm -rf $$dir" EXIT && cd integration/peers && cp package.json package-lock.json agent.mjs $$dir && \
+	(cd $$dir && npm ci --silent) && cd ../.. && MEGADISK_MEGAJS=$$dir $(MAKE) converge SEEDS=$(SEEDS)
 
 peers: deps ## clients written by others against megatest, each reading what the other wrote
 	MEGADISK_REQUIRE_PEERS=1 go test -count=1 -v -timeout 15m ./integration/peers/...

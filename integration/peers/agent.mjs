@@ -137,6 +137,9 @@ const ops = {
     await download(file, verify, to)
     return { name: file.name }
   },
+  // calm makes failures that nobody waits for, of the event channel for instance, no end.
+  async calm () { for (const e of ['unhandledRejection', 'uncaughtException']) process.on(e, error => console.error(e, error.message)) },
+  async reload () { await storage.reload(true) },
   async quota () { return storage.getAccountInfo() },
   async logout () { await storage.close() }
 }
