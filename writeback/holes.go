@@ -84,25 +84,33 @@ func (e *Engine) zeroLocked(st *fileState, from, to int64) error {
 	return nil
 }
 
-// zeros is the plaintext of the record that layZerosLocked lays again and again.
-var zeros [staging.MaxRecord]byte
+// zeros is the plaintext of what layZerosLocked stages.
+var zeros [2 * staging.MaxRecord]byte
 
-// layZerosLocked stages zeros: one record, however long the range is, to which
-// all extents refer.
+// layZerosLocked stages zeros. However long the range is, there is one record,
+// of a block that is in it, to which all extents refer.
 func (e *Engine) layZerosLocked(st *fileState, from, to int64) error {
-	first, err := e.staging.Append(st.owner, 0, zeros[:min(to-from, staging.MaxRecord)])
+	at := (from + staging.MaxRecord - 1) / staging.MaxRecord * staging.MaxRecord
+	if at+staging.MaxRecord > to {
+		es, err := e.staging.Append(st.owner, from, zeros[:to-from])
+		if err != nil {
+			return fmt.Errorf("staging zeros: %w", err)
+		}
+		st.garbage = append(st.garbage, st.m.Insert(es...)...)
+		return nil
+	}
+	block, err := e.staging.Append(st.owner, at, zeros[:staging.MaxRecord])
 	if err != nil {
 		return fmt.Errorf("staging zeros: %w", err)
 	}
-	record := first[0]
 	var es []staging.Extent
 	for at := from; at < to; {
-		end := min(to, (at/staging.MaxRecord+1)*staging.MaxRecord, at+record.Len)
-		es = append(es, staging.Extent{Off: at, Len: end - at, Seg: record.Seg, Pos: record.Pos})
+		end := min(to, (at/staging.MaxRecord+1)*staging.MaxRecord)
+		es = append(es, staging.Extent{Off: at, Len: end - at, Seg: block[0].Seg, Pos: block[0].Pos})
 		at = end
 	}
 	e.staging.Retain(es...)
-	e.staging.Release(first...)
+	e.staging.Release(block...)
 	st.garbage = append(st.garbage, st.m.Insert(es...)...)
 	return nil
 }

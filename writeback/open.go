@@ -121,6 +121,12 @@ func (e *Engine) replay(ctx context.Context) error {
 	if e.flight != nil {
 		e.queue.setSending(e.flight.list(), true)
 	}
+	if err := e.mendTorn(ctx); err != nil {
+		return err
+	}
+	if err := e.markBoot(); err != nil {
+		return err
+	}
 	if err := e.dropUnmoved(ctx); err != nil {
 		return err
 	}
@@ -211,7 +217,11 @@ func (e *Engine) Close() error {
 	e.end()
 	err := e.commitAll(context.Background())
 	e.jobs.Wait()
-	return errors.Join(err, e.staging.Close(), e.tree.Sync(), e.tree.Close())
+	err = errors.Join(err, e.staging.Close(), e.tree.Sync(), e.tree.Close())
+	if err == nil {
+		err = os.Remove(filepath.Join(e.opts.Dir, bootFile))
+	}
+	return err
 }
 
 // shut refuses new handles from now on; false if it was called before.

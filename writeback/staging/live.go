@@ -1,6 +1,7 @@
 package staging
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -120,6 +121,13 @@ func (s *Store) reapLocked(seg *segment) {
 func (s *Store) reap() {
 	defer s.tasks.Done()
 	for s.findDead() {
+		// What was dropped may have been synced, and what took its place not yet.
+		if err := s.Sync(context.Background()); err != nil {
+			if !errors.Is(err, ErrClosed) {
+				s.log.WithError(err).Warn("staging: dead segments are kept, what was written since can't be synced")
+			}
+			continue
+		}
 		if s.barrier != nil {
 			if err := s.barrier(); err != nil {
 				s.log.WithError(err).Warn("staging: dead segments are kept, the database can't be synced")
