@@ -51,6 +51,7 @@ type Client struct {
 	ended      error               // GUARDED_BY(mu): the session is over; what every call gets from then on
 	shares     map[Handle]shareKey // GUARDED_BY(mu)
 	modern     bool                // GUARDED_BY(mu): the account has ^!keys
+	linkName   string              // GUARDED_BY(mu): of the folder that the link opens
 }
 
 // timing gathers the times and limits that tests shorten.

@@ -69,6 +69,13 @@ func (c *Client) Link() (megacrypto.Link, bool) {
 // LinkGone tells whether the event stream has said that the link leads nowhere any more.
 func (c *Client) LinkGone() bool { return c.linkGone.Load() }
 
+// LinkName is the name of the folder that the link opens, "" until it was fetched, or of a link to a file.
+func (c *Client) LinkName() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.linkName
+}
+
 func (c *Client) isFileLink() bool { return c.link != nil && c.link.Kind == megacrypto.FileLink }
 
 // CheckLink asks whether the link leads somewhere and its key opens that: ErrLinkGone or ErrLinkWrongKey if not.
@@ -117,6 +124,9 @@ func (c *Client) asRoot(n *Node) {
 	if _, is := c.shareKey(n.Handle); !is || n.Type != FolderNode || n.Key == nil || n.Attrs == nil {
 		return
 	}
+	c.mu.Lock()
+	c.linkName, _ = n.Name()
+	c.mu.Unlock()
 	n.Type, n.Parent = RootNode, ""
 	n.Key, n.Attrs, n.RawKey, n.RawAttrs = nil, nil, "", ""
 }

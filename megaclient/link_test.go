@@ -38,6 +38,7 @@ func TestFolderLink(t *testing.T) {
 	nodes, result := collect(t, c)
 	require.Len(t, nodes, 3)
 	require.Zero(t, result.Locked)
+	require.Equal(t, "shown", c.LinkName())
 	top := nodes[megaclient.Handle(dir)]
 	require.Equal(t, megaclient.RootNode, top.Type)
 	require.Empty(t, top.Parent)

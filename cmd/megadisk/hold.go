@@ -86,7 +86,7 @@ func (c *common) serveOptions(client *megaclient.Client) serve.Options {
 		}
 		return st.Load(ctx, string(client.Session().User))
 	}
-	o := serve.Options{Client: client, Session: session, Dirs: c.dirs(), Host: host, Log: log}
+	o := serve.Options{Client: client, Session: session, OpenLink: c.openLink, Dirs: c.dirs(), Host: host, Log: log}
 	if c.metrics != nil {
 		o.Observe = c.metrics.Operation
 	}

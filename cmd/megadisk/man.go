@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ func writeManual(root *cobra.Command, dir string) error {
 	if err := doc.GenManTree(root, header, filepath.Join(dir, "man1")); err != nil {
 		return fmt.Errorf("writing the manual: %w", err)
 	}
+	if err := allowBreaks(filepath.Join(dir, "man1")); err != nil {
+		return fmt.Errorf("writing the manual: %w", err)
+	}
 	for name, page := range helperPages {
 		text := fmt.Sprintf(".so man1/%s.1\n", page)
 		if err := os.WriteFile(filepath.Join(dir, "man8", name+".8"), []byte(text), 0o644); err != nil {
@@ -44,4 +48,24 @@ func writeManual(root *cobra.Command, dir string) error {
 		}
 	}
 	return nil
+}
+
+// allowBreaks lets a long list that is an option's default go on in the next line, behind each of its colons; lines are
+// then of different lengths.
+func allowBreaks(dir string) error {
+	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	for _, page := range pages {
+		text, readErr := os.ReadFile(page)
+		lines := strings.Split(string(text), "\n")
+		for i, line := range lines {
+			switch {
+			case line == ".nh":
+				lines[i] += "\n.ad l"
+			case strings.HasPrefix(line, `\fB--`):
+				lines[i] = strings.ReplaceAll(line, ":", `:\:`)
+			}
+		}
+		err = errors.Join(err, readErr, os.WriteFile(page, []byte(strings.Join(lines, "\n")), 0o644))
+	}
+	return err
 }

@@ -29,6 +29,7 @@ type Backend interface {
 	DebrisKeeper
 	Linker
 	Chronicler
+	Carrier
 	// Revive goes on with the session of a new login.
 	Revive(ctx context.Context) error
 	// Logout ends the session on the server and the process; it refuses while mounts or pending changes exist.

@@ -17,6 +17,7 @@ type fake struct {
 	DebrisKeeper // nor for these
 	Linker
 	Chronicler
+	Carrier
 	mounted []MountRequest
 	flushed []string
 }

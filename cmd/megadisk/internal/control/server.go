@@ -86,6 +86,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	debrisHandlers(mux, b, describe)
 	linkHandlers(mux, b, describe)
 	logHandlers(mux, b, describe)
+	carrierHandlers(mux, b, describe)
 	return mux
 }
 

@@ -228,6 +228,19 @@ func isGone(err error) bool {
 	return errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound)
 }
 
+// covers tells whether an inode, or a folder above it, is pinned.
+func (s *pins) covers(row tree.Inode) bool {
+	list := s.list()
+	for !slices.Contains(list, row.Ino) {
+		up, err := s.p.engine.Tree().Get(row.Parent)
+		if row.Parent == 0 || err != nil {
+			return false
+		}
+		row = up
+	}
+	return true
+}
+
 // letGo unpins what was pinned and isn't among what is now.
 func (s *pins) letGo(now map[megacrypto.FileKey]cache.File) {
 	for key, f := range s.kept {

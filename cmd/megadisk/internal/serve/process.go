@@ -20,6 +20,7 @@ import (
 	"megadisk/cmd/megadisk/internal/thumbs"
 	"megadisk/fs"
 	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -42,6 +43,9 @@ type Options struct {
 
 	// Session gives the stored session, as the last login left it.
 	Session func(context.Context) (megaclient.Session, error)
+
+	// OpenLink makes a client for a public link.
+	OpenLink func(megacrypto.Link) (*megaclient.Client, error)
 
 	Timeout     time.Duration // of reads without any progress; 0: none
 	Metered     bool          // fetch nothing that no program has asked for
