@@ -59,7 +59,8 @@ func (s *shaper) wait(n int, own, all *pace) {
 	}
 }
 
-// piece is how many bytes go at once: a fiftieth of a second of the narrower limit.
+// piece is how many bytes go at once: those of two milliseconds of the narrower limit. A wire passes on packets as they come;
+// larger pieces would keep the first byte until the last of its piece may go.
 func (s *shaper) piece() int {
 	rate := s.perConn.Load()
 	if total := s.total.Load(); rate == 0 || total > 0 && total < rate {
@@ -68,7 +69,7 @@ func (s *shaper) piece() int {
 	if rate == 0 {
 		return 0
 	}
-	return int(min(max(rate/50, 1<<10), 64<<10))
+	return int(min(max(rate/500, 1<<10), 64<<10))
 }
 
 type shapedListener struct {
