@@ -38,6 +38,9 @@ type Options struct {
 	Lookers []string
 	Looked  func(dir tree.Ino)
 
+	// Link makes a public link to an inode, or takes it back; nil: user.mega.link can't be written.
+	Link func(ctx context.Context, ino tree.Ino, remove bool) error
+
 	FsName   string // what df and mount show as the device; "" means "megadisk"
 	Timeouts Timeouts
 	// Observe is told of each request of the kernel: its kind, how long it took, and its errno by name ("": none). nil: nobody is.
@@ -86,8 +89,9 @@ type bridge struct {
 	root     tree.Ino
 	uid, gid uint32
 	readOnly bool
-	fmask    uint32 // taken from the modes of files that nobody set
-	dmask    uint32 // and of folders
+	makeLink func(ctx context.Context, ino tree.Ino, remove bool) error // nil: it can't be
+	fmask    uint32                                                     // taken from the modes of files that nobody set
+	dmask    uint32                                                     // and of folders
 	timeouts Timeouts
 	hidden   string  // the hidden folder's name
 	trash    trasher // nil: there is none
@@ -118,6 +122,7 @@ func newBridge(e engine, t table, o Options) *bridge {
 		uid:           o.UID,
 		gid:           o.GID,
 		readOnly:      o.ReadOnly,
+		makeLink:      o.Link,
 		fmask:         o.Umask | o.FMask,
 		dmask:         o.Umask | o.DMask,
 		timeouts:      o.Timeouts.withDefaults(),

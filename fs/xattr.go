@@ -22,7 +22,8 @@ import (
 //	user.mega.path      where it is in the drive
 //	user.mega.owner     the handle of the user whose it is
 //	user.mega.access    what may be done: read, write, full, owner
-//	user.mega.link      the public link of an exported file
+//	user.mega.link      the public link of an exported file; writing anything makes one, also to a folder, and
+//	                    writing nothing, or removing it, takes it back
 //	user.mega.versions  how many older versions there are
 //	user.mega.state     where the content is: what is pending, and why
 //	user.mega.verified  how far the content that is here has been checked
@@ -87,8 +88,11 @@ func (b *bridge) ListXAttr(_ <-chan struct{}, header *fuse.InHeader, dest []byte
 	return answerXattr(dest, list.String())
 }
 
-// SetXAttr sets a program's attribute; user.mega.* are facts.
+// SetXAttr sets a program's attribute; user.mega.* are facts, but for the link.
 func (b *bridge) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, attr string, data []byte) fuse.Status {
+	if attr == linkAttr && b.makeLink != nil {
+		return b.setLink(cancel, in.NodeId, len(data) == 0)
+	}
 	name, status := settable(attr)
 	if !status.Ok() {
 		return status
@@ -107,6 +111,9 @@ func (b *bridge) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, attr stri
 
 // RemoveXAttr removes a program's attribute.
 func (b *bridge) RemoveXAttr(cancel <-chan struct{}, header *fuse.InHeader, attr string) fuse.Status {
+	if attr == linkAttr && b.makeLink != nil {
+		return b.setLink(cancel, header.NodeId, true)
+	}
 	name, status := settable(attr)
 	if !status.Ok() {
 		return status
@@ -114,6 +121,15 @@ func (b *bridge) RemoveXAttr(cancel <-chan struct{}, header *fuse.InHeader, attr
 	ctx := b.request(cancel)
 	defer ctx.end()
 	return b.status("removexattr", b.engine.RemoveXattr(ctx, b.ino(header.NodeId), name))
+}
+
+// linkAttr is the one of ours that can be written.
+const linkAttr = xattrPrefix + "link"
+
+func (b *bridge) setLink(cancel <-chan struct{}, node uint64, remove bool) fuse.Status {
+	ctx := b.request(cancel)
+	defer ctx.end()
+	return b.status("setxattr", b.makeLink(ctx, b.ino(node), remove))
 }
 
 // settable gives the name, without "user.", of an attribute that programs may set.

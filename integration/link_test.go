@@ -30,6 +30,22 @@ func TestLinkCommand(t *testing.T) {
 		return err == nil && string(value[:n]) == link
 	}, 30*time.Second, 10*time.Millisecond)
 
+	const attr = "user.mega.link"
+	require.NoError(t, unix.Removexattr(file, attr))
+	gone := func() bool { _, err := unix.Getxattr(file, attr, value); return err != nil }
+	require.Eventually(t, gone, 30*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, unix.Removexattr(file, attr), unix.ENODATA)
+	for _, name := range []string{"file", "folder"} {
+		require.NoError(t, unix.Setxattr(filepath.Join(p.Point, name), attr, []byte("yes"), 0), name)
+	}
+	require.ErrorIs(t, unix.Setxattr(file, "user.mega.handle", []byte("x"), 0), unix.EPERM)
+	require.Eventually(t, func() bool { return !gone() }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		_, _, status := p.Try("", "link", "--remove", filepath.Join(p.Point, "folder"))
+		return status == 0
+	},
+		30*time.Second, 10*time.Millisecond)
+
 	folder := readJSON[map[string]string](t, p.Run("link", "--json", filepath.Join(p.Point, "folder")))["link"]
 	parsed, err = megacrypto.ParseLink(folder)
 	require.NoError(t, err)

@@ -86,35 +86,43 @@ func newBinList(c *common, account *string) *cobra.Command {
 }
 
 func newBinRestore(c *common, account *string) *cobra.Command {
-	var asJSON bool
-	var to string
 	cmd := &cobra.Command{
 		Use:   "restore NAME",
 		Short: "Move something from the bin back to where it was",
 		Long: `Moves what "megadisk bin list" shows under NAME back to the folder that it was in,
 or to the top of the drive if that is gone.`,
-		Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			process, err := c.processOf(cmd.Context(), *account)
-			if err != nil {
+	}
+	return restores(c, account, cmd, func(ctx context.Context, process *control.Client, name, to string) (string, error) {
+		return process.RestoreFromBin(ctx, control.BinRestore{Name: name, To: to})
+	})
+}
+
+// restores makes a command of one that brings something back, to where it was or with --to elsewhere, and tells its path.
+func restores(c *common, account *string, cmd *cobra.Command,
+	do func(ctx context.Context, process *control.Client, what, to string) (path string, err error)) *cobra.Command {
+	var asJSON bool
+	var to string
+	cmd.Args = exactly(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		process, err := c.processOf(cmd.Context(), *account)
+		if err != nil {
+			return err
+		}
+		folder := ""
+		if to != "" {
+			if process, folder, err = c.holderOf(cmd.Context(), to); err != nil {
 				return err
 			}
-			r := control.BinRestore{Name: args[0]}
-			if to != "" {
-				if process, r.To, err = c.holderOf(cmd.Context(), to); err != nil {
-					return err
-				}
-			}
-			path, err := process.RestoreFromBin(cmd.Context(), r)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(os.Stdout, map[string]string{"path": path})
-			}
-			fmt.Println("Restored:", path)
-			return nil
-		},
+		}
+		path, err := do(cmd.Context(), process, args[0], folder)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(os.Stdout, map[string]string{"path": path})
+		}
+		fmt.Println("Restored:", path)
+		return nil
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, jsonHelp)
 	cmd.Flags().StringVar(&to, "to", "", "into this folder of a mount")

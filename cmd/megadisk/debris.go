@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -59,39 +60,15 @@ func newDebrisList(c *common, account *string) *cobra.Command {
 }
 
 func newDebrisRestore(c *common, account *string) *cobra.Command {
-	var asJSON bool
-	var to string
 	cmd := &cobra.Command{
 		Use:   "restore ID",
 		Short: "Make a file of a copy",
 		Long: `Makes a file of the copy that "megadisk debris list" shows under ID: in the folder where it was, or at the top of
 the drive if that is gone. What has its name now stays; the file then gets another one.`,
-		Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			process, err := c.processOf(cmd.Context(), *account)
-			if err != nil {
-				return err
-			}
-			r := control.DebrisRestore{ID: args[0]}
-			if to != "" {
-				if process, r.To, err = c.holderOf(cmd.Context(), to); err != nil {
-					return err
-				}
-			}
-			path, err := process.RestoreDebris(cmd.Context(), r)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(os.Stdout, map[string]string{"path": path})
-			}
-			fmt.Println("Restored:", path)
-			return nil
-		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, jsonHelp)
-	cmd.Flags().StringVar(&to, "to", "", "into this folder of a mount")
-	return cmd
+	return restores(c, account, cmd, func(ctx context.Context, process *control.Client, id, to string) (string, error) {
+		return process.RestoreDebris(ctx, control.DebrisRestore{ID: id, To: to})
+	})
 }
 
 func newDebrisClear(c *common, account *string) *cobra.Command {

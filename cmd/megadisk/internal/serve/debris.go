@@ -7,7 +7,6 @@ import (
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/writeback/debris"
-	"megadisk/writeback/tree"
 )
 
 // Debris lists the copies of what was deleted or overwritten elsewhere.
@@ -22,16 +21,9 @@ func (p *Process) Debris(context.Context) ([]control.DebrisItem, error) {
 
 // RestoreDebris makes a file of one.
 func (p *Process) RestoreDebris(ctx context.Context, r control.DebrisRestore) (string, error) {
-	if err := p.changeable(); err != nil {
+	to, err := p.restoreTo(r.To)
+	if err != nil {
 		return "", err
-	}
-	var to tree.Ino
-	if r.To != "" {
-		ino, err := p.inodeAt(r.To)
-		if err != nil {
-			return "", err
-		}
-		to = ino
 	}
 	path, err := p.engine.RestoreDebris(ctx, r.ID, to)
 	if err != nil {

@@ -104,18 +104,19 @@ func (p *Process) Bin(context.Context) ([]control.BinEntry, error) {
 	return list, err
 }
 
+// restoreTo finds the folder that something is restored to; 0: where it was.
+func (p *Process) restoreTo(folder string) (tree.Ino, error) {
+	if err := p.changeable(); err != nil || folder == "" {
+		return 0, err
+	}
+	return p.inodeAt(folder)
+}
+
 // RestoreFromBin moves something out of the bin.
 func (p *Process) RestoreFromBin(ctx context.Context, r control.BinRestore) (string, error) {
-	if err := p.changeable(); err != nil {
+	to, err := p.restoreTo(r.To)
+	if err != nil {
 		return "", err
-	}
-	var to tree.Ino
-	if r.To != "" {
-		ino, err := p.inodeAt(r.To)
-		if err != nil {
-			return "", err
-		}
-		to = ino
 	}
 	path, err := p.engine.RestoreFromBin(ctx, r.Name, to)
 	switch {

@@ -2,10 +2,12 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/megaclient"
+	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
 
@@ -13,16 +15,36 @@ var _ control.Linker = (*Process)(nil)
 
 // Link makes a public link to what lies at a path, which goes up first, or takes it back.
 func (p *Process) Link(ctx context.Context, r control.LinkRequest) (string, error) {
-	if err := p.changeable(); err != nil {
-		return "", err
-	}
 	ino, err := p.inodeAt(r.Path)
 	if err != nil {
 		return "", err
 	}
-	if !r.Remove {
+	link, err := p.linkTo(ctx, ino, r.Remove)
+	if errors.Is(err, errNoLink) {
+		err = notThere("there is no public link to %s", r.Path)
+	}
+	return link, err
+}
+
+// setLink is what writing user.mega.link does.
+func (p *Process) setLink(ctx context.Context, ino tree.Ino, remove bool) error {
+	_, err := p.linkTo(ctx, ino, remove)
+	if errors.Is(err, errNoLink) {
+		err = writeback.ErrNoXattr
+	}
+	return err
+}
+
+// errNoLink means that there is none that could be taken back.
+var errNoLink = errors.New("there is no public link")
+
+func (p *Process) linkTo(ctx context.Context, ino tree.Ino, remove bool) (string, error) {
+	if err := p.changeable(); err != nil {
+		return "", err
+	}
+	if !remove {
 		if err := p.engine.Flush(ctx, ino); err != nil {
-			return "", fmt.Errorf("%s isn't wholly in the cloud yet: %w", r.Path, err)
+			return "", fmt.Errorf("it isn't wholly in the cloud yet: %w", err)
 		}
 	}
 	in, err := p.engine.Tree().Get(ino)
@@ -30,10 +52,10 @@ func (p *Process) Link(ctx context.Context, r control.LinkRequest) (string, erro
 	case err != nil:
 		return "", err
 	case in.Cloud == nil || in.Parent == 0:
-		return "", fmt.Errorf("%s can't have a link", r.Path)
-	case r.Remove && in.Cloud.Link == "":
-		return "", notThere("there is no public link to %s", r.Path)
-	case r.Remove:
+		return "", errors.New("the whole drive can't have a link, and neither can what isn't in the cloud")
+	case remove && in.Cloud.Link == "":
+		return "", errNoLink
+	case remove:
 		return "", p.o.Client.Unexport(ctx, in.Cloud.Handle)
 	}
 	below, err := p.keysBelow(ino, nil)
@@ -44,10 +66,7 @@ func (p *Process) Link(ctx context.Context, r control.LinkRequest) (string, erro
 	link, err := p.o.Client.ExportLink(ctx, &megaclient.Node{
 		Handle: c.Handle, Parent: c.Parent, Owner: c.Owner, Type: c.Type, Key: c.Key, Attrs: c.Attrs,
 	}, below...)
-	if err != nil {
-		return "", err
-	}
-	return link.String(), nil
+	return link.String(), err
 }
 
 // keysBelow lists the keys of all that is in a folder.
