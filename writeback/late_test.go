@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,4 +125,22 @@ func (r *rig) watchRoot() (seen func() []string) {
 		defer mu.Unlock()
 		return all
 	}
+}
+
+// Renamed here while a program reads it, and replaced elsewhere: the new version goes on under the new name, in the
+// cloud as well.
+func TestRenamedHereWhileReadAndReplacedElsewhere(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("a", "old")
+	r.flush()
+	r.caughtUp()
+	f, err := r.engine.Open(r.ctx, r.ino("a"), false, false)
+	require.NoError(t, err)
+	defer f.Release()
+	r.rename("a", "b")
+	r.account.PutVersion(r.account.Find("a"), []byte("new"), time.Unix(1e9, 0))
+	r.caughtUp()
+	require.Equal(t, "new", r.read("b"))
+	r.flush()
+	require.Equal(t, map[string]string{"b": "new"}, r.cloud())
 }

@@ -141,7 +141,7 @@ func (tx *Tx) replaceInode(o, f *Inode, inherit bool) error {
 		f.Mode, f.HasMode, f.ModeLocal = o.Mode, true, true
 	}
 	f.Btime = o.Btime
-	tx.Note(Change{Ino: f.Ino, Attr: true, Pending: f.Pending != 0})
+	tx.Note(Change{Ino: f.Ino, Attr: true, Pending: f.Pending != 0 || pending.Has(PendingPlace)})
 	if !pending.Has(PendingPlace) {
 		return nil
 	}
