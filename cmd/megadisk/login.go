@@ -81,6 +81,7 @@ func login(ctx context.Context, c *common, email string, from credentials.Source
 	}
 	defer client.Close()
 	fmt.Printf("Logged in as %s.\n", client.Session().Email)
+	warnOfSessions(ctx, client)
 	if inFile {
 		fmt.Printf("The session is in a file below %s that only you can read (no keyring is used).\n", c.dirs().State)
 	}
