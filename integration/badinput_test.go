@@ -295,3 +295,40 @@ func TestHTMLInsteadOfAnAPI(t *testing.T) {
 	url := serveHTTP(t, web)
 	require.Contains(t, refused(t, p, 4, program.Password+"\n", "login", program.Email, "--password-file", "-", "--api-url", url), "--api-url")
 }
+
+// TestRuntimeFolderOfAnotherUser: sockets that somebody else may have put there are neither used nor asked.
+func TestRuntimeFolderOfAnotherUser(t *testing.T) {
+	needs.Root(t)
+	p, _ := program.WithAccount(t)
+	p.Login()
+	dir := filepath.Join(p.Dir, "runtime", "megadisk")
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	require.NoError(t, os.Chown(dir, 1000, 1000))
+	other := *p
+	other.Env = append(append([]string{}, p.Env...), "XDG_RUNTIME_DIR="+filepath.Dir(dir))
+	require.Contains(t, refused(t, &other, 7, "", "mount", p.Point), "belongs to somebody else")
+	require.Contains(t, other.Run("status"), "Nothing is mounted")
+}
+
+// TestJSONOnAClosedPipe: who reads no further ends the command, and nothing else.
+func TestJSONOnAClosedPipe(t *testing.T) {
+	p, _ := mountedProgram(t)
+	p.Shell("echo x >f")
+	for _, args := range [][]string{{"status", "--json"}, {"find", p.Point, "--json"}, {"log", "--json"}} {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		require.NoError(t, r.Close())
+		cmd := p.Command(args...)
+		var errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = w, &errs
+		err = cmd.Run()
+		require.NoError(t, w.Close())
+		require.NotContains(t, errs.String(), "goroutine", args)
+		if args[0] != "log" { // which may have nothing to say yet
+			require.Error(t, err, args)
+		}
+	}
+	require.Len(t, p.Statuses(), 1)
+	require.Equal(t, "x\n", p.Shell("cat f"))
+	p.Run("unmount", p.Point)
+}
