@@ -3,9 +3,12 @@ package megaclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+
+	"megadisk/megaclient/megacrypto"
 )
 
 // Account asks whose account it is (PROTOCOL 2.7).
@@ -40,6 +43,25 @@ func (c *Client) Quota(ctx context.Context) (Quota, error) {
 		Total: bytesOf(got.Total), Used: bytesOf(got.Used), Level: got.Level,
 		TransferTotal: bytesOf(got.Transfer), TransferUsed: bytesOf(got.Spent),
 	}, nil
+}
+
+// VersionsAttr is the user attribute that switches older versions off (PROTOCOL 3.7).
+const VersionsAttr = "^!dv"
+
+// KeepsVersions asks whether the account keeps older versions of its files.
+func (c *Client) KeepsVersions(ctx context.Context) (bool, error) {
+	if c.link != nil {
+		return true, nil
+	}
+	text, err := c.userAttributeText(ctx, c.session.User, VersionsAttr)
+	if errors.Is(err, ENOENT) {
+		return true, nil
+	}
+	if err != nil {
+		return true, fmt.Errorf("asking whether versions are kept: %w", err)
+	}
+	value, err := megacrypto.DecodeBase64(text)
+	return text != "1" && (err != nil || string(value) != "1"), nil
 }
 
 // bytesOf reads a number of bytes that may be absent or written as a fraction.

@@ -137,16 +137,25 @@ func (c *Client) pairwiseKey(ctx context.Context, own *ecdh.PrivateKey, user Use
 
 // userAttribute reads an attribute of a user (PROTOCOL 7, uga); ENOENT if there is none.
 func (c *Client) userAttribute(ctx context.Context, user UserHandle, name string) ([]byte, error) {
+	text, err := c.userAttributeText(ctx, user, name)
+	if err != nil {
+		return nil, err
+	}
+	return megacrypto.DecodeBase64(text)
+}
+
+// userAttributeText is userAttribute without decoding it.
+func (c *Client) userAttributeText(ctx context.Context, user UserHandle, name string) (string, error) {
 	var got json.RawMessage
 	cmd := map[string]any{"a": "uga", "u": user, "ua": name, "v": 1}
 	if err := c.command(ctx, laneRead, cmd, &got); err != nil {
-		return nil, err
+		return "", err
 	}
 	var object struct {
 		AV string `json:"av"`
 	}
 	if json.Unmarshal(got, &object) != nil && json.Unmarshal(got, &object.AV) != nil {
-		return nil, fmt.Errorf("%w: a user attribute", ErrBadAnswer)
+		return "", fmt.Errorf("%w: a user attribute", ErrBadAnswer)
 	}
-	return megacrypto.DecodeBase64(object.AV)
+	return object.AV, nil
 }

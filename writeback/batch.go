@@ -263,6 +263,8 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 	node := megaclient.NewNode{Token: g.State.Token, Type: megaclient.FileNode, Key: it.Key, Attrs: it.Attrs}
 	if old != nil {
 		it.Handle, node.Replaces = old.Handle, old.Handle
+		it.Thin = g.Thins == old.Handle
+		it.Keep = b.c.e.queue.interrupted(t.ino)
 	}
 	b.gens = append(b.gens, g)
 	b.busy[t.ino], b.busy[it.Over] = true, true

@@ -125,6 +125,7 @@ func (c *change) retire(ino tree.Ino) error {
 	if err := c.dropGeneration(ino); err != nil {
 		return err
 	}
+	c.after = append(c.after, func() { c.e.forgetSession(ino) })
 	if c.e.stillKnown(ino) {
 		// A kernel that has forgotten the inode already doesn't say so once more:
 		// it is asked.

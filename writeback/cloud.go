@@ -20,6 +20,7 @@ type Cloud interface {
 	Busy(ctx context.Context) (bool, error)
 	Connection() megaclient.Connection
 	Quota(ctx context.Context) (megaclient.Quota, error)
+	KeepsVersions(ctx context.Context) (bool, error)
 	UploadURLs(ctx context.Context, wanted []megaclient.UploadRequest) ([]megaclient.UploadURL, error)
 	Upload(ctx context.Context, target megaclient.Handle, st *megaclient.UploadState, src io.ReaderAt, hooks megaclient.UploadHooks) error
 }

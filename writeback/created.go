@@ -47,6 +47,9 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 		if err := c.settleContent(&in, it, made, st); err != nil {
 			return err
 		}
+		if err := c.spend(it, made.Handle); err != nil {
+			return err
+		}
 	}
 	if in.Parent != it.LocalParent || in.Name != it.LocalName || c.inBin(in.Cloud) {
 		in.Pending |= tree.PendingPlace
@@ -232,6 +235,7 @@ func (c *change) settleContent(in *tree.Inode, it item, made *tree.Cloud, st *fi
 		if err := c.uncover(st, g, in); err != nil {
 			return err
 		}
+		c.after = append(c.after, func() { g.session.made(made.Handle) })
 	}
 	return c.dropGeneration(it.Ino)
 }

@@ -49,14 +49,17 @@ type Engine struct {
 	echoes  echoIndex // GUARDED_BY(writeMu): our packets still to come
 	sent    uint64    // GUARDED_BY(writeMu): commands sent, to order them
 	dooms   dooms     // GUARDED_BY(writeMu): what is to be deleted for good
+	spent   spent     // GUARDED_BY(writeMu): versions that are to be removed
 	// nextDoom is when they are looked at again; the planner's.
 	nextDoom time.Time
 
 	filesMu sync.Mutex
-	files   map[tree.Ino]*fileState   // GUARDED_BY(filesMu): open or pinned
-	mounts  map[any]bool              // GUARDED_BY(filesMu): kernels that know inodes
-	zombies map[tree.Ino]map[any]bool // GUARDED_BY(filesMu): removed inodes, and who still knows them
-	closed  bool                      // GUARDED_BY(filesMu)
+	files   map[tree.Ino]*fileState // GUARDED_BY(filesMu): open or pinned
+	mounts  map[any]bool            // GUARDED_BY(filesMu): kernels that know inodes
+	// sessions are those that are over and have a version, and whose last content is still to be frozen.
+	sessions map[tree.Ino]*session     // GUARDED_BY(filesMu)
+	zombies  map[tree.Ino]map[any]bool // GUARDED_BY(filesMu): removed inodes, and who still knows them
+	closed   bool                      // GUARDED_BY(filesMu)
 
 	walls    walls
 	queue    queue
@@ -73,6 +76,10 @@ type Engine struct {
 	rush     rush
 	stream   streamState
 	happened happened
+
+	versions    atomic.Int32  // of versionsUnknown …
+	askVersions chan struct{} // the setting may have changed
+	spendSoon   chan struct{} // a version may be removed now
 }
 
 // Tree gives the merged view: what is served.

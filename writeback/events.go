@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"megadisk/megaclient"
 	"megadisk/writeback/tree"
@@ -138,6 +139,11 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 // applyNode applies a node, but for the fields that we have changed since.
 func (c *change) applyNode(n *megaclient.Node, tag string) error {
 	ours := c.markFound(n)
+	if n.Version {
+		if err := c.noteVersion(n); err != nil {
+			return err
+		}
+	}
 	if held, err := c.holdOff(n.Handle, fieldGone, tag); held || err != nil {
 		return err
 	}
@@ -405,11 +411,15 @@ func (e *Engine) applyIdle(ctx context.Context, a *megaclient.Answer) error {
 func (e *Engine) afterEvents(a *megaclient.Answer) {
 	keys := false
 	for _, p := range a.Packets {
-		switch p.(type) {
+		switch p := p.(type) {
 		case *megaclient.PendingKeysPacket, *megaclient.SharePacket:
 			keys = true
 		case *megaclient.QuotaPacket:
 			e.status.wantQuota()
+		case *megaclient.UserAttrsPacket:
+			if slices.Contains(p.Names, megaclient.VersionsAttr) {
+				poke(e.askVersions)
+			}
 		case *megaclient.RemovePacket:
 			if e.walls.any.Load() {
 				e.status.wantQuota() // somebody may be making room
@@ -420,4 +430,5 @@ func (e *Engine) afterEvents(a *megaclient.Answer) {
 		e.stream.wantKeys()
 	}
 	e.queue.kick()
+	poke(e.spendSoon)
 }

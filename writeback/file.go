@@ -37,6 +37,8 @@ type fileState struct {
 	dirty     bool             // GUARDED_BY(mu): rows don't have all of the above
 	content   bool             // GUARDED_BY(mu): part of that is content, not only mtime
 	marked    bool             // GUARDED_BY(mu): the row says PendingContent or PendingCreate
+	session   *session         // GUARDED_BY(mu): since the first handle was opened for writing
+	midway    bool             // GUARDED_BY(mu): a commit of now is none of a close or fsync
 	cut       bool             // GUARDED_BY(mu): truncated since the last commit
 	unsaved   int64            // GUARDED_BY(mu): bytes staged since the last commit
 	garbage   []staging.Extent // GUARDED_BY(mu): no longer in m, still in rows
@@ -79,7 +81,9 @@ func (e *Engine) Open(ctx context.Context, ino tree.Ino, write, truncate bool) (
 	f := e.newFile(st, write)
 	if write {
 		st.mu.Lock()
-		st.writers++
+		if st.writers++; st.writers == 1 {
+			e.beginSession(st)
+		}
 		st.mu.Unlock()
 	}
 	if truncate {
@@ -117,7 +121,9 @@ func (f *File) Release() {
 	}
 	f.st.mu.Lock()
 	if f.write {
-		f.st.writers--
+		if f.st.writers--; f.st.writers == 0 {
+			f.e.endSession(f.st)
+		}
 	}
 	f.st.mu.Unlock()
 	f.e.unpin(f.st)

@@ -168,6 +168,10 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 		}
 		st.cut = true
 	}
+	if st.writers == 0 {
+		e.forgetSession(st.ino)
+		st.session = nil
+	}
 	now := e.now()
 	st.changedLocked(now)
 	st.size, st.lastWrite = size, now
@@ -310,5 +314,8 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 			return err
 		}
 	}
-	return c.touch(st.ino, func(ent *entry) { ent.Content++ })
+	return c.touch(st.ino, func(ent *entry) {
+		ent.Content++
+		ent.Open = st.midway && st.writers > 0
+	})
 }

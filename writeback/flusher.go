@@ -263,6 +263,7 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 	failpoint("after-send")
 	if err == nil {
 		e.online()
+		e.hearOfFolders(ctx)
 		if err = e.acknowledge(ctx, results); err != nil && !errors.Is(err, megaclient.ErrUncertain) {
 			// It was executed, whatever kept us from writing that down.
 			err = fmt.Errorf("%w: %w", megaclient.ErrUncertain, err)
@@ -271,6 +272,31 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 	if err != nil {
 		e.batchFailed(ctx, err)
 	}
+}
+
+// hearOfFolders waits, when a folder was moved to the bin, until all that came
+// before that has been heard: what somebody has just put into it brings it
+// back, and then what was removed below it is not to be forgotten. It doesn't
+// wait for long for a stream that is in trouble.
+func (e *Engine) hearOfFolders(ctx context.Context) {
+	f, items := e.currentFlight()
+	if f == nil || !slices.ContainsFunc(items, e.binsFolder) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.times.EchoGrace)
+	defer cancel()
+	e.leaveLane() // a full fetch may be what tells
+	defer e.reenterLane()
+	e.stream.waitCurrent(ctx, e.now())
+}
+
+// binsFolder tells whether the item moves a folder to the bin, and its packet hasn't come.
+func (e *Engine) binsFolder(it item) bool {
+	if it.Kind != itemTrash || it.Echoed {
+		return false
+	}
+	in, err := e.tree.Get(it.Ino)
+	return err == nil && in.Kind == tree.Dir
 }
 
 // enterLane waits for the right to talk commands to the cloud; false: ctx ended.

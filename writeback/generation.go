@@ -38,15 +38,17 @@ type generation struct {
 	Content uint64                 `cbor:"2,keyasint,omitempty"` // entry.Content when frozen
 	Base    tree.Base              `cbor:"3,keyasint,omitempty"`
 	State   megaclient.UploadState `cbor:"4,keyasint"`
-	CRC     [16]byte               `cbor:"5,keyasint,omitempty"` // fingerprint
-	Digest  []byte                 `cbor:"6,keyasint"`           // of the extent list
-	Spread  bool                   `cbor:"8,keyasint,omitempty"` // the list is in rowFrozen rows
-	Packed  []byte                 `cbor:"9,keyasint,omitempty"` // the list otherwise (staging.EncodeExtents)
+	CRC     [16]byte               `cbor:"5,keyasint,omitempty"`  // fingerprint
+	Digest  []byte                 `cbor:"6,keyasint"`            // of the extent list
+	Spread  bool                   `cbor:"8,keyasint,omitempty"`  // the list is in rowFrozen rows
+	Thins   megaclient.Handle      `cbor:"10,keyasint,omitempty"` // the version made earlier while the file was open
+	Packed  []byte                 `cbor:"9,keyasint,omitempty"`  // the list otherwise (staging.EncodeExtents)
 
 	m        *staging.Map // the extents again, to read from
 	limit    atomic.Int64 // bytes of it not cut off since; changed under fileState.mu, read by the sender too
 	stored   atomic.Bool  // its row exists
 	restored bool         // it comes from an earlier run: to be verified
+	session  *session     // the file is open on, and what is written later belongs to it; nil: it isn't
 }
 
 // cacheFile is the generation as the cache will know it.
@@ -96,6 +98,7 @@ func (e *Engine) freeze(ctx context.Context, st *fileState) (*generation, error)
 		m:      st.m.Clone(),
 	}
 	g.limit.Store(st.size)
+	e.joinSession(st, g)
 	if g.Spread = len(es) > inlineExtents; !g.Spread {
 		g.Packed = staging.EncodeExtents(es)
 	}

@@ -32,6 +32,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		tags:    map[string]int{},
 		echoes:  echoIndex{},
 		dooms:   dooms{},
+		spent:   spent{}, sessions: map[tree.Ino]*session{},
+		askVersions: make(chan struct{}, 1), spendSoon: make(chan struct{}, 1),
 	}
 	e.lane <- struct{}{}
 	e.queue.init()
@@ -111,6 +113,9 @@ func (e *Engine) replay(ctx context.Context) error {
 		if err := e.replayHappened(b); err != nil {
 			return err
 		}
+		if err := e.replaySpent(b); err != nil {
+			return err
+		}
 		return e.replayBatch(b)
 	})
 	if err != nil {
@@ -118,6 +123,7 @@ func (e *Engine) replay(ctx context.Context) error {
 	}
 	e.queue.apply(entries, e.whatStays(entries))
 	e.adoptRestored()
+	e.queue.interruptedBy(entries)
 	if e.flight != nil {
 		e.queue.setSending(e.flight.list(), true)
 	}

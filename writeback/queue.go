@@ -51,6 +51,7 @@ type dirtyInode struct {
 	wall     error         // what it isn't even asked for
 	bytes    int64         // of content to send, as the planner last saw it
 	claims   []*claims     // Flushes that wait for it
+	cutShort bool          // its writer was interrupted by the end of an earlier run
 }
 
 // upload is a running upload.
@@ -281,6 +282,20 @@ func (q *queue) with(ino tree.Ino, fn func(*dirtyInode)) {
 func (q *queue) generation(ino tree.Ino) *generation {
 	d, _ := q.get(ino)
 	return d.gen
+}
+
+// interruptedBy notes whose writers an earlier run's end has interrupted.
+func (q *queue) interruptedBy(entries map[tree.Ino]*entry) {
+	for ino, ent := range entries {
+		if ent.Open {
+			q.with(ino, func(d *dirtyInode) { d.cutShort = true })
+		}
+	}
+}
+
+func (q *queue) interrupted(ino tree.Ino) bool {
+	d, _ := q.get(ino)
+	return d.cutShort
 }
 
 // uploaded gives the generation of a file whose upload is complete.

@@ -31,6 +31,7 @@ const (
 	rowPart       = 'p' // + kind + ino + region + stamp + part: extents of a region with very many
 	rowDoomed     = 'd' // + handle moved to the bin + handle: nodes to be deleted for good once they are there
 	rowHappened   = 'h' // + number: what happened to a file
+	rowSpent      = 's' // + handle: older versions that are to be removed
 	rowZombie     = 'z' // + ino: removed rows that nothing but a handle needs
 )
 
@@ -59,6 +60,8 @@ type entry struct {
 	ForGood bool `cbor:"13,keyasint,omitempty"`
 	// Braked: a removal, one of very many at once, that waits for somebody's word.
 	Braked bool `cbor:"14,keyasint,omitempty"`
+	// Open: what is staged was stored while it was being written, and no close or fsync came since.
+	Open bool `cbor:"16,keyasint,omitempty"`
 	// Synced: it took the place of a file that the cloud has, so that its name doesn't keep it here.
 	Synced bool `cbor:"15,keyasint,omitempty"`
 }
@@ -98,6 +101,12 @@ type item struct {
 	Echoed bool `cbor:"14,keyasint,omitempty"`
 	// Copy: the server makes the node from another one, whose key it shares.
 	Copy bool `cbor:"15,keyasint,omitempty"`
+	// Keep: the version replaced stays, whatever the account's setting says.
+	Keep bool `cbor:"16,keyasint,omitempty"`
+	// Thin: it was made while the file was open, as this one was.
+	Thin bool `cbor:"17,keyasint,omitempty"`
+	// Under: the events said that it lies directly below the new one.
+	Under bool `cbor:"18,keyasint,omitempty"`
 }
 
 // batchRow is a batch that was (or was about to be) sent.

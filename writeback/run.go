@@ -31,6 +31,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	parts.Go(func() { e.sendLoop(ctx, send) })
 	parts.Go(func() { e.keysLoop(ctx) })
 	parts.Go(func() { e.quotaLoop(ctx) })
+	parts.Go(func() { e.versionsLoop(ctx) })
+	parts.Go(func() { e.spendLoop(ctx) })
 	parts.Go(func() { e.debrisLoop(ctx) })
 	e.eventLoop(ctx)
 	parts.Wait()

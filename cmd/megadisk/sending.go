@@ -14,7 +14,7 @@ func newRetry(c *common) *cobra.Command {
 }
 
 func newPause(c *common) *cobra.Command {
-	return forAll(c, "pause", "Send nothing until `megadisk resume`; everything else goes on", (*control.Client).Pause)
+	return forAll(c, "pause", "Send nothing until `megadisk resume` or the next mount; everything else goes on", (*control.Client).Pause)
 }
 
 func newResume(c *common) *cobra.Command {

@@ -1,0 +1,248 @@
+package writeback
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/megaclient/megatest"
+)
+
+func (r *rig) switchVersions(off string, want int32) {
+	r.Helper()
+	r.account.SetUserAttr("^!dv", off)
+	r.eventually(func() bool { return r.engine.versions.Load() == want })
+}
+
+// save overwrites a file and gives the handle that it has then.
+func (r *rig) save(name, content string) string {
+	r.Helper()
+	r.write(name, content)
+	r.flush()
+	return r.account.Find(name)
+}
+
+// versions waits until nothing is left to be removed, and compares what the
+// cloud has of a file, the newest first.
+func (r *rig) versions(name string, want ...string) {
+	r.Helper()
+	r.eventually(func() bool {
+		r.engine.writeMu.Lock()
+		defer r.engine.writeMu.Unlock()
+		return len(r.engine.spent) == 0
+	})
+	require.Equal(r, want, r.account.Versions(r.account.Find(name)))
+}
+
+// Where the account keeps no versions, a version that ours has replaced goes, as
+// the setting is at that moment.
+func TestVersionsSwitchedOff(t *testing.T) {
+	r := newRig(t, settleNever)
+	h0 := r.save("file", "0")
+	h1 := r.save("file", "1")
+	r.versions("file", h1, h0)
+	r.switchVersions("1", versionsOff)
+	h2 := r.save("file", "2")
+	r.versions("file", h2, h0)
+	h3 := r.save("file", "3")
+	r.versions("file", h3, h0)
+	require.Equal(t, "3", r.read("file"))
+	r.write("tmp", "4")
+	r.rename("tmp", "file")
+	r.flush()
+	h4 := r.account.Find("file")
+	r.versions("file", h4, h0)
+	r.switchVersions("0", versionsKept)
+	h5 := r.save("file", "5")
+	r.versions("file", h5, h4, h0)
+	require.Equal(t, map[string]string{"file": "5"}, r.cloud())
+	require.Equal(t, "5", r.read("file"))
+}
+
+// The process may die at any moment in between.
+func TestVersionsSwitchedOffAndACrash(t *testing.T) {
+	for _, when := range []string{"before the answer", "before the packets", "before the removal"} {
+		t.Run(when, func(t *testing.T) {
+			r := newRig(t, settleNever)
+			r.switchVersions("1", versionsOff)
+			r.save("file", "0")
+			r.caughtUp()
+			faults := r.server.Faults()
+			switch when {
+			case "before the answer":
+				faults.DropAfter("p", 1)
+				faults.FailPoll(-3, megatest.Always)
+				r.write("file", "1")
+				go func() { _ = r.engine.Flush(r.ctx, 0) }()
+				require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Done["p"] == 2 }))
+			case "before the packets":
+				faults.FailPoll(-3, megatest.Always)
+				r.save("file", "1")
+			case "before the removal":
+				defer faults.Hold("d")()
+				r.save("file", "1")
+				require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+			}
+			r.crash()
+			faults.Clear()
+			r.start()
+			r.flush()
+			r.caughtUp()
+			r.versions("file", r.account.Find("file"))
+			require.Equal(t, map[string]string{"file": "1"}, r.cloud())
+			require.Equal(t, "1", r.read("file"))
+		})
+	}
+}
+
+// What another client saves just before is never removed, nor what it replaced.
+func TestVersionsSwitchedOffAndAnotherClient(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.switchVersions("1", versionsOff)
+	h0 := r.save("file", "0")
+	r.caughtUp()
+	release := r.server.Faults().Hold("p")
+	r.write("file", "ours")
+	flushed := make(chan error, 1)
+	go func() { flushed <- r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	r.account.SetUserAttr("^!dv", "0") // his client keeps versions
+	theirs := r.account.PutVersion(h0, []byte("theirs"), time.Unix(1, 0))
+	r.account.SetUserAttr("^!dv", "1")
+	release()
+	require.NoError(t, <-flushed)
+	r.caughtUp()
+	r.versions("file", r.account.Find("file"), theirs, h0)
+}
+
+// The bytes of a spent version may still be needed here.
+func TestSpentVersionThatIsCopied(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.switchVersions("1", versionsOff)
+	r.save("file", "0")
+	r.caughtUp()
+	r.cp("file", "copy")
+	copied := r.ino("copy")
+	r.write("file", "1")
+	require.NoError(t, r.engine.Flush(r.ctx, r.ino("file")))
+	r.caughtUp()
+	require.True(t, r.engine.queue.has(copied))
+	r.flush()
+	r.caughtUp()
+	r.versions("file", r.account.Find("file"))
+	require.Equal(t, map[string]string{"file": "1", "copy": "0"}, r.cloud())
+}
+
+// Of the versions that are made while a file is open, the last is kept.
+func TestOneVersionASession(t *testing.T) {
+	r := newRig(t, settleNever)
+	before := r.save("file", "0")
+	f, err := r.engine.Open(r.ctx, r.ino("file"), true, false)
+	require.NoError(t, err)
+	put := func(text string) {
+		_, err := f.WriteAt(r.ctx, []byte(text), 0)
+		require.NoError(t, err)
+	}
+	var last string
+	for _, text := range []string{"1", "2", "3"} {
+		put(text)
+		r.flush()
+		last = r.account.Find("file")
+		r.caughtUp()
+		r.versions("file", last, before)
+	}
+	put("4")
+	require.NoError(t, f.Flush(r.ctx))
+	f.Release()
+	r.flush()
+	last = r.account.Find("file")
+	r.versions("file", last, before)
+	next := r.save("file", "next")
+	r.versions("file", next, last, before)
+	require.Equal(t, "next", r.read("file"))
+}
+
+// A session that ended with nothing new leaves its version; the next one doesn't
+// thin it, and neither does a session that was cut short.
+func TestVersionsOfOtherSessionsStay(t *testing.T) {
+	r := newRig(t, settleNever)
+	var all []string
+	open := func() *File {
+		f, err := r.engine.Open(r.ctx, r.ino("file"), true, false)
+		require.NoError(t, err)
+		return f
+	}
+	all = append(all, r.save("file", "0"))
+	write := func(f *File, text string) {
+		_, err := f.WriteAt(r.ctx, []byte(text), 0)
+		require.NoError(t, err)
+		r.flush()
+		all = append([]string{r.account.Find("file")}, all...)
+	}
+	f := open()
+	write(f, "1")
+	f.Release()
+	f = open()
+	write(f, "2")
+	f.Release()
+	all = append([]string{r.save("file", "3")}, all...)
+	f = open()
+	write(f, "4")
+	r.crash()
+	r.start()
+	f = open()
+	write(f, "5")
+	f.Release()
+	r.caughtUp()
+	r.versions("file", all...)
+}
+
+// Somebody else's version between two of one session: all stay.
+func TestSessionCrossedByAnotherClient(t *testing.T) {
+	r := newRig(t, settleNever)
+	before := r.save("file", "0")
+	f, err := r.engine.Open(r.ctx, r.ino("file"), true, false)
+	require.NoError(t, err)
+	defer f.Release()
+	_, err = f.WriteAt(r.ctx, []byte("1"), 0)
+	require.NoError(t, err)
+	r.flush()
+	ours := r.account.Find("file")
+	r.caughtUp()
+	release := r.server.Faults().Hold("p")
+	_, err = f.WriteAt(r.ctx, []byte("2"), 0)
+	require.NoError(t, err)
+	flushed := make(chan error, 1)
+	go func() { flushed <- r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	theirs := r.account.PutVersion(ours, []byte("theirs"), time.Unix(1, 0))
+	release()
+	require.NoError(t, <-flushed)
+	r.caughtUp()
+	r.versions("file", r.account.Find("file"), theirs, ours, before)
+}
+
+// What was being written when the process died may be half a file: where no
+// versions are kept, the one that it replaces is kept all the same.
+func TestCutShortWithoutVersions(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.switchVersions("1", versionsOff)
+	before := r.save("file", "whole")
+	r.caughtUp()
+	f, err := r.engine.Open(r.ctx, r.ino("file"), true, true)
+	require.NoError(t, err)
+	_, err = f.WriteAt(r.ctx, []byte("ha"), 0)
+	require.NoError(t, err)
+	require.NoError(t, r.engine.commitAll(r.ctx))
+	r.crash()
+	r.start()
+	r.flush()
+	r.caughtUp()
+	r.versions("file", r.account.Find("file"), before)
+	require.Equal(t, map[string]string{"file": "ha"}, r.cloud())
+	r.eventually(func() bool { return r.engine.versions.Load() == versionsOff })
+	last := r.save("file", "whole again")
+	r.caughtUp()
+	r.versions("file", last, before)
+}
