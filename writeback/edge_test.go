@@ -204,8 +204,9 @@ func TestErrorsOfBadCalls(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	r := newRig(t, func(o *Options) { settleNever(o) })
 	r.write("a", "A")
-	r.engine.opts.MinFree = 1 << 60
-	r.engine.space.asked = time.Time{}
+	r.stop()
+	r.options = func(o *Options) { settleNever(o); o.MinFree = 1 << 60 }
+	r.start()
 	_, err := r.engine.Create(r.ctx, tree.DriveIno, "b", 0o644)
 	require.ErrorIs(t, err, ErrNoSpace)
 	f, err := r.engine.Open(r.ctx, r.ino("a"), true, false)
