@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -105,6 +106,14 @@ func (c *Client) ExportLink(ctx context.Context, n *Node, below ...KeyedNode) (m
 	}
 	link.Handle = string(r.Link)
 	return link, nil
+}
+
+// ExpireLink lets the public link that a node has end at a time.
+func (c *Client) ExpireLink(ctx context.Context, h Handle, at time.Time) error {
+	if _, err := c.do(ctx, ExportNode{Node: h, Expires: at}); err != nil {
+		return fmt.Errorf("letting a link expire: %w", err)
+	}
+	return nil
 }
 
 // Unexport takes a public link back.

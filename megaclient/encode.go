@@ -162,12 +162,16 @@ type exportCommand struct {
 	I string `json:"i"`
 	N Handle `json:"n"`
 	D int    `json:"d,omitempty"`
+	E int64  `json:"ets,omitempty"`
 }
 
 func (op ExportNode) encode(_ *Client, tag string) (any, error) {
 	cmd := exportCommand{A: "l", I: tag, N: op.Node}
 	if op.Remove {
 		cmd.D = 1
+	}
+	if !op.Expires.IsZero() {
+		cmd.E = op.Expires.Unix()
 	}
 	return cmd, nil
 }

@@ -1,6 +1,8 @@
 package megaclient
 
 import (
+	"time"
+
 	"megadisk/megaclient/megacrypto"
 )
 
@@ -53,8 +55,9 @@ type RemoveNode struct {
 // ExportNode makes (or takes back) a public link. The result has its handle in Link. A folder must
 // have been shared with everybody before, which ExportLink does.
 type ExportNode struct {
-	Node   Handle
-	Remove bool
+	Node    Handle
+	Remove  bool
+	Expires time.Time // zero: never
 }
 
 // PutKeys gives shares the keys of nodes that are in them already (PROTOCOL 7, command k).

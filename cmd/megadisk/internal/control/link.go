@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // Linker makes public links.
@@ -13,8 +14,9 @@ type Linker interface {
 
 // LinkRequest says what is linked to.
 type LinkRequest struct {
-	Path   string // absolute, inside a mount
-	Remove bool
+	Path    string // absolute, inside a mount
+	Remove  bool
+	Expires time.Time // zero: never
 }
 
 func linkHandlers(mux *http.ServeMux, b Linker, describe Describe) {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,17 @@ func (p *Process) Link(ctx context.Context, r control.LinkRequest) (string, erro
 	if errors.Is(err, errNoLink) {
 		err = notThere("there is no public link to %s", r.Path)
 	}
-	return link, err
+	if err != nil || r.Expires.IsZero() {
+		return link, err
+	}
+	in, err := p.engine.Tree().Get(ino)
+	if err != nil || in.Cloud == nil {
+		return "", cmp.Or(err, tree.ErrNotFound)
+	}
+	if err := p.o.Client.ExpireLink(ctx, in.Cloud.Handle, r.Expires); err != nil {
+		return "", fmt.Errorf("the link is made, and doesn't expire (MEGA lets only paid accounts have that): %w", err)
+	}
+	return link, nil
 }
 
 // setLink is what writing user.mega.link does.
