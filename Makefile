@@ -5,7 +5,7 @@ DEMO ?= $(CURDIR)/demo
 PREFIX ?= /usr/local
 VERSION ?= 0.1~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 
-.PHONY: converge converge-peers build demo test race peers crash bench posix fuzz release install deb lint clean deps
+.PHONY: converge converge-peers build demo test race peers crash bench desktop posix fuzz release install deb lint clean deps
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/megadisk
@@ -40,6 +40,9 @@ crash: deps build ## KILLS (default 500) kills of the mounting process while pro
 
 bench: build ## figures, each beside a plain folder and go-fuse's loopback in the same run
 	go run ./integration/bench
+
+desktop: deps build ## Thunar on a mount, in a screen that nobody sees; takes the pictures in docs/img (apt: thunar tumbler mousepad xvfb xdotool imagemagick)
+	MEGADISK_DESKTOP=$(CURDIR)/docs/img MEGADISK_REQUIRE_PROGRAMS=1 go test -count=1 -v -timeout 10m ./integration/desktop
 
 posix: build ## POSIX suites that lie on this machine (MEGADISK_PJDFSTEST=DIR), and our own exercisers
 	go test -count=1 -v -timeout 30m ./integration/posix

@@ -73,6 +73,9 @@ func (t *handles[T]) drain() []T {
 
 // Open opens a file. Its pages stay in the kernel from the last time, unless they are old.
 func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if b.isRefused(in) {
+		return fuse.EACCES
+	}
 	ctx := b.request(cancel)
 	defer ctx.end()
 	h, err := b.open(ctx, b.ino(in.NodeId), in.Flags)

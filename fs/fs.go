@@ -37,6 +37,8 @@ type Options struct {
 	// which folder one of them opens, and must not wait. nil: nobody is.
 	Lookers []string
 	Looked  func(dir tree.Ino)
+	// Probes are patterns of the names of programs that go through everything by themselves: they get what is here.
+	Probes []string
 
 	// Link makes a public link to an inode, or takes it back; nil: user.mega.link can't be written.
 	Link func(ctx context.Context, ino tree.Ino, remove bool) error
@@ -98,6 +100,7 @@ type bridge struct {
 	state    func(context.Context) ([]byte, error)
 	lookers  []string
 	looked   func(tree.Ino)
+	probes   []string
 	born     int64           // when it was mounted, ns since 1970
 	life     context.Context // ends with the mount
 	end      context.CancelFunc
@@ -130,6 +133,7 @@ func newBridge(e engine, t table, o Options) *bridge {
 		state:         o.Status,
 		lookers:       o.Lookers,
 		looked:        o.Looked,
+		probes:        o.Probes,
 		born:          time.Now().UnixNano(),
 	}
 	if b.log == nil {

@@ -18,14 +18,21 @@ import (
 )
 
 // desktopShell runs a script in the mount as a program of a desktop would: in a session with a bus of its own, at whose
-// end what it started ends too.
+// end what it started ends too. A desktop's trash watches every mount that it sees, and so would keep those of other tests
+// busy: it sees this one only.
 func desktopShell(t *testing.T, p *program.Program, script string) string {
 	t.Helper()
-	needs.Programs(t, "gio", "dbus-run-session")
+	needs.Root(t)
+	needs.Programs(t, "gio", "dbus-run-session", "unshare")
 	if _, err := os.Stat("/usr/libexec/gvfsd-trash"); err != nil {
 		needs.Programs(t, "gvfsd-trash")
 	}
-	cmd := exec.Command("dbus-run-session", "--", "bash", "-euo", "pipefail", "-c", script)
+	const alone = `
+		while read -r _ point kind _; do
+			[[ $kind == fuse* && $point != "$MOUNT" ]] && umount -l "$(printf %b "$point")"
+		done </proc/mounts
+		cd "$MOUNT" && exec dbus-run-session -- bash -euo pipefail -c "$0"`
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-c", alone, script)
 	home := filepath.Join(p.Dir, "desktop")
 	require.NoError(t, os.MkdirAll(filepath.Join(home, "run"), 0o700))
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+filepath.Join(home, "run"), "XDG_DATA_HOME="+filepath.Join(home, "share"),

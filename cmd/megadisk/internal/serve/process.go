@@ -58,6 +58,7 @@ type Options struct {
 	FsyncCloud      bool     // fsync waits for the cloud
 	Thumbnails      string   // folder of the desktop's thumbnails; "": none are put there
 	Lookers         []string // names of programs for which that is done, when they open a folder
+	Probes          []string // names of programs for which nothing is fetched
 
 	PurgeTrash bool     // what is removed from a desktop's trash is deleted for good
 	LocalNames []string // patterns of names of files that stay here; nil: the usual ones
