@@ -27,8 +27,6 @@ func newScreen(t *testing.T, home string) *screen {
 	}
 	s.env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, "config"), "XDG_DATA_HOME="+filepath.Join(home, "share"),
 		"XDG_CACHE_HOME="+filepath.Join(home, "usercache"), "XDG_RUNTIME_DIR="+filepath.Join(home, "run"), "LC_ALL=C.UTF-8", "NO_AT_BRIDGE=1", "GVFS_DISABLE_FUSE=1")
-	require.NoError(t, os.WriteFile(filepath.Join(home, "config", "mimeapps.list"),
-		[]byte("[Default Applications]\ntext/plain=org.xfce.mousepad.desktop\n"), 0o600))
 	s.env = append(s.env, "DISPLAY=:"+s.serve("Xvfb", "-displayfd", "1", "-screen", "0", "1024x720x24", "-nolisten", "tcp"))
 	s.env = append(s.env, "DBUS_SESSION_BUS_ADDRESS="+s.serve("dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1"))
 	return s
