@@ -28,6 +28,7 @@ func TestProbesFetchNothing(t *testing.T) {
 	p.Run("unmount", p.Point)
 	p.Run("mount", "-o", "probes=", p.Point)
 	p.Shell("md5sum small large")
+	p.Run("unmount", p.Point)
 	_, errs, code := p.Try("", "mount", "-o", "probes=[", p.Point)
 	require.Equal(t, 2, code)
 	require.Contains(t, errs, "--probes")
