@@ -110,8 +110,8 @@ func TestUsageMistakes(t *testing.T) {
 	require.Contains(t, refused(t, p, 2, "", "unmount", ""), "mount point is empty")
 	require.Contains(t, refused(t, p, 2, "", "mount", "https://mega.nz/folder/abc", p.Point), "not all of it")
 	key := strings.Repeat("A", 22)
-	text := refused(t, p, 2, "", "mount", "https://mega.nz/folder/abcdefgh#"+key, p.Point)
-	require.Contains(t, text, "links")
+	text := refused(t, p, 8, "", "mount", "https://mega.nz/folder/abcdefgh#"+key, p.Point)
+	require.Contains(t, text, "leads nowhere")
 	require.NotContains(t, text, key, "a link holds its key")
 }
 
