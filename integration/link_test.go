@@ -52,7 +52,10 @@ func TestLinkCommand(t *testing.T) {
 	require.Equal(t, megacrypto.FolderLink, parsed.Kind)
 
 	ending := strings.TrimSpace(p.Run("link", "--expire", "1s", file))
-	require.Eventually(t, func() bool { _, _, status := p.Try("", "get", ending, filepath.Join(t.TempDir(), "x")); return status == 8 },
+	require.Eventually(t, func() bool {
+		_, _, status := p.Try("", "get", ending, filepath.Join(t.TempDir(), "x"))
+		return status == 8
+	},
 		30*time.Second, 100*time.Millisecond, "it ends")
 	require.Contains(t, refused(t, p, 2, "", "link", "--expire", "soon", file), "--expire")
 	require.Contains(t, p.Run("link", "--remove", file), "taken back")
