@@ -62,7 +62,7 @@ func benchReading(c config, places []*place) error {
 		return err
 	}
 	defer r.client.Close()
-	fmt.Printf("\nReading (issue 4). Medians of %d. Shaped: %v, %g MB/s a connection, %g MB/s in all.\n\n",
+	fmt.Printf("\nReading. Medians of %d. Shaped: %v, %g MB/s a connection, %g MB/s in all.\n\n",
 		c.runs, shapedRTT, shapedConn/1e6, shapedTotal/1e6)
 	r.table = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(r.table, "figure\tmeasured\tunit\ttarget\tmet\tagainst")
