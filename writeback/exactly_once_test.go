@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 	"megadisk/megaclient/megatest"
 	"megadisk/writeback/tree"
 )
@@ -87,9 +88,11 @@ func TestCrashKeepsWhatCloseAcknowledged(t *testing.T) {
 	require.Equal(t, map[string]string{"closed": "safe", "synced": "safe too"}, r.cloud())
 }
 
-func TestLargeUploadGoesOnAfterCrash(t *testing.T) {
+// What the server took and said so before an end is not sent again; everything else is, once.
+func TestLargeUploadGoesOnAfterAnEnd(t *testing.T) {
+	const size, half = 24 << 20, 12 << 20
 	r := newRig(t, settleNever)
-	content := make([]byte, 24<<20)
+	content := make([]byte, size)
 	for i := range content {
 		content[i] = byte(i * i >> 7)
 	}
@@ -98,21 +101,46 @@ func TestLargeUploadGoesOnAfterCrash(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.Flush(r.ctx))
 	f.Release()
-	r.server.Faults().SetBandwidth(0, 24<<20)
+	release := r.server.Faults().HoldUploads(half)
+	defer release()
 	go func() { _ = r.engine.Flush(r.ctx, 0) }()
-	r.eventually(func() bool {
-		up := r.engine.Status().Uploads
-		return len(up) == 1 && up[0].Done > 12<<20
+	var acknowledged int64
+	r.eventually(func() bool { // the rest is held, and the client knows of all that wasn't
+		st, up := r.server.Stats(), r.engine.Status().Uploads
+		if len(up) != 1 {
+			return false
+		}
+		acknowledged = up[0].Done
+		return st.Held > 0 && acknowledged == st.BytesUp && acknowledged > half/2
 	})
-	r.stop() // Close saves the state; the rest only is sent
+
+	r.stop() // Close saves the state
+	// Nothing is under way any more, also not in buffers of the kernel.
+	require.NoError(t, r.server.Await(r.ctx, func(st megatest.Stats) bool { return st.OpenConnections == 0 }))
+	release()
 	before := r.server.Stats()
-	r.server.Faults().SetBandwidth(0, 0)
-	r.start()
+	r.open()
+	known := bytesKnown(t, r.engine.queue.generation(r.ino("big")))
+	require.GreaterOrEqual(t, known, acknowledged, "what was acknowledged is remembered")
+	require.LessOrEqual(t, known, before.BytesUp, "nothing is taken for sent that wasn't")
+	r.run()
 	r.flush()
 	after := r.server.Stats()
-	require.Less(t, after.BytesUp-before.BytesUp, int64(21<<20))
+	require.Equal(t, size-known, after.BytesUp-before.BytesUp, "exactly the rest")
 	require.Equal(t, before.Commands["u"], after.Commands["u"], "the same upload")
 	require.Equal(t, content, r.account.ReadFile(r.account.Find("big")))
+}
+
+// bytesKnown is how much of a generation the server has taken, as far as we know.
+func bytesKnown(t *testing.T, g *generation) int64 {
+	t.Helper()
+	require.NotNil(t, g)
+	var n int64
+	for _, c := range g.State.Chunks {
+		start, end := megacrypto.ChunkBounds(c.Index, g.State.Size)
+		n += end - start
+	}
+	return n
 }
 
 func TestConflictOfContent(t *testing.T) {
