@@ -31,7 +31,7 @@ type engine interface {
 	Detach(origin any)
 	Forget(origin any, ino tree.Ino)
 	Statfs() (total, used int64)
-	FileState(ino tree.Ino) (string, error)
+	FileState(ino tree.Ino) (writeback.FileState, error)
 	Versions(ino tree.Ino) ([]writeback.Version, error)
 	VersionOf(h megaclient.Handle) (writeback.Version, error)
 	OpenVersion(h megaclient.Handle) (*writeback.VersionReader, error)

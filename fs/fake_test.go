@@ -21,6 +21,7 @@ type fake struct {
 	mu      sync.Mutex
 	rows    map[tree.Ino]*tree.Inode
 	data    map[tree.Ino][]byte
+	changes map[tree.Ino]writeback.FileState
 	next    tree.Ino
 	forgot  []tree.Ino
 	self    any // the mount whose requests come here
@@ -36,7 +37,7 @@ type fake struct {
 
 func newFake(t testing.TB) *fake {
 	f := &fake{
-		rows: map[tree.Ino]*tree.Inode{}, data: map[tree.Ino][]byte{}, next: 16,
+		rows: map[tree.Ino]*tree.Inode{}, data: map[tree.Ino][]byte{}, changes: map[tree.Ino]writeback.FileState{}, next: 16,
 		told: make(chan []tree.Change, 1024), fetched: make(chan struct{}),
 	}
 	f.rows[tree.DriveIno] = &tree.Inode{Ino: tree.DriveIno, Kind: tree.Dir}
@@ -266,7 +267,11 @@ func (f *fake) Forget(_ any, ino tree.Ino) {
 	f.forgot = append(f.forgot, ino)
 }
 
-func (f *fake) FileState(tree.Ino) (string, error) { return "synced", nil }
+func (f *fake) FileState(ino tree.Ino) (writeback.FileState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changes[ino], nil
+}
 
 func (f *fake) Versions(tree.Ino) ([]writeback.Version, error) { return nil, nil }
 func (f *fake) VersionOf(megaclient.Handle) (writeback.Version, error) {

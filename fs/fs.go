@@ -10,6 +10,8 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"megadisk/cache"
+	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
@@ -42,6 +44,10 @@ type Options struct {
 
 	// Link makes a public link to an inode, or takes it back; nil: user.mega.link can't be written.
 	Link func(ctx context.Context, ino tree.Ino, remove bool) error
+	// ShareKey gives the key by which the public link of a folder opens; nil: none is known.
+	ShareKey func(folder megaclient.Handle) (megacrypto.Key, bool)
+	// Pinned tells whether something is to be kept here; nil: nothing is.
+	Pinned func(in tree.Inode) bool
 
 	FsName   string // what df and mount show as the device; "" means "megadisk"
 	Timeouts Timeouts
@@ -92,8 +98,10 @@ type bridge struct {
 	uid, gid uint32
 	readOnly bool
 	makeLink func(ctx context.Context, ino tree.Ino, remove bool) error // nil: it can't be
-	fmask    uint32                                                     // taken from the modes of files that nobody set
-	dmask    uint32                                                     // and of folders
+	shareKey func(megaclient.Handle) (megacrypto.Key, bool)
+	pinned   func(tree.Inode) bool
+	fmask    uint32 // taken from the modes of files that nobody set
+	dmask    uint32 // and of folders
 	timeouts Timeouts
 	hidden   string  // the hidden folder's name
 	trash    trasher // nil: there is none
@@ -126,6 +134,8 @@ func newBridge(e engine, t table, o Options) *bridge {
 		gid:           o.GID,
 		readOnly:      o.ReadOnly,
 		makeLink:      o.Link,
+		shareKey:      o.ShareKey,
+		pinned:        o.Pinned,
 		fmask:         o.Umask | o.FMask,
 		dmask:         o.Umask | o.DMask,
 		timeouts:      o.Timeouts.withDefaults(),

@@ -74,10 +74,11 @@ func TestXattrsOfMega(t *testing.T) {
 	require.Equal(t, handle, get("handle"))
 	require.Equal(t, link, get("link"))
 	require.Equal(t, "1", get("versions"))
-	require.Equal(t, "synced", get("state"))
+	require.Equal(t, "cloud", get("state"))
 	require.Equal(t, "no", get("verified"))
 	requireContent(t, pattern(3, 300<<10), h.Path("a"))
 	require.Equal(t, "yes", get("verified"))
+	require.Equal(t, "cached", get("state"))
 
 	write(t, h.Path("new"), []byte("x"))
 	_, err := unix.Getxattr(h.Path("new"), "user.mega.link", nil)

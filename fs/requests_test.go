@@ -5,11 +5,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"megadisk/writeback"
 	"megadisk/writeback/tree"
 )
 
@@ -35,7 +37,7 @@ func TestASecondProcessFindsWhatTheFirstWrote(t *testing.T) {
 
 func TestXattrs(t *testing.T) {
 	f := newFake(t)
-	ino := f.put(tree.DriveIno, "a", nil)
+	ino := f.put(tree.DriveIno, "a", []byte("bytes"))
 	dir, _ := mountFake(t, f)
 	path := filepath.Join(dir, "a")
 	buf := make([]byte, 100)
@@ -45,10 +47,10 @@ func TestXattrs(t *testing.T) {
 	}
 	n, err := unix.Getxattr(path, "user.mega.state", buf)
 	require.NoError(t, err)
-	require.Equal(t, "synced", string(buf[:n]))
+	require.Equal(t, "cloud", string(buf[:n]))
 	n, err = unix.Getxattr(path, "user.mega.state", nil)
 	require.NoError(t, err)
-	require.Equal(t, len("synced"), n)
+	require.Equal(t, len("cloud"), n)
 	_, err = unix.Getxattr(path, "user.mega.state", buf[:2])
 	require.ErrorIs(t, err, unix.ERANGE)
 
@@ -74,6 +76,44 @@ func TestXattrs(t *testing.T) {
 	require.ErrorIs(t, unix.Setxattr(path, "security.other", []byte("x"), 0), unix.ENOTSUP)
 	require.ErrorIs(t, unix.Setxattr(path, "user.mega.handle", []byte("x"), 0), unix.EPERM)
 	require.ErrorIs(t, unix.Removexattr(path, "user.mega.handle"), unix.EPERM)
+}
+
+// TestStateInAWord: of what holds of a file, user.mega.state says what matters most.
+func TestStateInAWord(t *testing.T) {
+	f := newFake(t)
+	var pinned atomic.Bool
+	b := newBridge(f, f, Options{Pinned: func(tree.Inode) bool { return pinned.Load() }})
+	ino := f.put(tree.DriveIno, "a (conflict 2026-01-02 host-AB12)", []byte("bytes"))
+	is := func(state string) {
+		t.Helper()
+		got, err := b.megaAttr(ino, "state")
+		require.NoError(t, err)
+		require.Equal(t, state, got)
+	}
+	stuck := writeback.FileState{Is: writeback.Stuck, Why: "the account is full"}
+	f.changes[ino] = stuck
+	is("error")
+	why, err := b.megaAttr(ino, "reason")
+	require.NoError(t, err)
+	require.Equal(t, stuck.Why, why)
+	delete(f.changes, ino)
+	is("conflict")
+	f.rows[ino].Name = "a"
+	pinned.Store(true)
+	f.changes[ino] = writeback.FileState{Is: writeback.Uploading}
+	is("uploading")
+	f.changes[ino] = writeback.FileState{Is: writeback.Dirty}
+	is("dirty")
+	delete(f.changes, ino)
+	is("pinned")
+	pinned.Store(false)
+	is("cloud")
+	_, err = b.megaAttr(ino, "reason")
+	require.ErrorIs(t, err, writeback.ErrNoXattr)
+	f.rows[ino].Size = 0
+	is("cached")
+	f.rows[ino].Kind = tree.Dir
+	is("cloud")
 }
 
 func TestRefusals(t *testing.T) {

@@ -22,10 +22,10 @@ import (
 //	user.mega.path      where it is in the drive
 //	user.mega.owner     the handle of the user whose it is
 //	user.mega.access    what may be done: read, write, full, owner
-//	user.mega.link      the public link of an exported file; writing anything makes one, also to a folder, and
-//	                    writing nothing, or removing it, takes it back
+//	user.mega.link      the public link; writing anything makes one, writing nothing, or removing it, takes it back
 //	user.mega.versions  how many older versions there are
-//	user.mega.state     where the content is: what is pending, and why
+//	user.mega.state     where the content is and whether it is in the cloud, in a word (state.go)
+//	user.mega.reason    why it isn't, as far as something holds it back
 //	user.mega.verified  how far the content that is here has been checked
 //
 // They are not listed: cp -a, tar and rsync copy what is listed, and would fail to set it where they copy to. One that
@@ -148,7 +148,9 @@ func settable(attr string) (string, fuse.Status) {
 func (b *bridge) megaAttr(ino tree.Ino, name string) (string, error) {
 	switch name {
 	case "state":
-		return b.engine.FileState(ino)
+		return b.stateAttr(ino)
+	case "reason":
+		return b.reasonAttr(ino)
 	case "path":
 		return b.pathAttr(ino)
 	case "access":
@@ -173,7 +175,7 @@ func (b *bridge) megaAttr(ino tree.Ino, name string) (string, error) {
 		}
 		return string(row.Cloud.Owner), nil
 	case "link":
-		return publicLink(row.Cloud)
+		return b.publicLink(row.Cloud)
 	case "versions":
 		return strconv.Itoa(row.Cloud.Versions), nil
 	default:
@@ -181,12 +183,21 @@ func (b *bridge) megaAttr(ino tree.Ino, name string) (string, error) {
 	}
 }
 
-// publicLink makes the link of an exported file. A folder's needs the folder's share key, which isn't in its row.
-func publicLink(c *tree.Cloud) (string, error) {
-	if c.Link == "" || c.Type != megaclient.FileNode || len(c.Key) == 0 {
+// publicLink makes the link of something exported.
+func (b *bridge) publicLink(c *tree.Cloud) (string, error) {
+	link := megacrypto.Link{Kind: megacrypto.FileLink, Handle: string(c.Link), Key: c.Key}
+	if c.Type != megaclient.FileNode {
+		link.Kind, link.Key = megacrypto.FolderLink, nil
+		if b.shareKey != nil {
+			if key, known := b.shareKey(c.Handle); known {
+				link.Key = key[:]
+			}
+		}
+	}
+	if c.Link == "" || len(link.Key) == 0 {
 		return "", writeback.ErrNoXattr
 	}
-	return megacrypto.Link{Kind: megacrypto.FileLink, Handle: string(c.Link), Key: c.Key}.String(), nil
+	return link.String(), nil
 }
 
 // verifiedAttr tells how far the version in the cloud has been checked, as far as it is here: yes, no, or quarantined.

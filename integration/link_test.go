@@ -50,6 +50,7 @@ func TestLinkCommand(t *testing.T) {
 	parsed, err = megacrypto.ParseLink(folder)
 	require.NoError(t, err)
 	require.Equal(t, megacrypto.FolderLink, parsed.Kind)
+	require.Eventually(t, func() bool { return xattr(filepath.Join(p.Point, "folder"), attr) == folder }, 30*time.Second, 10*time.Millisecond)
 
 	ending := strings.TrimSpace(p.Run("link", "--expire", "1s", file))
 	require.Eventually(t, func() bool {

@@ -175,6 +175,9 @@ func (c *Client) learnShare(h Handle, key megacrypto.Key, source keySource) {
 	}
 }
 
+// LinkKey is the key by which the public link of a folder of our own opens; false if it isn't known.
+func (c *Client) LinkKey(folder Handle) (megacrypto.Key, bool) { return c.ownKey(folder) }
+
 func (c *Client) shareKey(h Handle) (megacrypto.Key, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -46,7 +46,7 @@ func TestDamagedContentIsHeldBack(t *testing.T) {
 	require.True(t, pending[0].Held)
 	state, err := r.engine.FileState(r.ino("bad"))
 	require.NoError(t, err)
-	require.Equal(t, "held", state)
+	require.Equal(t, FileState{Stuck, errContentDamaged.Error()}, state)
 	// Written anew it goes up.
 	r.write("bad", "mended")
 	r.flush()

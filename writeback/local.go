@@ -23,6 +23,9 @@ var DefaultLocalNames = []string{".~lock.*#", "*.swp", "4913", "._*", ".DS_Store
 // conflictMark is what tree.ConflictName puts into a name.
 var conflictMark = regexp.MustCompile(` \(conflict \d{4}-\d\d-\d\d [^()]*-[0-9A-Z]{4}\)`)
 
+// IsConflictName tells whether a name is one that a conflict gave.
+func IsConflictName(name string) bool { return conflictMark.MatchString(name) }
+
 // isLocalName tells whether a name is one for this machine, also with the mark
 // of a conflict in it.
 func (e *Engine) isLocalName(name string) bool {

@@ -37,7 +37,7 @@ func TestFilesForOneMachineStayHere(t *testing.T) {
 	require.Equal(t, "mine", r.read("docs/4913"))
 	state, err := r.engine.FileState(r.ino("docs/4913"))
 	require.NoError(t, err)
-	require.Equal(t, "here only", state)
+	require.Equal(t, FileState{Dirty, errHereOnly.Error()}, state)
 
 	r.crash()
 	r.start()

@@ -221,30 +221,3 @@ func describe(in *tree.Inode) string {
 	}
 	return "attributes"
 }
-
-// FileState tells in a word where an inode's changes are (user.mega.state):
-// "synced", "uploading", "refused: WHY", "held", "here only", or how it differs.
-func (e *Engine) FileState(ino tree.Ino) (string, error) {
-	in, err := e.tree.Get(ino)
-	if err != nil {
-		return "", err
-	}
-	state := "synced"
-	e.queue.with(ino, func(d *dirtyInode) {
-		switch {
-		case d.entry.Held:
-			state = "held"
-		case d.stays != goes:
-			state = "here only"
-		case d.upload != nil:
-			state = "uploading"
-		case d.entry.Reason != "":
-			state = "refused: " + d.entry.Reason
-		case d.wall != nil:
-			state = "refused: " + d.wall.Error()
-		default:
-			state = describe(&in)
-		}
-	})
-	return state, nil
-}

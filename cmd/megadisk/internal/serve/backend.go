@@ -44,7 +44,7 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	m.server, err = fs.Mount(r.Mountpoint, fs.Options{
 		Engine: p.engine, Cache: p.cache, Root: root, ReadOnly: r.ReadOnly, AllowOther: r.AllowOther,
 		UID: r.UID, GID: r.GID, FMask: r.FMask, DMask: r.DMask, Flags: r.Flags, FsName: r.FsName, Observe: p.o.Observe, Log: p.o.Log, Debug: r.Debug,
-		Hidden: r.Hidden, Status: p.statusText, Link: p.setLink, Lookers: p.o.Lookers, Probes: p.o.Probes, Looked: p.thumbs.Looked,
+		Hidden: r.Hidden, Status: p.statusText, Link: p.setLink, ShareKey: p.o.Client.LinkKey, Pinned: p.pins.covers, Lookers: p.o.Lookers, Probes: p.o.Probes, Looked: p.thumbs.Looked,
 	})
 	if err != nil {
 		return &MountpointError{Path: r.Mountpoint, Problem: cause(err)}
