@@ -51,6 +51,9 @@ func (e *Engine) adoptSame(ctx context.Context, ino tree.Ino) (done bool, err er
 		if err != nil || now.Cloud == nil || now.Cloud.Handle != rival.Cloud.Handle || (rival.Ino != ino && (in.Cloud != nil || now.Pending != 0 || e.isOpen(now.Ino))) {
 			return err
 		}
+		if ent, _, err := c.entry(ino); err != nil || st.content || ent.Content != g.Content {
+			return err // written since: what was compared isn't what is here
+		}
 		done = true
 		return c.adopt(in, now, g, st)
 	})
