@@ -83,7 +83,7 @@ func (js *megajs) change(i int) {
 		content := fmt.Sprintf("js %d", i)
 		require.NoError(js, os.WriteFile(js.scratch, []byte(content), 0o600))
 		if err = js.do("put", map[string]any{"path": dir, "name": name, "from": js.scratch}); err == nil {
-			js.promised[content] = "megajs"
+			js.promised[content] = "js"
 		}
 	}
 	if err != nil {

@@ -103,7 +103,7 @@ func TestPermanentDeletionSparesWhatOthersPutThere(t *testing.T) {
 			r.eventually(func() bool {
 				require.NoError(t, r.engine.Flush(r.ctx, 0))
 				_, back := r.account.Tree()["top/sub/theirs"]
-				return back && r.engine.queue.len() == 0
+				return back && r.quiet()
 			})
 			require.Equal(t, []byte("theirs"), r.account.ReadFile(theirs))
 			require.ElementsMatch(t, []string{"top", "top/sub", "top/sub/theirs"}, slices.Collect(maps.Keys(r.account.Tree())))
@@ -180,4 +180,24 @@ func TestPermanentDeletionAfterACrash(t *testing.T) {
 		require.False(t, r.account.Exists(h), p)
 	}
 	require.True(t, r.account.InRubbish(other))
+}
+
+// A packet of ours that takes several transactions is ours to its end: all that went with the folder is deleted.
+func TestPermanentDeletionOfALargeFolder(t *testing.T) {
+	const files = nodesAtOnce + 200
+	r := newRig(t, permanent)
+	top := r.account.Mkdir(r.account.Root(), "top")
+	for i := range files {
+		r.account.Mkdir(top, fmt.Sprint(i))
+	}
+	r.caughtUp()
+	for i := range files {
+		r.rmdir(fmt.Sprintf("top/%d", i))
+	}
+	r.rmdir("top")
+	_, err := r.engine.Approve(r.ctx) // so many at once are asked about
+	require.NoError(t, err)
+	r.flush()
+	r.drained()
+	require.Empty(t, r.account.TreeBelow(r.account.Rubbish()))
 }

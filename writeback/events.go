@@ -70,11 +70,12 @@ type cursor struct {
 	packets []megaclient.Packet
 	i, node int
 	failed  megaclient.Packet // the last one that could not be applied
+	echoes  []echoID          // rows that end with the packet, when all of its nodes have been applied
 }
 
 func (at *cursor) more() bool { return at.i < len(at.packets) }
 
-func (at *cursor) nextPacket() { at.i, at.node = at.i+1, 0 }
+func (at *cursor) nextPacket() { at.i, at.node, at.echoes = at.i+1, 0, nil }
 
 // applyNext applies the next packet, or the next node of a large one.
 func (c *change) applyNext(at *cursor) error {
@@ -87,10 +88,13 @@ func (c *change) applyNext(at *cursor) error {
 	var err error
 	if nodes, ok := p.(*megaclient.NodesPacket); ok {
 		if at.node < len(nodes.Nodes) {
-			err = c.applyNode(nodes.Nodes[at.node], p.PacketTag())
+			err = c.applyNode(nodes.Nodes[at.node], p.PacketTag(), at)
 			at.node++
 		}
 		if at.node >= len(nodes.Nodes) {
+			if err := c.endEchoes(at, nodes); err != nil {
+				return err
+			}
 			c.markEchoed(p)
 			at.nextPacket()
 		}
@@ -104,6 +108,26 @@ func (c *change) applyNext(at *cursor) error {
 		return nil
 	}
 	return err
+}
+
+// endEchoes ends the rows of a packet that has been applied as a whole: a large one takes several transactions, and is
+// ours until the last. The answer may have come, and made rows, after its first node was applied.
+func (c *change) endEchoes(at *cursor, p *megaclient.NodesPacket) error {
+	for _, f := range []field{fieldPlace, fieldAttrs} {
+		if len(p.Nodes) == 0 {
+			break
+		}
+		if id := (echoID{p.Nodes[0].Handle, f, p.PacketTag()}); !slices.Contains(at.echoes, id) {
+			at.echoes = append(at.echoes, id)
+		}
+	}
+	for _, id := range at.echoes {
+		delete(c.ended, id)
+		if err := c.endEcho(id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isFatal tells apart an event that makes no sense from a state that can't
@@ -137,7 +161,7 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 }
 
 // applyNode applies a node, but for the fields that we have changed since.
-func (c *change) applyNode(n *megaclient.Node, tag string) error {
+func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
 	ours := c.markFound(n)
 	if n.Version {
 		if err := c.noteVersion(n); err != nil {
@@ -158,8 +182,9 @@ func (c *change) applyNode(n *megaclient.Node, tag string) error {
 				return err
 			}
 		}
-		if err := c.endEcho(id); err != nil {
-			return err
+		if c.expects(id) {
+			c.ended[id] = true
+			at.echoes = append(at.echoes, id)
 		}
 	}
 	if !c.e.ownTag(tag) {
