@@ -120,7 +120,6 @@ func TestHashcashCanBeCancelled(t *testing.T) {
 		asked <- struct{}{}
 	})
 	c := s.resume(t)
-	megaclient.SetIdle(c, time.Millisecond*50) // the puzzle is no I/O
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
 	require.ErrorIs(t, c.Ask(ctx, question, nil), context.Canceled)
@@ -136,7 +135,8 @@ func TestRateLimitSlows(t *testing.T) {
 
 func TestBusyServerIsWaitedForUntilTheContextEnds(t *testing.T) {
 	c := saying(t, "-3").resume(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // longer than "unreachable"
+	megaclient.SetUnreachable(c, 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // longer than that
 	defer cancel()
 	require.ErrorIs(t, c.Ask(ctx, question, nil), context.DeadlineExceeded)
 }
@@ -145,10 +145,12 @@ func TestUnreachableServer(t *testing.T) {
 	s := saying(t, "0")
 	s.Close()
 	c := s.resume(t)
+	megaclient.SetUnreachable(c, 300*time.Millisecond)
 	err := c.Ask(t.Context(), question, nil)
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)
 	require.NotContains(t, err.Error(), stubSession().SID)
 	require.Error(t, c.Connection().Err)
+	defer megaclient.SetLoginUnreachable(300 * time.Millisecond)()
 	_, err = megaclient.Login(t.Context(), megaclient.Config{APIURL: s.URL}, "a@b.c", "p", "")
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)
 }
@@ -157,10 +159,12 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	s := newStub(t, func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
 	c := s.resume(t)
 	megaclient.SetIdle(c, 20*time.Millisecond)
+	megaclient.SetUnreachable(c, 300*time.Millisecond)
 	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrUnreachable)
 
 	patient := s.resume(t)
-	megaclient.SetIdle(patient, 400*time.Millisecond) // longer than "unreachable"
+	megaclient.SetIdle(patient, 400*time.Millisecond)
+	megaclient.SetUnreachable(patient, 300*time.Millisecond) // less than that
 	before := len(s.seen())
 	require.ErrorIs(t, patient.Ask(t.Context(), question, nil), megaclient.ErrUnreachable)
 	require.Len(t, s.seen(), before+1, "the silence counts from the first request on")
@@ -220,13 +224,15 @@ func TestDecompressionBomb(t *testing.T) {
 		}
 		_ = z.Close()
 	})
-	err := s.resume(t).Ask(t.Context(), question, nil)
-	require.ErrorIs(t, err, megaclient.ErrBadAnswer)
+	c := s.resume(t)
+	megaclient.SetUnreachable(c, 300*time.Millisecond)
+	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrBadAnswer)
 }
 
 func TestDeepAnswer(t *testing.T) {
-	err := saying(t, "["+strings.Repeat(`{"a":`, 100)+"0"+strings.Repeat("}", 100)+"]").resume(t).Ask(t.Context(), question, nil)
-	require.ErrorIs(t, err, megaclient.ErrBadAnswer)
+	c := saying(t, "["+strings.Repeat(`{"a":`, 100)+"0"+strings.Repeat("}", 100)+"]").resume(t)
+	megaclient.SetUnreachable(c, 300*time.Millisecond)
+	require.ErrorIs(t, c.Ask(t.Context(), question, nil), megaclient.ErrBadAnswer)
 }
 
 func TestAddressesAreForcedToHTTPS(t *testing.T) {

@@ -83,7 +83,7 @@ func TestNothingIsSentAgainAfterAMinute(t *testing.T) {
 	_, err := c.Execute(t.Context(), b)
 	require.ErrorIs(t, err, megaclient.ErrUncertain)
 	n := len(s.seen())
-	require.Greater(t, n, 1)
+	require.NotZero(t, n)
 
 	megaclient.SetResend(c, time.Minute)
 	b.Age(2 * time.Minute)
@@ -123,7 +123,9 @@ func TestOneLostAnswerMakesAllLaterEndsUncertain(t *testing.T) {
 	for name, last := range map[string]string{"busy": "-3", "session": "-15", "blocked": "-16", "other": "-9", "wrong count": "[0,0]", "junk": "<html>"} {
 		t.Run(name, func(t *testing.T) {
 			c := sequence(t, cuts, says(last)).resume(t)
-			megaclient.SetResend(c, 50*time.Millisecond)
+			if name == "busy" || name == "junk" || name == "wrong count" { // that is asked again, until it is too late
+				megaclient.SetResend(c, 50*time.Millisecond)
+			}
 			_, err := c.Execute(t.Context(), prepare(t, c, removal))
 			require.ErrorIs(t, err, megaclient.ErrUncertain)
 			require.Equal(t, name == "session", isCode(err, megaclient.ESID))

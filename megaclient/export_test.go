@@ -9,21 +9,32 @@ import (
 
 // What the external tests need of the inside.
 
-// QuickTiming makes all clients made from now on impatient.
+// QuickTiming lets all clients made from now on try again soon. What they give up after is as long as ever: a busy
+// machine must not look like a failing server. Tests of giving up shorten that for themselves.
 func QuickTiming() {
 	defaultTiming = timing{
 		retryFirst: 2 * time.Millisecond, retryMax: 10 * time.Millisecond, retryLost: 5 * time.Millisecond,
-		idle: 5 * time.Second, idleFetch: 5 * time.Second, resend: 5 * time.Second,
-		unreachable: 300 * time.Millisecond, loginUnreachable: 300 * time.Millisecond,
-		wait: 5 * time.Second, hashcash: 20 * time.Second, requestRate: 5000, requestBurst: 5000, answer: 8 << 20,
+		idle: time.Minute, idleFetch: time.Minute, resend: time.Minute,
+		unreachable: time.Minute, loginUnreachable: time.Minute,
+		wait: 5 * time.Second, hashcash: time.Minute, requestRate: 5000, requestBurst: 5000, answer: 8 << 20,
 	}
+}
+
+// SetUnreachable changes for how long a server may not be reached.
+func SetUnreachable(c *Client, d time.Duration) { c.timing.unreachable = d }
+
+// SetLoginUnreachable changes that of logins from now on, and gives a function that takes it back.
+func SetLoginUnreachable(d time.Duration) (restore func()) {
+	old := defaultTiming.loginUnreachable
+	defaultTiming.loginUnreachable = d
+	return func() { defaultTiming.loginUnreachable = old }
 }
 
 // SetResend changes for how long a client sends a batch again.
 func SetResend(c *Client, d time.Duration) { c.timing.resend = d }
 
 // SetIdle changes how long a client waits for a byte.
-func SetIdle(c *Client, d time.Duration) { c.timing.idle = d }
+func SetIdle(c *Client, d time.Duration) { c.timing.idle, c.timing.idleFetch = d, d }
 
 // SetWait changes how long a client waits for an event before asking again.
 func SetWait(c *Client, d time.Duration) { c.timing.wait = d }

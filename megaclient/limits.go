@@ -25,11 +25,10 @@ type climber struct {
 }
 
 const (
-	climbStep    = 4    // the first raise
-	climbGain    = 1.05 // a raise must bring so much
-	climbHold    = 60   // windows without an attempt after a single connection more has brought nothing
-	troubleHold  = 20   // and after trouble
-	climbWindow  = 500 * time.Millisecond
+	climbStep    = 4               // the first raise
+	climbGain    = 1.05            // a raise must bring so much
+	climbHold    = 60              // windows without an attempt after a single connection more has brought nothing
+	troubleHold  = 20              // and after trouble
 	troublePause = 2 * time.Second // failures of parallel connections within it count as one
 )
 
@@ -68,6 +67,8 @@ func (k *climber) trouble() {
 // gate lets a limited number of connections of one direction through, in the order of asking, and
 // adapts the limit.
 type gate struct {
+	period time.Duration // of a window
+
 	mu      sync.Mutex
 	climb   climber         // GUARDED_BY(mu)
 	inUse   int             // GUARDED_BY(mu)
@@ -78,7 +79,9 @@ type gate struct {
 	worried time.Time       // GUARDED_BY(mu): when there last was trouble
 }
 
-func newGate(connections int) *gate { return &gate{climb: newClimber(connections), since: time.Now()} }
+func newGate(connections int, window time.Duration) *gate {
+	return &gate{period: window, climb: newClimber(connections), since: time.Now()}
+}
 
 // enter waits for a connection; leave must follow it.
 func (g *gate) enter(ctx context.Context) error {
@@ -145,7 +148,7 @@ func (g *gate) moved(n int) {
 	defer g.mu.Unlock()
 	g.bytes += int64(n)
 	elapsed := time.Since(g.since)
-	if elapsed < climbWindow {
+	if elapsed < g.period {
 		return
 	}
 	g.climb.window(float64(g.bytes)/elapsed.Seconds(), g.wanted || len(g.waiting) > 0)

@@ -3,6 +3,7 @@ package megaclient
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -46,7 +47,7 @@ func TestClimberFindsWhatHelps(t *testing.T) {
 }
 
 func TestGateKeepsTheOrderAndTheLimit(t *testing.T) {
-	g := newGate(2)
+	g := newGate(2, time.Hour)
 	require.NoError(t, g.enter(t.Context()))
 	require.NoError(t, g.enter(t.Context()))
 	first, err := g.queue(t.Context())
@@ -78,7 +79,7 @@ func closed(c chan struct{}) bool {
 }
 
 func TestGateEndsWithTheContext(t *testing.T) {
-	g := newGate(1)
+	g := newGate(1, time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
 	require.NoError(t, g.enter(ctx))
 	result := make(chan error)
@@ -92,7 +93,7 @@ func TestGateEndsWithTheContext(t *testing.T) {
 
 // Many connections that fail at once are one trouble.
 func TestGateCountsTroubleOnce(t *testing.T) {
-	g := newGate(8)
+	g := newGate(8, time.Hour)
 	for range 8 {
 		g.trouble()
 	}

@@ -10,12 +10,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
 
 	"github.com/stretchr/testify/require"
 )
+
+// never is longer than any test runs.
+const never = 24 * time.Hour
 
 const stubUser megaclient.UserHandle = "UUUUUUUUUUU"
 

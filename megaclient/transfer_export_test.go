@@ -8,7 +8,10 @@ import (
 func init() {
 	defaultTransferTiming.retryFirst = 2 * time.Millisecond
 	defaultTransferTiming.retryMax = 20 * time.Millisecond
-	defaultTransferTiming.giveUp = 10 * time.Second // a busy machine must not look like a failing server
+	// A busy machine must not look like a failing server, nor like a network to be tried with more connections.
+	defaultTransferTiming.giveUp = 2 * time.Minute
+	defaultTransferTiming.stallDown = time.Minute
+	defaultTransferTiming.window = 24 * time.Hour
 	defaultTransferTiming.saveEvery = 1 << 20
 }
 

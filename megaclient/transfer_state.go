@@ -32,6 +32,7 @@ type transferTiming struct {
 	giveUp     time.Duration // a transfer that fails for so long without any progress is given up
 	urlLife    time.Duration // of a download URL (PROTOCOL 6.2)
 	uploadLife time.Duration // of an upload URL (PROTOCOL 5.3)
+	window     time.Duration // over which throughput is measured, to find the number of connections
 	saveEvery  int64         // bytes that must have arrived for an upload's state to be worth saving again
 }
 
@@ -44,6 +45,7 @@ var defaultTransferTiming = transferTiming{
 	giveUp:     2 * time.Minute,
 	urlLife:    time.Hour,
 	uploadLife: 172500 * time.Second,
+	window:     500 * time.Millisecond,
 	saveEvery:  8 << 20,
 }
 
@@ -52,7 +54,10 @@ func newTransfers(cfg Config) *transfers {
 	if n <= 0 {
 		n = mostConnections
 	}
-	t := &transfers{down: newGate(n), up: newGate(n), timing: defaultTransferTiming, windows: make(chan struct{}, raidWindows)}
+	timing := defaultTransferTiming
+	t := &transfers{
+		down: newGate(n, timing.window), up: newGate(n, timing.window), timing: timing, windows: make(chan struct{}, raidWindows),
+	}
 	if cfg.Timeout > 0 {
 		t.timing.giveUp = cfg.Timeout
 		t.timing.stallDown = min(t.timing.stallDown, cfg.Timeout/4)

@@ -135,18 +135,23 @@ func stored(t *testing.T, st *megaclient.UploadState) *megaclient.UploadState {
 	return back
 }
 
+// thinClient has one connection, so that pieces are sent one after the other.
+func (r *rig) thinClient() *megaclient.Client {
+	r.Helper()
+	c, err := megaclient.Resume(megaclient.Config{APIURL: r.server.URL(), MaxConnections: 1}, r.client.Session())
+	require.NoError(r, err)
+	r.Cleanup(c.Close)
+	return c
+}
+
 // interrupted uploads until so many bytes have arrived and gives the state that was saved last.
 func (r *rig) interrupted(want []byte, after int64) *megaclient.UploadState {
 	r.Helper()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	// One connection, so that nothing else is under way that could complete it.
-	client, err := megaclient.Resume(megaclient.Config{APIURL: r.server.URL(), MaxConnections: 1}, r.client.Session())
-	require.NoError(r, err)
-	defer client.Close()
 	st := newState(int64(len(want)))
 	var saved *megaclient.UploadState
-	err = client.Upload(ctx, r.root, st, bytes.NewReader(want), megaclient.UploadHooks{
+	err := r.thinClient().Upload(ctx, r.root, st, bytes.NewReader(want), megaclient.UploadHooks{
 		Save: func(st *megaclient.UploadState) error { saved = stored(r.T, st); return nil },
 		Progress: func(done int64) {
 			if done >= after {
@@ -233,12 +238,13 @@ func TestTokenComesOnAnyPiece(t *testing.T) {
 	want := content(uploadSize)
 	st := newState(uploadSize)
 	var saved *megaclient.UploadState
-	require.NoError(t, r.upload(st, want, megaclient.UploadHooks{Save: func(st *megaclient.UploadState) error {
+	hooks := megaclient.UploadHooks{Save: func(st *megaclient.UploadState) error {
 		if saved == nil && len(st.Chunks) > 3 {
 			saved = stored(t, st)
 		}
 		return nil
-	}}))
+	}}
+	require.NoError(t, r.thinClient().Upload(t.Context(), r.root, st, bytes.NewReader(want), hooks))
 	require.Empty(t, saved.Token)
 	require.NoError(t, r.upload(saved, want, megaclient.UploadHooks{}))
 	require.Equal(t, st.Token, saved.Token)
@@ -269,14 +275,21 @@ func TestUploadHooks(t *testing.T) {
 		require.True(t, mu.TryLock(), "two hooks at a time")
 		return mu.Unlock
 	}
+	release := r.server.Faults().HoldUploads(4 << 20) // the token doesn't come before two states were worth saving
+	defer release()
 	require.NoError(t, r.upload(st, want, megaclient.UploadHooks{
-		Sent:     func(off int64, ciphertext []byte) { defer hook()(); copy(got[off:], ciphertext) },
-		Progress: func(int64) { defer hook()() },
-		Save:     func(*megaclient.UploadState) error { defer hook()(); saves++; return nil },
+		Sent: func(off int64, ciphertext []byte) { defer hook()(); copy(got[off:], ciphertext) },
+		Progress: func(done int64) {
+			defer hook()()
+			if done >= 3<<20 {
+				release()
+			}
+		},
+		Save: func(*megaclient.UploadState) error { defer hook()(); saves++; return nil },
 	}))
 	megacrypto.NewCipher(st.Key).XORKeyStreamAt(got, got, 0)
 	r.equal(want, got)
-	require.Greater(t, saves, 2)
+	require.GreaterOrEqual(t, saves, 3, "twice on the way, and at the end")
 
 	full := errors.New("disk full")
 	err := r.upload(newState(uploadSize), want, megaclient.UploadHooks{Save: func(*megaclient.UploadState) error { return full }})
@@ -313,15 +326,15 @@ func TestDamagedStatesAreRefused(t *testing.T) {
 
 func TestUploadGoesOnAfterAStall(t *testing.T) {
 	r := newRig(t)
-	r.server.Faults().SetLatency(150 * time.Millisecond)
+	release := r.server.Faults().HoldUploads(0)
 	megaclient.SetGiveUp(r.client, 300*time.Millisecond)
 	megaclient.SetStall(r.client, 100*time.Millisecond)
 	st := newState(1000)
 	err := r.upload(st, content(1000), megaclient.UploadHooks{})
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)
-	r.server.Faults().SetLatency(0)
-	megaclient.SetGiveUp(r.client, 10*time.Second)
-	megaclient.SetStall(r.client, 10*time.Second)
+	release()
+	megaclient.SetGiveUp(r.client, time.Minute)
+	megaclient.SetStall(r.client, time.Minute)
 	require.NoError(t, r.upload(st, content(1000), megaclient.UploadHooks{}))
 	r.finish(st, content(1000))
 }

@@ -105,7 +105,8 @@ func TestHashcash(t *testing.T) {
 }
 
 func TestDownloadFaults(t *testing.T) {
-	s := newServer(t)
+	now := time.Now()
+	s := newServer(t, megatest.WithClock(func() time.Time { return now })) // which stands still
 	a := s.AddAccount("user@example.com", password)
 	c := login(t, s, a)
 	f := s.Faults()
