@@ -45,9 +45,13 @@ func TestStateOfAFile(t *testing.T) {
 	awaitState(t, path, "cloud")
 	require.True(t, rightOrEIO(t, path, small))
 	awaitState(t, path, "cached")
-	p.Run("pin", path)
+	type pinned struct {
+		Path   string
+		Pinned bool
+	}
+	require.Equal(t, pinned{path, true}, readJSON[pinned](t, p.Run("pin", "--json", path)))
 	awaitState(t, path, "pinned")
-	p.Run("unpin", path)
+	require.Equal(t, pinned{path, false}, readJSON[pinned](t, p.Run("unpin", "--json", path)))
 	awaitState(t, path, "cached")
 	p.Run("free", path)
 	awaitState(t, path, "cloud")

@@ -30,6 +30,12 @@ type terminal struct {
 
 func newTerminal(p *program.Program, args ...string) *terminal {
 	p.T.Helper()
+	return terminalOf(p, p.Command(args...))
+}
+
+// terminalOf is one in which any command runs.
+func terminalOf(p *program.Program, cmd *exec.Cmd) *terminal {
+	p.T.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(p.T, err)
 	p.T.Cleanup(func() { master.Close() })
@@ -39,7 +45,7 @@ func newTerminal(p *program.Program, args ...string) *terminal {
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(p.T, err)
 	p.T.Cleanup(func() { slave.Close() }) // held open, so that its settings outlive the command
-	tt := &terminal{t: p.T, master: master, cmd: p.Command(args...)}
+	tt := &terminal{t: p.T, master: master, cmd: cmd}
 	tt.cmd.Stdin, tt.cmd.Stdout, tt.cmd.Stderr = slave, slave, slave
 	tt.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(p.T, tt.cmd.Start())

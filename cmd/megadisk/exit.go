@@ -36,6 +36,23 @@ const (
 	exitBraked      = 9 // all is in the cloud but deletions that are held back: approve or revert
 )
 
+// exitMeanings is the table of them, for the manual; README.md has the same.
+var exitMeanings = []struct {
+	status  int
+	meaning string
+}{
+	{exitDone, "done"},
+	{exitFailed, "failed, for the reason that it says"},
+	{exitUsage, "mistake in the command line"},
+	{exitLogin, "not logged in, wrong password or code, session ended, account blocked"},
+	{exitUnreachable, "the server can't be reached"},
+	{exitPending, "something is still not in the cloud"},
+	{exitMountpoint, "the mount point is missing, busy, stale or not a folder"},
+	{exitState, "the state is open in another process, of a newer version, damaged, or can't be written"},
+	{exitNotThere, "there is no such file, version, or entry of the bin"},
+	{exitBraked, "all is in the cloud but deletions that are held back: `megadisk approve` or `megadisk revert`"},
+}
+
 // usageError is a mistake in the command line.
 type usageError struct{ msg string }
 

@@ -41,6 +41,9 @@ func writeManual(root *cobra.Command, dir string) error {
 	if err := allowBreaks(filepath.Join(dir, "man1")); err != nil {
 		return fmt.Errorf("writing the manual: %w", err)
 	}
+	if err := addExitStatus(filepath.Join(dir, "man1")); err != nil {
+		return fmt.Errorf("writing the manual: %w", err)
+	}
 	for name, page := range helperPages {
 		text := fmt.Sprintf(".so man1/%s.1\n", page)
 		if err := os.WriteFile(filepath.Join(dir, "man8", name+".8"), []byte(text), 0o644); err != nil {
@@ -66,6 +69,31 @@ func allowBreaks(dir string) error {
 			}
 		}
 		err = errors.Join(err, readErr, os.WriteFile(page, []byte(strings.Join(lines, "\n")), 0o644))
+	}
+	return err
+}
+
+// addExitStatus gives each page its section on exit statuses.
+func addExitStatus(dir string) error {
+	table := ".SH EXIT STATUS\n"
+	for _, e := range exitMeanings {
+		table += fmt.Sprintf(".TP\n.B %d\n%s\n", e.status, strings.NewReplacer("`", "", `\`, `\\`).Replace(e.meaning))
+	}
+	helper := ".PP\nCalled by mount(8) or umount(8): 0 done, 1 mistake in the call, 8 interrupted, 32 failed.\n"
+	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	for _, page := range pages {
+		text, readErr := os.ReadFile(page)
+		section := table
+		for _, name := range helperPages {
+			if filepath.Base(page) == name+".1" {
+				section += helper
+			}
+		}
+		before, after, found := strings.Cut(string(text), ".SH SEE ALSO")
+		if found {
+			after = "\n.SH SEE ALSO" + after
+		}
+		err = errors.Join(err, readErr, os.WriteFile(page, []byte(strings.TrimRight(before, "\n")+"\n"+section+after), 0o644))
 	}
 	return err
 }

@@ -16,6 +16,8 @@ type Carrier interface {
 	Import(ctx context.Context, r Carry, tell func(Carried)) (Carried, error)
 	// Find tells, page by page, what lies at or below a path.
 	Find(ctx context.Context, r FindRequest) (FindPage, error)
+	// Folders names the folders in a folder of the drive, "" or /Remote/Folder.
+	Folders(ctx context.Context, source string) ([]string, error)
 	// Free lets go of what is here of all at or below a path; "" for everything. It gives the bytes.
 	Free(ctx context.Context, path string) (int64, error)
 }
@@ -58,6 +60,7 @@ func carrierHandlers(mux *http.ServeMux, b Carrier, describe Describe) {
 	mux.HandleFunc("POST /put", streamed(describe, b.Put))
 	mux.HandleFunc("POST /import", streamed(describe, b.Import))
 	mux.HandleFunc("POST /find", endpoint(describe, func(ctx context.Context, r FindRequest) (any, error) { return b.Find(ctx, r) }))
+	mux.HandleFunc("POST /folders", endpoint(describe, func(ctx context.Context, source string) (any, error) { return b.Folders(ctx, source) }))
 	mux.HandleFunc("POST /free", endpoint(describe, func(ctx context.Context, path string) (any, error) { return b.Free(ctx, path) }))
 }
 
@@ -80,6 +83,12 @@ func (c *Client) Import(ctx context.Context, r Carry, tell func(Carried)) (Carri
 func (c *Client) Find(ctx context.Context, r FindRequest) (page FindPage, err error) {
 	err = c.call(ctx, "find", r, &page)
 	return page, err
+}
+
+// Folders names the folders in a folder of the drive.
+func (c *Client) Folders(ctx context.Context, source string) (names []string, err error) {
+	err = c.call(ctx, "folders", source, &names)
+	return names, err
 }
 
 // Free lets go of what is here of a path; "" for everything.

@@ -28,6 +28,9 @@ var meanings = map[string]Meaning{
 	"noexec": Kernel, "sync": Kernel, "dirsync": Kernel,
 }
 
+// Usual are words that people write in fstab, and that aren't options of megadisk.
+var Usual = []string{"ro", "_netdev", "nofail", "noauto", "user", "noexec", "sync", "x-systemd.automount"}
+
 // renamed are words of mount(8) that megadisk calls otherwise.
 var renamed = map[string]string{"ro": "read-only"}
 

@@ -101,6 +101,25 @@ func (w *finding) below(ctx context.Context, dir tree.Ino, at string, behind []s
 	}
 }
 
+// Folders names the folders in a folder of the drive, for who types the path of one.
+func (p *Process) Folders(_ context.Context, source string) (names []string, err error) {
+	dir, err := p.resolve(source)
+	if err != nil {
+		return nil, err
+	}
+	for after := ""; ; {
+		rows, err := p.engine.Tree().ReadDir(dir, after, page)
+		if err != nil || len(rows) == 0 {
+			return names, err
+		}
+		for i := range rows {
+			if after = rows[i].Name; rows[i].Kind == tree.Dir {
+				names = append(names, after)
+			}
+		}
+	}
+}
+
 // Free lets go of what is here of all at or below a path; what is pinned, pending or being read stays.
 func (p *Process) Free(ctx context.Context, at string) (freed int64, err error) {
 	if at == "" {
