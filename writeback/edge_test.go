@@ -308,3 +308,33 @@ func TestRestoredElsewhereAfterAnUnlinkedEdit(t *testing.T) {
 		})
 	}
 }
+
+// What is written while the answer about the file's first, empty content is on its way is stored when it is closed
+// after that, and not the row as the answer left it.
+func TestClosedAfterTheAnswerAboutWhatWasThereBefore(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		settleNever(o)
+		o.Timings.Commit = never
+	})
+	release := r.server.Faults().Hold("p")
+	_, f, err := r.engine.CreateOpen(r.ctx, tree.DriveIno, "index", 0o644, true)
+	require.NoError(t, err)
+	go func() { _ = r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	_, err = f.WriteAt(r.ctx, []byte("content"), 0)
+	require.NoError(t, err)
+	release()
+	r.eventually(func() bool { return len(r.engine.Status().Pending) == 0 })
+	require.NoError(t, f.Flush(r.ctx))
+	f.Release()
+
+	in, err := r.engine.Tree().Get(f.Ino())
+	require.NoError(t, err)
+	require.EqualValues(t, len("content"), in.Size)
+	require.Equal(t, "content", r.read("index"))
+	r.crash()
+	r.start()
+	require.Equal(t, "content", r.read("index"))
+	r.flush()
+	require.Equal(t, map[string]string{"index": "content"}, r.cloud())
+}

@@ -286,6 +286,12 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 	if in.Removed && in.Cloud != nil {
 		return nil // its content goes with its handles; the row is the cloud's version
 	}
+	if st.content {
+		// First of all: of a file that was acknowledged since it was written it reads the row again.
+		if err := c.markContent(in); err != nil {
+			return err
+		}
+	}
 	in.Size, in.Base = st.size, st.base
 	in.Mtime, in.Exact, in.Ctime = st.mtime, st.exact, max(in.Ctime, st.ctime)
 	if st.atime != 0 {
@@ -303,16 +309,8 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 	if !st.content {
 		return c.commitAttrs(in, tree.OwnMtime|own)
 	}
-	if err := c.markContent(in); err != nil {
+	if err := c.commitAttrs(in, own); err != nil || in.Removed {
 		return err
-	}
-	if in.Removed {
-		return c.Put(in)
-	}
-	if own != 0 {
-		if err := c.commitAttrs(in, own); err != nil {
-			return err
-		}
 	}
 	return c.touch(st.ino, func(ent *entry) {
 		ent.Content++
