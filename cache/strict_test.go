@@ -130,9 +130,7 @@ func TestReadsTimeOut(t *testing.T) {
 		cl := newCloud(f)
 		cl.fault = func(n *fetched) error { <-n.ctx.Done(); return n.ctx.Err() }
 		c := cl.open(t, func(o *Options) { o.Timeout = 100 * time.Millisecond })
-		start := time.Now()
-		require.ErrorIs(t, readAt(t, c, f, 0, 10), ErrTimeout)
-		require.Less(t, time.Since(start), 5*time.Second)
+		require.ErrorIs(t, readAt(t, c, f, 0, 10), ErrTimeout) // nothing else would end it
 		ctx, cancel := context.WithCancel(bg)
 		cancel()
 		r := c.NewReader(f.File)

@@ -105,7 +105,7 @@ func TestTwoMountsOfOneAccountShareAProcess(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(second, "new"))
 		return errors.Is(err, fs.ErrNotExist)
-	}, 10*time.Second, time.Millisecond)
+	}, bounded, time.Millisecond)
 	p.Run("unmount", second)
 	p.Run("unmount", p.Point)
 }

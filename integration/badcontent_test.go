@@ -27,7 +27,7 @@ import (
 const (
 	readTimeout = 2 * time.Second
 	// bounded is generous, since the machine may be busy; what is meant is: not for ever.
-	bounded = 60 * time.Second
+	bounded = 2 * time.Minute
 )
 
 func noise(n int, seed uint64) []byte {

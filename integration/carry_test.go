@@ -117,7 +117,7 @@ func TestFindDuAndFree(t *testing.T) {
 			account.Mkdir(op, strings.Repeat("x", i+1))
 		}
 	}
-	require.Eventually(t, func() bool { return strings.Count(p.Run("find", p.Point), "\n") == 38 }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(p.Run("find", p.Point), "\n") == 38 }, bounded, 10*time.Millisecond)
 	at := func(rest string) string { return filepath.Join(p.Point, rest) + "\n" }
 	before := p.Server.Stats()
 	require.Equal(t, at("d/old.jpg"), p.Run("find", p.Point, "--name", "*.jpg"))
@@ -146,7 +146,7 @@ func TestFindDuAndFree(t *testing.T) {
 	require.Equal(t, at("d/old.jpg"), p.Run("find", p.Point, "--away"))
 	require.Contains(t, p.Run("free", p.Point, "--json"), `"freed": 5`)
 	p.Run("pin", filepath.Join(p.Point, "d/old.jpg"))
-	require.Eventually(t, func() bool { return p.Run("find", p.Point, "--away", "--name", "*.jpg") == "" }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return p.Run("find", p.Point, "--away", "--name", "*.jpg") == "" }, bounded, 10*time.Millisecond)
 	require.Contains(t, p.Run("free", p.Point), "Freed: 0 B", "what is pinned stays")
 	p.Shell("cat d/sub/new.txt")
 	p.Run("cache", "clear")

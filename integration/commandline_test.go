@@ -125,7 +125,7 @@ func TestSignalsUnmountAMountInFront(t *testing.T) {
 		require.Eventually(t, func() bool {
 			all := p.Statuses()
 			return len(all) == 1 && len(all[0].Mounts) == 1
-		}, 20*time.Second, 10*time.Millisecond)
+		}, bounded, 10*time.Millisecond)
 		p.Shell("echo text >f")
 		require.NoError(t, cmd.Process.Signal(end))
 		require.NoError(t, cmd.Wait(), "%v", end)

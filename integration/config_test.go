@@ -80,7 +80,7 @@ func TestConfigIsUsedAndReadAgain(t *testing.T) {
 		require.Eventually(t, func() bool {
 			text, _ := os.ReadFile(p.Logs()[0])
 			return strings.Contains(string(text), word)
-		}, time.Minute, 20*time.Millisecond, "no %q in the log", word)
+		}, bounded, 20*time.Millisecond, "no %q in the log", word)
 	}
 	require.NoError(t, os.WriteFile(path, []byte("log-format = \"json\"\n"), 0o644))
 	require.NoError(t, process.Signal(syscall.SIGHUP))

@@ -29,7 +29,7 @@ func TestDebrisCommands(t *testing.T) {
 	require.Eventually(t, func() bool {
 		list = readJSON[[]debrisItem](t, p.Run("debris", "list", "--json"))
 		return len(list) == 3
-	}, 30*time.Second, 20*time.Millisecond)
+	}, bounded, 20*time.Millisecond)
 	p.Kill()
 	p.Mount()
 	require.Equal(t, list, readJSON[[]debrisItem](t, p.Run("debris", "list", "--json")))

@@ -41,5 +41,5 @@ func requireEventuallyFile(t *testing.T, path, want string) {
 	require.Eventually(t, func() bool {
 		data, err := os.ReadFile(path)
 		return err == nil && string(data) == want
-	}, 20*time.Second, 10*time.Millisecond, "%s does not come", path)
+	}, bounded, 10*time.Millisecond, "%s does not come", path)
 }

@@ -97,7 +97,7 @@ func TestBinCommands(t *testing.T) {
 	require.Eventually(t, func() bool {
 		list = readJSON[[]binEntry](t, p.Run("bin", "list", "--json"))
 		return len(list) == 3
-	}, 30*time.Second, 20*time.Millisecond)
+	}, bounded, 20*time.Millisecond)
 	require.Equal(t, "a", list[0].Name)
 	require.Equal(t, "/deep/er", list[0].From)
 	require.True(t, list[2].Folder)

@@ -44,7 +44,7 @@ func TestMountOfAFolderLink(t *testing.T) {
 	require.Equal(t, "read", string(value[:n]))
 
 	a.PutFile(a.Find("shown"), "later", []byte("x"), megatestTime)
-	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.Point, "later")); return err == nil }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.Point, "later")); return err == nil }, bounded, 10*time.Millisecond)
 
 	st := p.Statuses()
 	require.Len(t, st, 1)
@@ -69,7 +69,7 @@ func TestMountOfAFolderLink(t *testing.T) {
 	p.Run("unmount", filepath.Join(p.Dir, "inner"))
 
 	a.Unexport(a.Find("shown"))
-	require.Eventually(t, func() bool { return strings.Contains(p.Run("status"), "leads nowhere") }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(p.Run("status"), "leads nowhere") }, bounded, 50*time.Millisecond)
 	require.Equal(t, "of the folder", p.Shell("cat text"), "what is here is still here")
 	p.Run("unmount", p.Point)
 	p.Server.Close()

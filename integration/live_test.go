@@ -85,7 +85,7 @@ func TestChangesElsewhereAreSeenSoon(t *testing.T) {
 
 func awaitStats(t *testing.T, s *megatest.Server, cond func(megatest.Stats) bool) {
 	t.Helper()
-	require.Eventually(t, func() bool { return cond(s.Stats()) }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return cond(s.Stats()) }, bounded, 5*time.Millisecond)
 }
 
 // TestNothingIsAskedPeriodically: while nothing happens, nothing goes over the wire but the long poll, which the server
@@ -132,18 +132,18 @@ func TestSharesAreLive(t *testing.T) {
 				dir = h.Path(".mega/shares", owners[0].Name(), "lent")
 				text, err := os.ReadFile(filepath.Join(dir, "f"))
 				return err == nil && string(text) == "text"
-			}, 30*time.Second, 5*time.Millisecond, "the share, with its keys, does not come")
+			}, bounded, 5*time.Millisecond, "the share, with its keys, does not come")
 			require.ErrorIs(t, os.WriteFile(filepath.Join(dir, "mine"), nil, 0o644), os.ErrPermission)
 
 			ben.Share(folder, h.Account, megaclient.AccessFull)
 			require.Eventually(t, func() bool { return os.WriteFile(filepath.Join(dir, "mine"), []byte("mine"), 0o644) == nil },
-				30*time.Second, 5*time.Millisecond, "more access does not come")
+				bounded, 5*time.Millisecond, "more access does not come")
 			h.Drain()
 			require.Equal(t, "mine", string(ben.ReadFile(ben.Find("lent/mine"))))
 
 			ben.Unshare(folder, h.Account)
 			require.Eventually(t, func() bool { _, err := os.Stat(dir); return os.IsNotExist(err) },
-				30*time.Second, 5*time.Millisecond, "the share does not go")
+				bounded, 5*time.Millisecond, "the share does not go")
 		})
 	}
 }

@@ -48,7 +48,7 @@ func TestLog(t *testing.T) {
 	p.Shell("echo ours >notes.txt")
 	account.PutVersion(handleOf(t, account, "notes.txt"), []byte("theirs"), megatestTime)
 	account.PutFile(account.Root(), "after that", nil, megatestTime)
-	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.Point, "after that")); return err == nil }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.Point, "after that")); return err == nil }, bounded, 10*time.Millisecond)
 	p.Run("resume")
 	p.Run("flush")
 	require.Equal(t, "notes.txt", next("conflict", `^/notes \(conflict .*\)\.txt$`).More)

@@ -64,12 +64,12 @@ func throughACut(t *testing.T, p *program.Program, account *megatest.Account, cu
 	require.Eventually(t, func() bool {
 		st := p.Statuses()
 		return len(st) == 1 && len(st[0].Pinned) == 1 && st[0].Pinned[0].Here == int64(len(pinned))
-	}, 30*time.Second, 20*time.Millisecond)
+	}, bounded, 20*time.Millisecond)
 
 	cut()
 	work(t, p, pinned, 0)
 	begun := time.Now()
-	require.Eventually(t, func() bool { return offlineSince(p) != nil }, 50*time.Second, 50*time.Millisecond, "the cut isn't noticed")
+	require.Eventually(t, func() bool { return offlineSince(p) != nil }, bounded, 50*time.Millisecond, "the cut isn't noticed")
 	t.Logf("noticed %.1f s after the first work was done", time.Since(begun).Seconds())
 	_, err := os.ReadFile(filepath.Join(p.Point, "far"))
 	require.Error(t, err, "content that isn't here can't be read")

@@ -35,7 +35,7 @@ func TestUploadGoesOnAfterAKill(t *testing.T) {
 				st, all := p.Server.Stats(), p.Statuses()
 				return st.Held > 0 && st.BytesUp > half-piece &&
 					len(all) == 1 && len(all[0].Transfers) == 1 && all[0].Transfers[0].Done == st.BytesUp
-			}, time.Minute, 20*time.Millisecond)
+			}, bounded, 20*time.Millisecond)
 
 			p.Kill()
 			awaitServer(t, p, func(s megatest.Stats) bool { return s.OpenConnections == 0 }) // nothing is under way any more, held or in buffers of the kernel

@@ -49,7 +49,7 @@ func listenAsManager(t *testing.T, p *program.Program) *manager {
 // await waits until the service has said a line that begins so.
 func (m *manager) await(t *testing.T, begin string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return m.heard(begin) >= 0 }, time.Minute, 10*time.Millisecond, "no %s", begin)
+	require.Eventually(t, func() bool { return m.heard(begin) >= 0 }, bounded, 10*time.Millisecond, "no %s", begin)
 }
 
 func (m *manager) heard(begin string) int {

@@ -69,7 +69,7 @@ func (tt *terminal) watch() {
 // types waits for a prompt and answers it.
 func (tt *terminal) types(prompt, keys string) {
 	tt.t.Helper()
-	require.Eventually(tt.t, func() bool { return strings.HasSuffix(tt.text(), prompt) }, 20*time.Second, 10*time.Millisecond,
+	require.Eventually(tt.t, func() bool { return strings.HasSuffix(tt.text(), prompt) }, bounded, 10*time.Millisecond,
 		"no prompt %q", prompt)
 	_, err := io.WriteString(tt.master, keys)
 	require.NoError(tt.t, err)
@@ -88,7 +88,7 @@ func (tt *terminal) ends() int {
 	go func() { ended <- tt.cmd.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(bounded):
 		_ = tt.cmd.Process.Kill()
 		tt.t.Fatalf("it does not end; the terminal shows %q", tt.text())
 	}
@@ -129,7 +129,7 @@ func TestCtrlCAtEachPrompt(t *testing.T) {
 		}
 		tt.types(answers[stop].prompt, ctrlC)
 		require.Equal(t, 1, tt.ends(), tt.text())
-		require.Eventually(t, func() bool { return strings.Contains(tt.text(), "interrupted") }, 5*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(tt.text(), "interrupted") }, bounded, 10*time.Millisecond)
 	}
 	require.Contains(t, refused(t, p, 3, "", "whoami"), "megadisk login", "nobody is logged in")
 }
@@ -144,6 +144,6 @@ func TestVerifyOnATerminal(t *testing.T) {
 	p.Mount()
 	tt := newTerminal(p, "verify", p.Point)
 	require.Zero(t, tt.ends(), tt.text())
-	require.Eventually(t, func() bool { return strings.Contains(tt.text(), "verified: 3 files") }, 30*time.Second, 10*time.Millisecond, tt.text())
+	require.Eventually(t, func() bool { return strings.Contains(tt.text(), "verified: 3 files") }, bounded, 10*time.Millisecond, tt.text())
 	require.Regexp(t, `verifying, \d of 3 files +\d+% \|`, tt.text())
 }

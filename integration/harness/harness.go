@@ -41,7 +41,7 @@ const (
 	password = "correct horse battery staple"
 
 	// Deadline bounds what a test waits for, generously: the machine may be busy.
-	Deadline = 60 * time.Second
+	Deadline = 2 * time.Minute
 )
 
 // Harness is one account with its mount.

@@ -120,7 +120,7 @@ func TestMountReadsWhatMegajsSaves(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(p.Point, "ours/file"))
 		return os.IsNotExist(err)
-	}, 20*time.Second, 10*time.Millisecond, "what megajs deletes goes")
+	}, time.Minute, 10*time.Millisecond, "what megajs deletes goes")
 	js.sees(p.Point)
 }
 
@@ -162,5 +162,5 @@ func awaitContent(t *testing.T, path string, want []byte) {
 	require.Eventually(t, func() bool {
 		got, err := os.ReadFile(path)
 		return err == nil && string(got) == string(want)
-	}, 20*time.Second, 10*time.Millisecond, "%s does not come", path)
+	}, time.Minute, 10*time.Millisecond, "%s does not come", path)
 }
