@@ -15,6 +15,7 @@ import (
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/copyout"
+	"megadisk/cmd/megadisk/internal/credentials"
 	"megadisk/cmd/megadisk/internal/linktree"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
@@ -25,6 +26,7 @@ import (
 
 func newGet(c *common) *cobra.Command {
 	var asJSON bool
+	var password credentials.Sources
 	cmd := &cobra.Command{
 		Use:   "get LINK|PATH DEST",
 		Short: "Copy a file or folder out of the cloud, verified",
@@ -42,6 +44,9 @@ right, or not at all. "-" takes the link from standard input.`,
 			if err != nil {
 				return err
 			}
+			if from, err = openSealed(cmd.Context(), from, password); err != nil {
+				return err
+			}
 			return carry(asJSON, "getting", func(tell func(control.Carried)) (control.Carried, error) {
 				if isLink(from) {
 					return c.getLink(cmd.Context(), from, to, tell)
@@ -55,6 +60,7 @@ right, or not at all. "-" takes the link from standard input.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, jsonHelp)
+	addLinkPassword(cmd.Flags(), &password)
 	return cmd
 }
 
@@ -146,6 +152,7 @@ copied until then goes up by itself.`,
 
 func newImport(c *common) *cobra.Command {
 	var asJSON bool
+	var password credentials.Sources
 	cmd := &cobra.Command{
 		Use:   "import LINK PATH",
 		Short: "Copy what a public link opens into the drive",
@@ -155,6 +162,9 @@ overwritten. The content is downloaded, verified, and uploaded again. "-" takes 
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := readSource(cmd.Context(), args[0])
 			if err != nil {
+				return err
+			}
+			if text, err = openSealed(cmd.Context(), text, password); err != nil {
 				return err
 			}
 			if from, err := parseLink(text); err != nil {
@@ -168,6 +178,7 @@ overwritten. The content is downloaded, verified, and uploaded again. "-" takes 
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, jsonHelp)
+	addLinkPassword(cmd.Flags(), &password)
 	return cmd
 }
 

@@ -17,6 +17,7 @@ import (
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
 	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback"
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
@@ -99,7 +100,7 @@ func exitStatus(err error) int {
 	case errors.Is(err, account.ErrNone), errors.Is(err, account.ErrDamaged), errors.Is(err, megaclient.ErrBadSession), errors.Is(err, megaclient.ErrBadLogin), errors.Is(err, megaclient.ErrMFARequired),
 		errors.Is(err, megaclient.ErrMFAWrong), errors.Is(err, megaclient.ESID), errors.As(err, &blocked):
 		return exitLogin
-	case errors.As(err, &early):
+	case errors.As(err, &early), errors.Is(err, megacrypto.ErrLinkPassword):
 		return exitLogin
 	case writeback.OnlyBraked(err) != nil:
 		return exitBraked
@@ -208,6 +209,8 @@ func sentence(err error) string {
 		return "the link leads nowhere (any more): ask for a new one where it comes from"
 	case errors.Is(err, megaclient.ErrLinkWrongKey):
 		return "the link's key is not the right one: copy the link again, in quotes"
+	case errors.Is(err, megacrypto.ErrLinkPassword):
+		return "the password is not the one of this link: try again"
 	case errors.Is(err, megaclient.ErrBadLogin):
 		return "the e-mail address or the password is wrong: try again"
 	case errors.Is(err, megaclient.ErrMFARequired):

@@ -51,6 +51,9 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if err != nil {
 		return err
 	}
+	if source, err = openSealed(ctx, source, m.login); err != nil {
+		return err
+	}
 	req, from, err := m.request(source, point)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"megadisk/cmd/megadisk/internal/credentials"
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
@@ -82,6 +84,38 @@ func readSource(ctx context.Context, text string) (string, error) {
 		return "", usage("there is no link on standard input")
 	}
 	return line, nil
+}
+
+// openSealed gives the link that one with a password holds; what isn't one is given back as it is.
+func openSealed(ctx context.Context, text string, where credentials.Sources) (string, error) {
+	if !megacrypto.IsSealedLink(text) {
+		return text, nil
+	}
+	given, _, err := whatIsGiven(ctx, where)
+	if err != nil {
+		return "", err
+	}
+	if given.Password == "" {
+		if !terminal() {
+			return "", usage("the link has a password: use --password-file FILE (-: standard input)")
+		}
+		if given.Password, err = askSecretly(ctx, "Password of the link: "); err != nil {
+			return "", err
+		}
+	}
+	link, err := megacrypto.UnsealLink(text, given.Password)
+	switch {
+	case errors.Is(err, megacrypto.ErrLinkPassword):
+		return "", err
+	case err != nil:
+		return "", usage("the link with a password is not whole: copy it again, in quotes")
+	}
+	return link.String(), nil
+}
+
+// addLinkPassword adds the option that says where a link's password is.
+func addLinkPassword(f *pflag.FlagSet, from *credentials.Sources) {
+	f.StringVar(&from.Password, "password-file", "", "where the password of a link that has one is: the first line of this file (-: standard input)")
 }
 
 // clientFor opens what the source names: an account's stored session, or a public link.

@@ -29,6 +29,14 @@ func (k LinkKind) String() string {
 	return "file"
 }
 
+// keySize is the length of the key in a link.
+func (k LinkKind) keySize() int {
+	if k == FolderLink {
+		return 16
+	}
+	return 32
+}
+
 // Link is a public link (PROTOCOL 2.9). Its key opens what it points to: String gives it away, so
 // keep links out of logs.
 type Link struct {
@@ -105,11 +113,7 @@ func (l Link) parseKey(s string) (Link, error) {
 		n++
 	}
 	key, err := DecodeBase64(s[:n])
-	size := 32
-	if l.Kind == FolderLink {
-		size = 16
-	}
-	if err != nil || len(key) != size {
+	if err != nil || len(key) != l.Kind.keySize() {
 		return Link{}, ErrLinkKey
 	}
 	l.Key = key
