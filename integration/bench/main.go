@@ -30,6 +30,12 @@ type config struct {
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == zerosCommand {
+		if err := serveZeros(os.Args[2], os.Args[3]); err != nil {
+			log.Fatal("bench: ", err)
+		}
+		return
+	}
 	var c config
 	mib := flag.Int64("mib", 256, "size of the large file, MiB")
 	writeMib := flag.Int64("write-mib", 1024, "size of the large file of the figures of writing, MiB")

@@ -121,8 +121,10 @@ func openMegadisk(c config, work string) (*place, error) {
 		}}, nil
 }
 
-// dropCaches empties the kernel's caches where it may (root); elsewhere it asks for the files below dir only.
+// dropCaches empties the kernel's caches where it may (root); elsewhere it asks for the files below dir only. What comes
+// into them next finds memory.
 func dropCaches(dir string) error {
+	defer retake()
 	unix.Sync()
 	if os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0o200) == nil {
 		return nil
