@@ -23,12 +23,11 @@ import (
 // TestKilledWhileProgramsWrite kills the mounting process again and again while programs write: at a named moment of
 // its own work (a failpoint) or at any. After each remount all that a program had been told is there; after a flush
 // the cloud holds the same, once. MEGADISK_KILLS=n makes it n kills (`make crash KILLS=n`); otherwise they are few,
-// always the same, and without git (docs/RELIABILITY.md says why).
+// and always the same.
 func TestKilledWhileProgramsWrite(t *testing.T) {
 	kills, err := strconv.Atoi(os.Getenv("MEGADISK_KILLS"))
-	short := err != nil
 	seed := rand.Uint64()
-	if short {
+	if err != nil {
 		kills, seed = 4, 1
 	}
 	if n, err := strconv.ParseUint(os.Getenv("MEGADISK_SEED"), 10, 64); err == nil {
@@ -37,10 +36,7 @@ func TestKilledWhileProgramsWrite(t *testing.T) {
 	t.Logf("MEGADISK_SEED=%d", seed)
 	p, account := mountedProgram(t)
 	k := &killer{t: t, p: p, account: account, rng: rand.New(rand.NewPCG(seed, 0)), met: map[string]int{}}
-	k.works = []killedWork{newFiles(k), newAppender(k), newDatabase(k, "delete"), newDatabase(k, "wal"), newArchive(k)}
-	if !short {
-		k.works = append(k.works, newRepository(k))
-	}
+	k.works = []killedWork{newFiles(k), newAppender(k), newDatabase(k, "delete"), newDatabase(k, "wal"), newArchive(k), newRepository(k)}
 	p.Run("unmount", p.Point)
 	for i := range kills {
 		k.round(i)

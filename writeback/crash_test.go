@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,8 @@ type crashJob struct {
 	Append  bool // appendForever in place of steps
 	// Overwrite: overwriteForever in place of steps.
 	Overwrite bool
+	// Save: saveForever in place of steps.
+	Save bool
 }
 
 // crashStep is one operation of the child. What is done in a step is
@@ -122,6 +125,9 @@ func runCrashJob(job crashJob) error {
 	if job.Overwrite {
 		return overwriteForever(ctx, e, job.Seed)
 	}
+	if job.Save {
+		return saveForever(ctx, e, job.Seed)
+	}
 	out := json.NewEncoder(os.Stdout)
 	rnd := rand.New(rand.NewPCG(job.Seed, 1))
 	for i := range job.Steps {
@@ -193,7 +199,8 @@ func (r *rig) runChild(m model, seed uint64, failpoint string, killAfter time.Du
 	return pending
 }
 
-// killChild runs a child until it dies, with each line that it says.
+// killChild runs a child until it is killed or done, with each line that it says. An end of another kind, a panic say,
+// fails the test.
 func (r *rig) killChild(job crashJob, failpoint string, killAfter time.Duration, said func(line []byte)) error {
 	r.Helper()
 	job.URL, job.Session, job.Dir = r.server.URL(), r.session, r.dir
@@ -201,7 +208,8 @@ func (r *rig) killChild(job crashJob, failpoint string, killAfter time.Duration,
 	require.NoError(r, err)
 	cmd := exec.CommandContext(r.ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), crashChildVariable+"="+string(text), failpointVariable+"="+failpoint)
-	cmd.Stderr = os.Stderr
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
 	out, err := cmd.StdoutPipe()
 	require.NoError(r, err)
 	require.NoError(r, cmd.Start())
@@ -213,7 +221,9 @@ func (r *rig) killChild(job crashJob, failpoint string, killAfter time.Duration,
 	for lines.Scan() {
 		said(lines.Bytes())
 	}
-	return cmd.Wait()
+	err = cmd.Wait()
+	require.False(r, err != nil && cmd.ProcessState.Exited(), "the child wasn't killed: %v\n%s", err, &complaints)
+	return err
 }
 
 // settleCrash brings the model in line with what the step that was cut off may

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -114,6 +115,11 @@ func (p *Program) sweep() {
 		}
 	}
 	_ = exec.Command("umount", "-l", p.Point).Run()
+	for _, log := range p.Logs() {
+		if text, _ := os.ReadFile(log); panicked.Match(text) {
+			p.T.Errorf("a mounting process panicked")
+		}
+	}
 	if p.T.Failed() {
 		for _, log := range p.Logs() {
 			text, _ := os.ReadFile(log)
@@ -121,6 +127,9 @@ func (p *Program) sweep() {
 		}
 	}
 }
+
+// panicked finds how Go says that a process ends itself.
+var panicked = regexp.MustCompile(`(?m)^(panic|fatal error): `)
 
 // Logs are the files in which the mounting processes say what they do.
 func (p *Program) Logs() []string {
