@@ -3,6 +3,7 @@ package writeback
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"megadisk/megaclient"
 	"megadisk/writeback/tree"
@@ -11,7 +12,7 @@ import (
 // settleCreation: the node exists. node is nil when only its traces were found.
 func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, tag string, st *fileState) error {
 	if it.Found != "" && in.Cloud == nil {
-		return c.settleOvertaken(in, it)
+		return c.settleOvertaken(in, it, st)
 	}
 	made := c.madeCloud(in, it, node)
 	if it.cameBetween(in.Cloud, made.Handle) && it.Found == "" {
@@ -136,7 +137,7 @@ func (c *change) catchUp(ino tree.Ino, ours, newer *tree.Cloud) error {
 
 // settleOvertaken: the events told of our node, and then that it is another
 // inode's older version, or gone. What still differs goes up as a new file.
-func (c *change) settleOvertaken(in tree.Inode, it item) error {
+func (c *change) settleOvertaken(in tree.Inode, it item, st *fileState) error {
 	if it.Over != 0 {
 		if err := c.letGo(it); err != nil {
 			return err
@@ -145,7 +146,36 @@ func (c *change) settleOvertaken(in tree.Inode, it item) error {
 	if in.Removed {
 		return c.release(in)
 	}
+	if done, err := c.followTrashed(in, it, st); done || err != nil {
+		return err
+	}
 	return c.dropGeneration(it.Ino)
+}
+
+// followTrashed lets a file follow its node into the bin, where others put it before our answer came. What was written
+// here since would go up anew; otherwise it is in the cloud already.
+func (c *change) followTrashed(in tree.Inode, it item, st *fileState) (done bool, err error) {
+	g := c.e.queue.generation(it.Ino)
+	if st == nil || st.content || it.Copy || g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
+		return false, nil
+	}
+	if ent, _, err := c.entry(it.Ino); err != nil || ent.Content != it.Content {
+		return false, err
+	}
+	ino, known := c.ByHandle(it.Found)
+	if !known {
+		return false, nil
+	}
+	there, err := c.Get(ino)
+	if err != nil || there.Cloud == nil || there.Cloud.Handle != it.Found || there.Pending != 0 || c.e.isOpen(ino) {
+		return false, err
+	}
+	above, err := c.ancestors(ino)
+	if err != nil || !slices.Contains(above, tree.BinIno) {
+		return false, err
+	}
+	c.later = append(c.later, func() { c.e.passedWall(it.Ino) })
+	return true, c.adopt(in, there, g, st)
 }
 
 // madeCloud gives the shadow of a creation, from the answer or from what the

@@ -144,3 +144,53 @@ func TestRenamedHereWhileReadAndReplacedElsewhere(t *testing.T) {
 	r.flush()
 	require.Equal(t, map[string]string{"b": "new"}, r.cloud())
 }
+
+// A new file that others throw away before our answer comes is thrown away, and isn't sent again; what was written to
+// it meanwhile is.
+func TestThrownAwayBeforeTheAnswer(t *testing.T) {
+	for _, way := range []string{"alone", "a crash", "open here", "written since"} {
+		t.Run(way, func(t *testing.T) {
+			r := newRig(t, settleNever)
+			r.mkdir("d")
+			r.flush()
+			r.caughtUp()
+			w, o := world{r}, there{r}
+			w.write("d/a", "new")
+			sent, before := r.sent("p"), sends(r.server.Stats())
+			if way == "open here" {
+				f, err := r.engine.Open(r.ctx, r.ino("d/a"), false, false)
+				require.NoError(t, err)
+				defer f.Release()
+			}
+			w.hearing(false)
+			w.losingAnswers()
+			w.flushUntil(func(<-chan error) bool {
+				if sends(r.server.Stats()) == before {
+					return false
+				}
+				if way == "written since" {
+					w.write("d/a", "newer")
+				}
+				o.trash("d/a")
+				if way == "a crash" {
+					r.crash()
+					r.start()
+				}
+				return true
+			})
+			r.caughtUp()
+			r.server.Faults().Clear()
+			r.eventually(func() bool { return r.engine.Flush(r.ctx, 0) == nil && r.quiet() })
+			want := map[string]string{"d": "/"}
+			if way == "written since" {
+				want["d/a"] = "newer"
+				sent++
+			}
+			require.Equal(t, want, r.cloud())
+			view, err := r.view()
+			require.NoError(t, err)
+			require.Equal(t, want, view)
+			require.Equal(t, sent+1, r.sent("p"))
+		})
+	}
+}
