@@ -57,6 +57,9 @@ type killer struct {
 	rng     *rand.Rand
 	works   []killedWork
 	met     map[string]int // how often which kind of kill was used
+
+	pid   int         // the process of this round
+	timer *time.Timer // that kills it, if it hasn't done that itself
 }
 
 // killedWork is something that a program does in the mount, over and over.
@@ -93,6 +96,8 @@ func (k *killer) round(i int) {
 		k.remount(i, where, works)
 		return
 	}
+	k.pid = pid
+	k.timer = time.AfterFunc(after, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	for _, w := range works {
 		rng := rand.New(rand.NewPCG(k.rng.Uint64(), 1))
 		programs.Go(func() {
@@ -107,9 +112,8 @@ func (k *killer) round(i int) {
 			}
 		})
 	}
-	timer := time.AfterFunc(after, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	program.AwaitGone(k.t, pid)
-	if timer.Stop() {
+	if k.timer.Stop() {
 		k.met[where]++
 	} else {
 		k.met["any moment"]++
@@ -188,13 +192,15 @@ func (k *killer) dead(doing string, err error) bool {
 }
 
 // gone tells whether the mount's process is dead, or dying: of what is under way in its threads just then the kernel
-// makes EIO, before it lets go of the mount.
+// makes EIO, before it lets go of the mount. Nobody kills it because of the question.
 func (k *killer) gone() bool {
-	for deadline := time.Now().Add(2 * killLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		var st syscall.Statfs_t
-		if syscall.Statfs(k.p.Point, &st) == syscall.ENOTCONN {
-			return true
-		}
+	if k.timer != nil {
+		k.timer.Stop()
 	}
-	return false
+	ended, err := program.Ends(k.pid, time.Minute)
+	if err != nil {
+		k.t.Error(err)
+	}
+	var st syscall.Statfs_t
+	return ended && syscall.Statfs(k.p.Point, &st) == syscall.ENOTCONN
 }

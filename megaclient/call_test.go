@@ -144,13 +144,13 @@ func TestBusyServerIsWaitedForUntilTheContextEnds(t *testing.T) {
 func TestUnreachableServer(t *testing.T) {
 	s := saying(t, "0")
 	s.Close()
+	defer megaclient.SetHurried(300 * time.Millisecond)()
 	c := s.resume(t)
-	megaclient.SetUnreachable(c, 300*time.Millisecond)
+	c.Hurry()
 	err := c.Ask(t.Context(), question, nil)
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)
 	require.NotContains(t, err.Error(), stubSession().SID)
 	require.Error(t, c.Connection().Err)
-	defer megaclient.SetLoginUnreachable(300 * time.Millisecond)()
 	_, err = megaclient.Login(t.Context(), megaclient.Config{APIURL: s.URL}, "a@b.c", "p", "")
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)
 }

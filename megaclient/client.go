@@ -56,37 +56,37 @@ type Client struct {
 
 // timing gathers the times and limits that tests shorten.
 type timing struct {
-	retryFirst       time.Duration // first wait between two tries
-	retryMax         time.Duration // longest such wait
-	retryLost        time.Duration // longest such wait while the server is out of reach
-	idle             time.Duration // a command without a byte for so long is given up (PROTOCOL 1.8)
-	idleFetch        time.Duration // the same for the full fetch
-	resend           time.Duration // a batch is sent again for so long after it was first sent (the design's "exactly once")
-	unreachable      time.Duration // a read command without any answer fails after so long
-	loginUnreachable time.Duration // the same while logging in
-	wait             time.Duration // longest wait for an event before asking again
-	hashcash         time.Duration // one attempt at a hashcash puzzle, before asking for another
-	requestRate      float64       // requests a second at most
-	requestBurst     int
+	retryFirst   time.Duration // first wait between two tries
+	retryMax     time.Duration // longest such wait
+	retryLost    time.Duration // longest such wait while the server is out of reach
+	idle         time.Duration // a command without a byte for so long is given up (PROTOCOL 1.8)
+	idleFetch    time.Duration // the same for the full fetch
+	resend       time.Duration // a batch is sent again for so long after it was first sent (the design's "exactly once")
+	unreachable  time.Duration // a read command without any answer fails after so long
+	hurried      time.Duration // the same while somebody is waiting for it, as in a login
+	wait         time.Duration // longest wait for an event before asking again
+	hashcash     time.Duration // one attempt at a hashcash puzzle, before asking for another
+	requestRate  float64       // requests a second at most
+	requestBurst int
 	// answer bounds an answer, in bytes after decompression; only the full fetch, which is read as a
 	// stream, may be longer.
 	answer int64
 }
 
 var defaultTiming = timing{
-	retryFirst:       250 * time.Millisecond,
-	retryMax:         2 * time.Minute,
-	retryLost:        10 * time.Second,
-	idle:             2 * time.Minute,
-	idleFetch:        10 * time.Minute,
-	resend:           time.Minute,
-	unreachable:      30 * time.Second,
-	loginUnreachable: 8 * time.Second,
-	wait:             time.Minute,
-	hashcash:         100 * time.Second,
-	requestRate:      100,
-	requestBurst:     200,
-	answer:           128 << 20,
+	retryFirst:   250 * time.Millisecond,
+	retryMax:     2 * time.Minute,
+	retryLost:    10 * time.Second,
+	idle:         2 * time.Minute,
+	idleFetch:    10 * time.Minute,
+	resend:       time.Minute,
+	unreachable:  30 * time.Second,
+	hurried:      8 * time.Second,
+	wait:         time.Minute,
+	hashcash:     100 * time.Second,
+	requestRate:  100,
+	requestBurst: 200,
+	answer:       128 << 20,
 }
 
 func newClient(cfg Config, s Session) (*Client, error) {
@@ -131,6 +131,10 @@ func Resume(cfg Config, s Session) (*Client, error) {
 	}
 	return newClient(cfg, s)
 }
+
+// Hurry lets commands from now on be given up as soon as a login is when the server is out of reach: somebody is
+// waiting for them. It is called before the first one.
+func (c *Client) Hurry() { c.timing.unreachable = c.timing.hurried }
 
 // Session gives what Resume needs later. It holds the master key.
 func (c *Client) Session() Session {

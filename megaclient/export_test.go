@@ -15,7 +15,7 @@ func QuickTiming() {
 	defaultTiming = timing{
 		retryFirst: 2 * time.Millisecond, retryMax: 10 * time.Millisecond, retryLost: 5 * time.Millisecond,
 		idle: time.Minute, idleFetch: time.Minute, resend: time.Minute,
-		unreachable: time.Minute, loginUnreachable: time.Minute,
+		unreachable: time.Minute, hurried: time.Minute,
 		wait: 5 * time.Second, hashcash: time.Minute, requestRate: 5000, requestBurst: 5000, answer: 8 << 20,
 	}
 }
@@ -23,11 +23,11 @@ func QuickTiming() {
 // SetUnreachable changes for how long a server may not be reached.
 func SetUnreachable(c *Client, d time.Duration) { c.timing.unreachable = d }
 
-// SetLoginUnreachable changes that of logins from now on, and gives a function that takes it back.
-func SetLoginUnreachable(d time.Duration) (restore func()) {
-	old := defaultTiming.loginUnreachable
-	defaultTiming.loginUnreachable = d
-	return func() { defaultTiming.loginUnreachable = old }
+// SetHurried changes that of clients that are made in a hurry, as for logins, from now on, and gives a function that takes it back.
+func SetHurried(d time.Duration) (restore func()) {
+	old := defaultTiming.hurried
+	defaultTiming.hurried = d
+	return func() { defaultTiming.hurried = old }
 }
 
 // SetResend changes for how long a client sends a batch again.

@@ -19,7 +19,7 @@ func Login(ctx context.Context, cfg Config, email, password, mfa string) (*Clien
 		return nil, err
 	}
 	defer c.Close()
-	c.timing.unreachable = c.timing.loginUnreachable // somebody is waiting
+	c.Hurry()
 	s, err := c.login(ctx, email, password, strings.TrimSpace(mfa))
 	if err != nil {
 		return nil, fmt.Errorf("logging in: %w", err)

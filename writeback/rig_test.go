@@ -62,12 +62,15 @@ type mount struct {
 	done   sync.WaitGroup
 }
 
+// rigLimit ends a test that would hang; the machine may be busy.
+const rigLimit = 3 * time.Minute
+
 // never is a rest that no test outlives: only Flush sends.
 const never = time.Hour
 
 func newRig(t testing.TB, options func(*Options), opts ...megatest.Option) *rig {
 	t.Helper()
-	return newRigFor(t, 60*time.Second, options, opts...)
+	return newRigFor(t, rigLimit, options, opts...)
 }
 
 func newRigFor(t testing.TB, limit time.Duration, options func(*Options), opts ...megatest.Option) *rig {

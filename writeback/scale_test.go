@@ -1,20 +1,24 @@
 package writeback
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"megadisk/megaclient/megatest"
 )
 
 // TestALongJournalCostsWhatItIsLong: planning, Status and Flush look at what
 // changed, not at what is pending, and requests are shared. WRITEBACK_FILES
 // makes it that many files, and prints the rate of each part.
 func TestALongJournalCostsWhatItIsLong(t *testing.T) {
-	files, limit := 2000, time.Minute
+	files, limit := 2000, rigLimit
 	if s := os.Getenv("WRITEBACK_FILES"); s != "" {
 		files, _ = strconv.Atoi(s)
 		limit = time.Hour
@@ -32,20 +36,21 @@ func TestALongJournalCostsWhatItIsLong(t *testing.T) {
 	require.Equal(t, files+(files+perDir-1)/perDir, s.PendingCount)
 	require.LessOrEqual(t, len(s.Pending), statusListed)
 	before := r.server.Stats()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	ctx, flushed := context.WithCancel(r.ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		last, left := time.Now(), files
-		for left > 0 && r.ctx.Err() == nil {
-			time.Sleep(20 * time.Millisecond)
-			if n := r.engine.queue.len(); left-n >= files/10 || n == 0 {
+		_ = r.server.Await(ctx, func(megatest.Stats) bool {
+			if n := r.engine.queue.len(); left-n >= files/10 {
 				t.Logf("%d left: %.0f files/s", n, float64(left-n)/time.Since(last).Seconds())
 				last, left = time.Now(), n
 			}
-		}
-	}()
+			return false
+		})
+	})
 	r.flush()
-	<-done
+	flushed()
+	watch.Wait()
 	after := r.server.Stats()
 	require.Len(t, r.cloud(), s.PendingCount)
 	r.engine.planner.mu.Lock()

@@ -51,6 +51,7 @@ func newSessionsList(c *common, account *string) *cobra.Command {
 				return err
 			}
 			defer client.Close()
+			client.Hurry()
 			all, err := client.Sessions(cmd.Context())
 			if err != nil {
 				return err
@@ -92,6 +93,7 @@ func newSessionsClose(c *common, account *string) *cobra.Command {
 				return err
 			}
 			defer client.Close()
+			client.Hurry()
 			n, err := closeSessions(cmd.Context(), client, args)
 			switch {
 			case err != nil:

@@ -21,6 +21,7 @@ func newWhoami(c *common) *cobra.Command {
 				return err
 			}
 			defer client.Close()
+			client.Hurry()
 			who, err := client.Account(cmd.Context())
 			if err != nil {
 				return fmt.Errorf("asking the server: %w", err)
