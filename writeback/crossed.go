@@ -32,8 +32,9 @@ func (c *change) staysOut(n *megaclient.Node, tag string) bool {
 // the name, and the new one beside it.
 //
 // Only until the packet has come that put the newer version on it, though. Whoever moves an older version, not knowing
-// that it is one, takes it out from below the newer: what is said afterwards is said about a file of its own.
-func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, err error) {
+// that it is one, takes it out from below the newer: what is said afterwards is said about a file of its own. moved: it
+// was us.
+func (c *change) overtakenVersion(n *megaclient.Node, tag string, moved bool) (done bool, err error) {
 	if n.Version {
 		if c.e.ownTag(tag) {
 			_, here := c.ByHandle(n.Handle)
@@ -55,7 +56,7 @@ func (c *change) overtakenVersion(n *megaclient.Node, tag string) (done bool, er
 		return false, err
 	}
 	if !c.creationAwaited(older.Parent) {
-		return in.Cloud.Parent == n.Parent && !c.MoveBegun(n.Handle), nil
+		return in.Cloud.Parent == n.Parent && !moved && !c.MoveBegun(n.Handle), nil
 	}
 	if c.e.ownTag(tag) {
 		return true, nil

@@ -172,6 +172,7 @@ func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
 		return err
 	}
 	echo := c.expects(echoID{n.Handle, fieldPlace, tag})
+	moved := echo && !c.expects(echoID{n.Handle, fieldAttrs, tag}) // by us; who makes a node gives it both
 	for _, f := range []field{fieldPlace, fieldAttrs} {
 		if _, err := c.holdOff(n.Handle, f, tag); err != nil {
 			return err
@@ -192,10 +193,11 @@ func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
 			return err
 		}
 	}
-	if done, err := c.overtakenVersion(n, tag); done || err != nil {
+	if done, err := c.overtakenVersion(n, tag, moved); done || err != nil {
 		return err
 	}
-	if _, known := c.ByHandle(n.Handle); echo && !known && !c.isBin(n.Parent) {
+	_, known := c.ByHandle(n.Handle)
+	if _, older := c.IsVersion(n.Handle); echo && !known && !(moved && older) && !c.isBin(n.Parent) {
 		return nil // what we made or moved is gone since, as an older version of something removed, perhaps
 	}
 	n, wanted, err := c.upToDate(n)
