@@ -114,7 +114,9 @@ func TestInstall(t *testing.T) {
 	for _, file := range []string{
 		"opt/bin/megadisk", "opt/share/man/man1/megadisk-mount.1.gz", "opt/share/man/man8/umount.fuse.megadisk.8.gz",
 		"opt/share/bash-completion/completions/megadisk", "opt/share/zsh/vendor-completions/_megadisk",
-		"opt/share/fish/vendor_completions.d/megadisk.fish", "opt/share/doc/megadisk/OPERATIONS.md",
+		"opt/share/fish/vendor_completions.d/megadisk.fish",
+		"opt/share/nautilus-python/extensions/megadisk.py", "opt/share/nemo-python/extensions/megadisk.py",
+		"opt/share/caja-python/extensions/megadisk.py", "opt/share/doc/megadisk/OPERATIONS.md",
 	} {
 		require.FileExists(t, filepath.Join(dest, file))
 	}
