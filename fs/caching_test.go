@@ -174,9 +174,15 @@ func TestWhatTheKernelNeedNotAsk(t *testing.T) {
 	}
 	work()
 	work() // a READ makes the kernel ask for the access time once more
-	hook.Reset()
-	work()
-	for _, name := range []string{"LOOKUP", "GETATTR", "READ", "READDIR", "READDIRPLUS"} {
+	cached := []string{"LOOKUP", "GETATTR", "READ", "READDIR", "READDIRPLUS"}
+	for range 10 { // a kernel short of memory forgets, and asks again
+		hook.Reset()
+		work()
+		if !slices.ContainsFunc(cached, func(name string) bool { return requests(hook, name) > 0 }) {
+			break
+		}
+	}
+	for _, name := range cached {
 		require.Zero(t, requests(hook, name), name)
 	}
 	require.Equal(t, 50, requests(hook, "OPEN"))
