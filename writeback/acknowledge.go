@@ -101,8 +101,7 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	err = e.update(ctx, func(c *change) error {
+	c, err := e.transact(ctx, func(c *change) error {
 		for i := range f.Items {
 			// The event loop may have marked items since: f.Items is its to change.
 			it := f.Items[i]
@@ -124,8 +123,15 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 		})
 		return c.b.Delete(stringKey(rowBatch, f.Batch.ID))
 	})
+	unlock()
+	if err != nil {
+		return err
+	}
+	for _, do := range c.later { // some want the planner's lock, which comes before those of files
+		do()
+	}
 	failpoint("acknowledged")
-	return err
+	return nil
 }
 
 // tellUploaded tells who wants to know which files are in the cloud now.

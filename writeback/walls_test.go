@@ -149,3 +149,32 @@ func TestPauseAndResume(t *testing.T) {
 	r.flush()
 	require.Equal(t, map[string]string{"a": "A"}, r.cloud())
 }
+
+// The answer about a file takes down the wall that it has passed, for which it asks the planner, who asks for files in
+// turn: the file's own lock isn't held meanwhile.
+func TestAnAnswerWaitsForThePlannerWithoutTheFile(t *testing.T) {
+	r := newRig(t, settleNever)
+	release := r.server.Faults().Hold("p")
+	f := r.create("a")
+	defer f.Release()
+	_, err := f.WriteAt(r.ctx, []byte("A"), 0)
+	require.NoError(t, err)
+	go func() { _ = r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	r.engine.walls.put(wallKey{class: wallFull}, wall{why: ErrFull, until: time.Now().Add(never)})
+	r.engine.planner.mu.Lock()
+	defer r.engine.planner.mu.Unlock()
+	release()
+	r.eventually(func() bool { in, err := r.engine.Tree().Get(f.Ino()); return err == nil && in.Cloud != nil })
+	looked := make(chan error, 1)
+	go func() {
+		_, err := f.Inode()
+		looked <- err
+	}()
+	select {
+	case err := <-looked:
+		require.NoError(t, err)
+	case <-r.ctx.Done():
+		require.Fail(t, "the file stays locked")
+	}
+}
