@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	// A fusermount3 that mounts nothing is waited for by go-fuse until the process ends (TestBrokenFusermount).
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/hanwen/go-fuse/v2/fuse.getConnection"))
 }
 
 // inChild runs one of children in a process of its own.

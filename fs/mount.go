@@ -24,6 +24,8 @@ var (
 	ErrNoFuse       = errors.New("this system has no FUSE (/dev/fuse is missing)")
 	ErrFuseDenied   = errors.New("this user may not use FUSE (/dev/fuse can't be opened)")
 	ErrNoHelper     = errors.New("fusermount3 is missing")
+	ErrOldHelper    = errors.New("fusermount3 is too old: version 2.9 or newer is needed (package fuse3)")
+	ErrBadHelper    = errors.New("fusermount3 doesn't work (`megadisk doctor` looks at it; installing fuse3 again may help)")
 	ErrBusy         = errors.New("a program is using the mount")
 )
 
@@ -79,7 +81,7 @@ func mount(mountpoint string, e engine, t table, o Options, direct bool) (*Serve
 	if o.Observe != nil {
 		raw = observed{raw, o.Observe}
 	}
-	if s.fuse, err = fuse.NewServer(raw, path, b.mountOptions(o, direct)); err != nil {
+	if s.fuse, err = newServer(raw, path, b.mountOptions(o, direct), direct); err != nil {
 		b.end()
 		return fail(err)
 	}

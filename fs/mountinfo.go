@@ -75,8 +75,11 @@ func checkFuse(direct bool) error {
 	if direct {
 		return nil
 	}
-	_, err = fusermount()
-	return err
+	helper, err := fusermount()
+	if err != nil {
+		return err
+	}
+	return checkHelper(helper)
 }
 
 // fusermount finds the helper that mounts for users who aren't root.

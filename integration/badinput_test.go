@@ -332,3 +332,51 @@ func TestJSONOnAClosedPipe(t *testing.T) {
 	require.Equal(t, "x\n", p.Shell("cat f"))
 	p.Run("unmount", p.Point)
 }
+
+// TestFusermountThatFails: an ordinary user, for whom fusermount3 mounts, gets one sentence, and nothing is left behind.
+func TestFusermountThatFails(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := program.WithAccount(t)
+	asUser(t, p)
+	p.Login()
+	tools := filepath.Join(p.Dir, "tools")
+	require.NoError(t, os.Mkdir(tools, 0o755))
+	p.Env = append(p.Env, "PATH="+tools+":"+os.Getenv("PATH"))
+	for script, says := range map[string]string{
+		"#!/bin/sh\nexit 1\n":                         "fusermount3 doesn't work",
+		"#!/bin/sh\necho fusermount version: 2.5.3\n": "too old",
+		"#!/bin/sh\n[ \"$1\" = --version ] && { echo fusermount3 version: 3.14.0; exit 0; }\necho no >&2\nexit 1\n": "fusermount3 doesn't work",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(tools, "fusermount3"), []byte(script), 0o755))
+		require.Contains(t, refused(t, p, 6, "", "mount", p.Point), says)
+		require.Empty(t, p.Statuses())
+	}
+}
+
+// asUser lets the program run as an ordinary user, who owns its folders.
+func asUser(t *testing.T, p *program.Program) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	needs.Programs(t, "setpriv")
+	dir, err := os.MkdirTemp("", "megadisk-user-") // a test's own folder lets only root in
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	code, err := os.ReadFile(p.Bin)
+	require.NoError(t, err)
+	p.Bin = filepath.Join(dir, "program")
+	require.NoError(t, os.WriteFile(p.Bin, code, 0o755))
+	for i, v := range p.Env {
+		p.Env[i] = strings.ReplaceAll(v, p.Dir, dir)
+	}
+	p.Dir, p.Point = dir, filepath.Join(dir, "mnt")
+	require.NoError(t, os.Mkdir(p.Point, 0o755))
+	const nobody = 65534
+	for _, path := range []string{dir, p.Point} {
+		require.NoError(t, os.Chmod(path, 0o755))
+		require.NoError(t, os.Chown(path, nobody, nobody))
+	}
+	p.Env = append(p.Env, "HOME="+dir)
+	p.Through = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
+}

@@ -97,10 +97,22 @@ func (s *screen) write(text string) {
 	s.run("xdotool", "type", "--delay", "30", text)
 }
 
-// until waits for something that another program does.
+// patience is for what another program does; the machine may be busy.
+const patience = 2 * time.Minute
+
+// until waits for something that another program does. If that doesn't come, it leaves a picture of the screen.
 func (s *screen) until(what string, cond func() bool) {
 	s.t.Helper()
-	require.Eventually(s.t, cond, time.Minute, 50*time.Millisecond, what)
+	deadline := time.Now().Add(patience)
+	for !cond() {
+		if time.Now().After(deadline) {
+			picture := filepath.Join(os.TempDir(), "megadisk-desktop-failed.png")
+			_ = s.command("import", "-silent", "-window", "root", picture).Run()
+			windows, _ := s.command("xdotool", "search", "--onlyvisible", "--name", ".", "getwindowname", "%@").Output()
+			require.FailNow(s.t, "not within "+patience.String()+": "+what, "the screen is in %s; windows:\n%s", picture, windows)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // settle waits until the screen doesn't change any more.
