@@ -25,7 +25,7 @@ type PutSpec struct {
 	Attrs map[string]string
 	// Key is used in place of a new random one (its MAC is computed).
 	Key *megacrypto.FileKey
-	// WrongMAC stores a MAC that doesn't fit the content; JSMAC the one that megajs makes at chunk
+	// WrongMAC stores a MAC that doesn't fit the content (and costs no time, however large the file is); JSMAC the one that megajs makes at chunk
 	// borders (PROTOCOL 4.4).
 	WrongMAC, JSMAC bool
 	// RSAKey stores the node key encrypted with RSA, NoKey one that nobody can decrypt.
@@ -60,18 +60,15 @@ func (a *Account) Put(spec PutSpec) string {
 		key = *spec.Key
 	}
 	plain, stored := a.contentOf(spec, key, size)
-	key.MAC = contentMAC(key, plain, size, spec.JSMAC)
 	if spec.WrongMAC {
-		key.MAC[0] ^= 1
+		copy(key.MAC[:], randomBytes(len(key.MAC)))
+	} else {
+		key.MAC = contentMAC(key, plain, size, spec.JSMAC)
 	}
 	attrs := megacrypto.Attributes{}
 	attrs.SetString("n", spec.Name)
 	if !spec.Mtime.IsZero() {
-		print, err := megacrypto.NewFingerprint(plain, size, spec.Mtime.Unix())
-		if err != nil {
-			panic("megatest: making a fingerprint: " + err.Error())
-		}
-		attrs.SetString("c", print.String())
+		attrs.SetString("c", fingerprintOf(plain, size, spec.Mtime))
 	}
 	for k, v := range spec.Attrs {
 		attrs.SetString(k, v)
@@ -90,17 +87,25 @@ func (a *Account) Put(spec PutSpec) string {
 
 // contentOf returns the plaintext to read, and the ciphertext as it is stored.
 func (a *Account) contentOf(spec PutSpec, key megacrypto.FileKey, size int64) (io.ReaderAt, content) {
-	c := megacrypto.NewCipher(key)
 	if spec.Content == nil && size > 0 {
-		return synthetic{size, nil}, synthetic{size, c}
+		return synthetic{size: size}, synthetic{size, &key}
 	}
 	ciphertext := make([]byte, size)
-	c.XORKeyStreamAt(ciphertext, spec.Content, 0)
+	megacrypto.NewCipher(key).XORKeyStreamAt(ciphertext, spec.Content, 0)
 	stored, err := a.s.put(ciphertext)
 	if err != nil {
 		panic("megatest: " + err.Error())
 	}
 	return bytes.NewReader(spec.Content), stored
+}
+
+// fingerprintOf makes the attribute c.
+func fingerprintOf(plain io.ReaderAt, size int64, mtime time.Time) string {
+	print, err := megacrypto.NewFingerprint(plain, size, mtime.Unix())
+	if err != nil {
+		panic("megatest: making a fingerprint: " + err.Error())
+	}
+	return print.String()
 }
 
 // contentMAC computes the MAC of the plaintext (PROTOCOL 4.4).

@@ -85,6 +85,14 @@ func (a *answer) Write(p []byte) (int, error) {
 	return a.w.Write(p)
 }
 
+// flush lets what was written go out.
+func (a *answer) flush() {
+	if a.gz != nil {
+		_ = a.gz.Flush()
+	}
+	_ = http.NewResponseController(a.w).Flush()
+}
+
 // close completes the body.
 func (a *answer) close() {
 	if a.gz != nil {

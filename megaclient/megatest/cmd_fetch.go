@@ -49,19 +49,21 @@ func (s *Server) serveTree(a *answer, r *http.Request, v viewer, body []byte) {
 	a.startJSON(-1)
 	w := bufio.NewWriterSize(a, 64<<10)
 	_, _ = w.WriteString(`[{"f":`)
-	streamViews(w, snap.nodes)
+	sent := func() { _ = w.Flush(); a.flush() }
+	streamViews(w, snap.nodes, func(i int) { s.faults.awaitTree(i, sent) })
 	_, _ = w.WriteString(`,"f2":`)
-	streamViews(w, snap.versions)
+	streamViews(w, snap.versions, func(int) {})
 	_ = w.WriteByte(',')
 	_, _ = w.Write(snap.rest)
 	_, _ = w.WriteString(`]`)
 	_ = w.Flush()
 }
 
-// streamViews writes nodes as a JSON array, one at a time.
-func streamViews(w *bufio.Writer, views []view) {
+// streamViews writes nodes as a JSON array, one at a time; before is called before each.
+func streamViews(w *bufio.Writer, views []view, before func(i int)) {
 	buf := []byte{'['}
 	for i := range views {
+		before(i)
 		buf = views[i].appendJSON(buf)
 		if i < len(views)-1 {
 			buf = append(buf, ',')

@@ -53,6 +53,7 @@
 //	UseUpTransferQuota         509 with X-MEGA-Time-Left, g with -17
 //	EndSession, EndSessions    -15 for everything, waiting requests too
 //	ForgetPackets              the event log is gone: -6 for whoever missed something
+//	HoldTree                   the first nodes of the answer to f come, the others wait
 //	FreezeTrees                f with ca:1 is answered from an old tree, with its old sequence number
 //	SlicePackets, Redeliver    answers of the event channel in slices (ir:1); packets twice
 //
@@ -73,5 +74,5 @@
 // they do, under the server's one lock, at a cost that doesn't grow with the tree (f, and the subtrees in
 // move packets, excepted). node, tally, share, user, viewer: the data and who sees it. feed, packets, nodejson, sc: the event
 // channel. upload, download, raid, blob, fileattr: storage. faults, hold, puzzle, shape, stats: misbehaviour and
-// measurement. account*, synthetic: the trusted half.
+// measurement. account*, seed, synthetic: the trusted half.
 package megatest

@@ -40,6 +40,8 @@ type Faults struct {
 	puzzle  *puzzle            // GUARDED_BY(mu)
 	frozen  map[*user]snapshot // GUARDED_BY(mu)
 	quota   time.Time          // transfer quota comes back then. GUARDED_BY(mu)
+
+	treeAfter int // nodes that HoldTree lets through. GUARDED_BY(mu)
 }
 
 // kind is what a rule does.

@@ -22,6 +22,29 @@ func (f *Faults) frozenTree(v viewer) (snapshot, bool) {
 	return snap, found && v.link == nil
 }
 
+// restOfTree stands for the part of an answer to f that HoldTree holds back.
+const restOfTree = "f, the rest"
+
+// HoldTree sends so many nodes of the answer to f, and the others when release is called. Stats.Held counts answers that
+// are held.
+func (f *Faults) HoldTree(after int) (release func()) {
+	f.mu.Lock()
+	f.treeAfter = after
+	f.mu.Unlock()
+	return f.Hold(restOfTree)
+}
+
+// awaitTree blocks while the nodes from the i-th on are held; sent is called first.
+func (f *Faults) awaitTree(i int, sent func()) {
+	f.mu.Lock()
+	held := f.holds[restOfTree] != nil && i == f.treeAfter
+	f.mu.Unlock()
+	if held {
+		sent()
+		f.await(restOfTree)
+	}
+}
+
 // Tell puts packets (JSON objects) into an account's event stream as they are, whatever they say.
 func (f *Faults) Tell(a *Account, packets ...string) {
 	f.s.mu.Lock()

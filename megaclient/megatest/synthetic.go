@@ -8,10 +8,10 @@ import (
 	"megadisk/megaclient/megacrypto"
 )
 
-// synthetic is content that is computed when it is read: SyntheticAt, encrypted unless cipher is nil.
+// synthetic is content that is computed when it is read: SyntheticAt, encrypted unless key is nil.
 type synthetic struct {
-	size   int64
-	cipher *megacrypto.Cipher
+	size int64
+	key  *megacrypto.FileKey
 }
 
 // SyntheticAt fills p with the bytes that a synthetic file (PutSpec.Size without Content) has at off:
@@ -34,8 +34,8 @@ func (c synthetic) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n := int(min(int64(len(p)), c.size-off))
 	SyntheticAt(p[:n], off)
-	if c.cipher != nil {
-		c.cipher.XORKeyStreamAt(p[:n], p[:n], off)
+	if c.key != nil {
+		megacrypto.NewCipher(*c.key).XORKeyStreamAt(p[:n], p[:n], off)
 	}
 	if n < len(p) {
 		return n, io.EOF
