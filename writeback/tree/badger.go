@@ -14,7 +14,7 @@ import (
 // Sizes for a laptop; Badger's own defaults are a server's.
 const (
 	memTableSize  = 16 << 20
-	numMemtables  = 2
+	numMemtables  = 1 // waiting to be written, beside the one that is and the one in use
 	valueLogSize  = 16 << 20
 	valueInTree   = 1 << 20 // values below this live in the tree itself: the value log stays empty
 	blockCache    = 32 << 20

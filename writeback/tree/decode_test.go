@@ -2,6 +2,7 @@ package tree
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"megadisk/megaclient"
@@ -25,7 +26,9 @@ func fullInode() *Inode {
 }
 
 func TestDecodeInode(t *testing.T) {
-	for _, in := range []*Inode{fullInode(), {Ino: 2, Kind: Dir}, {Ino: 16, Kind: Dir, Parent: 2, Name: "d", Cloud: &Cloud{Handle: "H"}}} {
+	for _, in := range []*Inode{fullInode(), {Ino: 2, Kind: Dir}, {Ino: 16, Kind: Dir, Parent: 2, Name: "d", Cloud: &Cloud{Handle: "H"}},
+		{Ino: 1<<32 + 1, Kind: File, Mtime: -1 << 40, Size: 255, Was: Place{Parent: 300, Name: strings.Repeat("n", 255)}},
+		{Ino: 70_000, Kind: File, Cloud: &Cloud{Created: 1 << 33, RawAttrs: strings.Repeat("a", 70_000)}, Base: Base{Limit: 1}, Was: Place{Name: "w"}}} {
 		b, err := encodeRow(in)
 		require.NoError(t, err)
 		var got, lib Inode
@@ -33,12 +36,25 @@ func TestDecodeInode(t *testing.T) {
 		require.NoError(t, decodeRow(b, &lib))
 		require.Equal(t, *in, got)
 		require.Equal(t, lib, got)
+		theirs, err := encoding.Marshal(in)
+		require.NoError(t, err)
+		require.Len(t, b, 1+len(theirs), "as the library encodes it, but for the order in maps")
 	}
 	var in Inode
 	for _, b := range [][]byte{nil, {2}, {1}, {1, 0xa1}, {1, 0xa1, 1, 0x61}, {1, 0xbf}, {1, 0xa0, 0}} {
 		require.ErrorIs(t, decodeInode(b, &in), ErrCorrupt)
 	}
 	require.NoError(t, decodeInode([]byte{1, 0xa1, 0x18, 99, 0x82, 1, 0xa1, 1, 2}, &in), "a key of a later version")
+}
+
+func TestEncodeSmallRows(t *testing.T) {
+	for _, row := range []any{entryRow{}, entryRow{Ino: 1 << 50, Kind: Dir}, handleRow{}, handleRow{Ino: 24}, handleRow{Ino: 300, Version: true}, handleRow{Orphan: "PARENTAA"}} {
+		theirs, err := encoding.Marshal(row)
+		require.NoError(t, err)
+		ours, err := encodeRow(row)
+		require.NoError(t, err)
+		require.Equal(t, theirs, ours[1:])
+	}
 }
 
 func FuzzDecodeInode(f *testing.F) {
@@ -53,6 +69,9 @@ func FuzzDecodeInode(f *testing.F) {
 		}
 		again, err := encodeRow(&in)
 		require.NoError(t, err)
+		theirs, err := encoding.Marshal(&in)
+		require.NoError(t, err)
+		require.Len(t, again, 1+len(theirs), "as the library encodes it, but for the order in maps")
 		var got, lib Inode
 		require.NoError(t, decodeInode(again, &got))
 		require.NoError(t, decodeRow(again, &lib))

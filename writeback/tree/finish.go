@@ -118,6 +118,7 @@ func (tx *Tx) addDouble(s *slot) error {
 	if !is || was && old == now {
 		return nil
 	}
+	tx.rare.doubles = true
 	if err := tx.set(doubleKey(now.dir, now.name, now.handle), doubleRow{Ino: s.in.Ino}); err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (tx *Tx) countDoubles(id entryID, by int) error {
 // publishLocked brings what the tree keeps in memory in line with what was committed. It needs stateMu.
 func (tx *Tx) publishLocked() {
 	st := &tx.t.state
-	st.next, st.epoch, st.fetched, st.sn = tx.next, tx.epoch, tx.fetched, tx.sn
+	st.next, st.epoch, st.fetched, st.sn, st.rare = tx.next, tx.epoch, tx.fetched, tx.sn, tx.rare
 	for h, k := range tx.shareKeys {
 		st.shareKeys[h] = k
 		delete(st.unmarked, h)

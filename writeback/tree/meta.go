@@ -205,6 +205,12 @@ func (t *Tree) loadSets(tx *Tx) error {
 	if err != nil {
 		return err
 	}
+	for prefix, has := range map[byte]*bool{rowDouble: &t.state.rare.doubles, rowOrphan: &t.state.rare.orphans} {
+		err := tx.scan([]byte{prefix}, []byte{prefix}, func(*badger.Item) (bool, error) { *has = true; return false, nil })
+		if err != nil {
+			return err
+		}
+	}
 	return tx.loadShareKeys()
 }
 

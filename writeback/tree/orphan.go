@@ -33,7 +33,7 @@ func (tx *Tx) park(c *Cloud, foreign bool) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.set(handleKey(c.Handle), handleRow{Orphan: c.Parent}); err != nil {
+	if err := tx.setHandle(c.Handle, handleRow{Orphan: c.Parent}); err != nil {
 		return err
 	}
 	return tx.setOrphan(c.Parent, c.Handle, c, foreign)
@@ -79,6 +79,7 @@ func (tx *Tx) parkCycle(ino Ino, c *Cloud, cause error) error {
 }
 
 func (tx *Tx) setOrphan(parent, h megaclient.Handle, c *Cloud, foreign bool) error {
+	tx.rare.orphans = true
 	if err := tx.setRaw(orphanKey(parent, ""), []byte{rowFormat}); err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (tx *Tx) setOrphan(parent, h megaclient.Handle, c *Cloud, foreign bool) err
 
 // unpark forgets that a node waits for the parent that its shadow names.
 func (tx *Tx) unpark(c *Cloud) error {
-	if c.Parent == "" {
+	if c.Parent == "" || !tx.rare.orphans {
 		return nil
 	}
 	k := orphanKey(c.Parent, c.Handle)
@@ -103,7 +104,7 @@ func (tx *Tx) dropOrphan(parent, h megaclient.Handle) error {
 	if err := tx.del(orphanKey(parent, h)); err != nil {
 		return err
 	}
-	return tx.del(handleKey(h))
+	return tx.delHandle(h)
 }
 
 func (tx *Tx) orphanAttrs(parent, h megaclient.Handle, raw string) error {
@@ -138,6 +139,9 @@ func (tx *Tx) adoptOrphans() error {
 
 // adoptSome applies orphans of one parent; done says that none is left.
 func (tx *Tx) adoptSome(parent megaclient.Handle, left *int) (done bool, err error) {
+	if !tx.rare.orphans {
+		return true, nil
+	}
 	if ok, err := tx.row(orphanKey(parent, ""), nil); err != nil || !ok {
 		return true, err
 	}

@@ -66,6 +66,14 @@ func must[T any](v T, err error) T {
 }
 
 func encodeRow(v any) ([]byte, error) {
+	switch v := v.(type) {
+	case *Inode:
+		return encodeInode(v), nil
+	case entryRow:
+		return v.encode(), nil
+	case handleRow:
+		return v.encode(), nil
+	}
 	b, err := encoding.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a row: %w", err)

@@ -12,6 +12,9 @@ import (
 // settleNames gives each contested name to the one who has the best right to it.
 func (tx *Tx) settleNames() error {
 	defer tx.consequence()()
+	if !tx.rare.doubles && len(tx.doubles) == 0 {
+		return nil
+	}
 	for len(tx.contested) > 0 {
 		for _, id := range slices.SortedFunc(maps.Keys(tx.contested), compareEntries) {
 			delete(tx.contested, id)
@@ -69,6 +72,9 @@ func (tx *Tx) bestDouble(id entryID) (best *Inode, err error) {
 	}
 	for _, ino := range tx.doubles[id] {
 		consider(tx.slots[ino].in)
+	}
+	if !tx.rare.doubles {
+		return best, nil
 	}
 	if ok, err := tx.row(doubleKey(id.dir, id.name, ""), nil); !ok {
 		return best, err

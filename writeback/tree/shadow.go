@@ -46,7 +46,7 @@ func (tx *Tx) setShadow(e *Inode, c *Cloud) error {
 		return nil
 	}
 	if e.Kind == Dir {
-		return tx.del(handleKey(old.Handle))
+		return tx.delHandle(old.Handle)
 	}
 	return tx.addVersion(e, versionOf(old, c.Handle))
 }
@@ -84,7 +84,7 @@ func (tx *Tx) takeHandle(e *Inode, h megaclient.Handle) error {
 			return err
 		}
 	}
-	return tx.set(handleKey(h), handleRow{Ino: e.Ino})
+	return tx.setHandle(h, handleRow{Ino: e.Ino})
 }
 
 // loseShadow takes an inode out of the cloud. Until the end of the transaction its older versions wait
@@ -101,7 +101,7 @@ func (tx *Tx) loseShadow(e *Inode) error {
 	}
 	h := e.Cloud.Handle
 	e.Cloud = nil
-	return tx.del(handleKey(h))
+	return tx.delHandle(h)
 }
 
 // clearLimbo forgets the older versions that an inode left behind; 0 means all inodes'.
@@ -158,7 +158,7 @@ func (tx *Tx) addVersion(top *Inode, v Version) error {
 	}
 	if !(known && r.Version && r.Ino == top.Ino) {
 		if top.Cloud.Versions >= maxVersions {
-			return tx.del(handleKey(v.Handle))
+			return tx.delHandle(v.Handle)
 		}
 		top.Cloud.Versions++
 	}
@@ -172,7 +172,7 @@ func (tx *Tx) addVersion(top *Inode, v Version) error {
 	if err := tx.set(versionKey(top.Ino, v.Handle), v); err != nil {
 		return err
 	}
-	return tx.set(handleKey(v.Handle), handleRow{Ino: top.Ino, Version: true})
+	return tx.setHandle(v.Handle, handleRow{Ino: top.Ino, Version: true})
 }
 
 // dropVersion forgets one older version.
@@ -191,7 +191,7 @@ func (tx *Tx) delVersion(top Ino, h megaclient.Handle) error {
 	if err := tx.del(versionKey(top, h)); err != nil {
 		return err
 	}
-	return tx.del(handleKey(h))
+	return tx.delHandle(h)
 }
 
 // moveVersions hands the older versions of one inode to another, which is in the cloud.
@@ -214,7 +214,7 @@ func (tx *Tx) moveVersions(from Ino, to *Inode) error {
 		if err := tx.set(versionKey(to.Ino, v.Handle), v); err != nil {
 			return err
 		}
-		if err := tx.set(handleKey(v.Handle), handleRow{Ino: to.Ino, Version: true}); err != nil {
+		if err := tx.setHandle(v.Handle, handleRow{Ino: to.Ino, Version: true}); err != nil {
 			return err
 		}
 	}

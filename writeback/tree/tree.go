@@ -61,7 +61,11 @@ type state struct {
 	unmarked  map[megaclient.Handle]bool     // share keys of which is not known whether they are proven
 	pending   map[Ino]struct{}               // inodes with a Pending bit
 	halves    map[megaclient.Handle]struct{} // nodes of which only the first half of a move was heard
+	rare      rare
 }
+
+// rare says which rows there may be of those that most trees have none of: then nobody looks for one with each node.
+type rare struct{ doubles, orphans bool }
 
 // Open opens the tree in o.Dir, or makes an empty one. Errors: *LockedError, *NewerError, *DamagedError,
 // ErrWrongKey.
@@ -286,6 +290,13 @@ func (t *Tree) SN() string {
 	t.stateMu.RLock()
 	defer t.stateMu.RUnlock()
 	return t.state.sn
+}
+
+// Made says how many inodes there have ever been.
+func (t *Tree) Made() int {
+	t.stateMu.RLock()
+	defer t.stateMu.RUnlock()
+	return int(t.state.next - firstFree)
 }
 
 // Fetched says whether the tree of the account has been fetched whole at least once.

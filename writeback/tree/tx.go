@@ -24,9 +24,10 @@ type Tx struct {
 	slots     map[Ino]*slot
 	names     map[entryID]Ino // entries written, 0: deleted
 	contested map[entryID]struct{}
-	doubles   map[entryID][]Ino         // who became a double of a name
-	limbo     map[megaclient.Handle]Ino // handles taken from an inode that may still be given to another
-	adopt     []megaclient.Handle       // nodes that came and may have orphans
+	doubles   map[entryID][]Ino               // who became a double of a name
+	handles   map[megaclient.Handle]handleRow // looked up or written; the zero row: unknown
+	limbo     map[megaclient.Handle]Ino       // handles taken from an inode that may still be given to another
+	adopt     []megaclient.Handle             // nodes that came and may have orphans
 	changes   []Change
 	quiet     bool // changes are consequences: they carry no origin
 
@@ -36,6 +37,7 @@ type Tx struct {
 	sn        string
 	shareKeys map[megaclient.Handle]megaclient.ShareKey
 	halves    map[megaclient.Handle]bool // true: heard, false: complete
+	rare      rare
 
 	rows  int // written so far, about
 	bytes int
@@ -57,13 +59,14 @@ func newTx(t *Tree, origin any) *Tx {
 		names:     map[entryID]Ino{},
 		contested: map[entryID]struct{}{},
 		doubles:   map[entryID][]Ino{},
+		handles:   map[megaclient.Handle]handleRow{},
 		limbo:     map[megaclient.Handle]Ino{},
 		shareKeys: map[megaclient.Handle]megaclient.ShareKey{},
 		halves:    map[megaclient.Handle]bool{},
 	}
 	t.stateMu.RLock()
 	defer t.stateMu.RUnlock()
-	tx.next, tx.epoch, tx.fetched, tx.sn = t.state.next, t.state.epoch, t.state.fetched, t.state.sn
+	tx.next, tx.epoch, tx.fetched, tx.sn, tx.rare = t.state.next, t.state.epoch, t.state.fetched, t.state.sn, t.state.rare
 	return tx
 }
 
@@ -288,8 +291,24 @@ func (tx *Tx) handle(h megaclient.Handle) (handleRow, bool, error) {
 	if !validHandle(h) {
 		return r, false, nil
 	}
+	if r, ok := tx.handles[h]; ok {
+		return r, r != handleRow{}, nil
+	}
 	ok, err := tx.row(handleKey(h), &r)
+	if err == nil && tx.write {
+		tx.handles[h] = r
+	}
 	return r, ok, err
+}
+
+func (tx *Tx) setHandle(h megaclient.Handle, r handleRow) error {
+	tx.handles[h] = r
+	return tx.set(handleKey(h), r)
+}
+
+func (tx *Tx) delHandle(h megaclient.Handle) error {
+	tx.handles[h] = handleRow{}
+	return tx.del(handleKey(h))
 }
 
 // ByHandle gives the inode of a node, be it the newest version or an older one that is known.
