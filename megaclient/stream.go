@@ -48,123 +48,13 @@ func openStream(resp *reply) try {
 	return t
 }
 
-// budgetReader fails when more is read than one element may take; the budget is given anew for each.
-type budgetReader struct {
-	r    io.Reader
-	left int
-}
-
-func (b *budgetReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("%w: an element of more than %d bytes", ErrBadAnswer, maxElement)
-	}
-	n, err := b.r.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
-
-// treeReader takes the answer of the full fetch apart, element by element.
-type treeReader struct {
-	*json.Decoder
-	budget *budgetReader
-	raw    json.RawMessage // the last element; used again for the next
-}
-
-func newTreeReader(r io.Reader) *treeReader {
-	b := &budgetReader{r: r, left: maxElement}
-	return &treeReader{Decoder: json.NewDecoder(b), budget: b}
-}
-
-func (t *treeReader) token() (json.Token, error) {
-	t.budget.left = maxElement
-	token, err := t.Token()
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return token, err
-}
-
-func (t *treeReader) expect(want json.Delim) error {
-	token, err := t.token()
-	if err != nil {
-		return err
-	}
-	if token != want {
-		return fmt.Errorf("%w: %v expected", ErrBadAnswer, want)
-	}
-	return nil
-}
-
-// elements calls fn for each element of an array; of anything else it makes nothing.
-func (t *treeReader) elements(fn func(json.RawMessage) error) error {
-	token, err := t.token()
-	if err != nil {
-		return err
-	}
-	if token != json.Delim('[') {
-		return t.skipFrom(token)
-	}
-	for t.More() {
-		t.budget.left = maxElement
-		if err := t.Decode(&t.raw); err != nil {
-			return err
-		}
-		if err := fn(t.raw); err != nil {
-			return err
-		}
-	}
-	return t.expect(']')
-}
-
-// skip passes over a value of any size.
-func (t *treeReader) skip() error {
-	token, err := t.token()
-	if err != nil {
-		return err
-	}
-	return t.skipFrom(token)
-}
-
-func (t *treeReader) skipFrom(token json.Token) error {
-	for level := 0; ; {
-		switch token {
-		case json.Delim('['), json.Delim('{'):
-			level++
-		case json.Delim(']'), json.Delim('}'):
-			level--
-		}
-		if level <= 0 {
-			return nil
-		}
-		if level > maxDepth {
-			return fmt.Errorf("%w: nested too deeply", ErrBadAnswer)
-		}
-		var err error
-		if token, err = t.token(); err != nil {
-			return err
-		}
-	}
-}
-
 // read takes the answer apart (PROTOCOL 3.1): nodes go to the workers, the rest into the result.
 func (f *fetch) read(ctx context.Context, body io.Reader) error {
 	t := newTreeReader(body)
 	if err := t.expect('['); err != nil {
 		return err
 	}
-	if err := t.expect('{'); err != nil {
-		return err
-	}
-	for t.More() {
-		key, err := t.token()
-		if err != nil {
-			return err
-		}
-		if err := f.section(ctx, t, key); err != nil {
-			return err
-		}
-	}
-	if err := t.expect('}'); err != nil {
+	if err := t.members(func(key string) error { return f.section(ctx, t, key) }); err != nil {
 		return err
 	}
 	if err := t.expect(']'); err != nil {
@@ -179,7 +69,7 @@ func (f *fetch) read(ctx context.Context, body io.Reader) error {
 const snLength = 11
 
 // section reads one value of the answer's object.
-func (f *fetch) section(ctx context.Context, t *treeReader, key json.Token) error {
+func (f *fetch) section(ctx context.Context, t *treeReader, key string) error {
 	switch key {
 	case "f", "f2":
 		return t.elements(func(raw json.RawMessage) error { return f.add(ctx, raw, key == "f2") })
@@ -192,8 +82,7 @@ func (f *fetch) section(ctx context.Context, t *treeReader, key json.Token) erro
 	case "ph":
 		return t.elements(f.link)
 	case "sn":
-		t.budget.left = maxElement
-		return tolerant(t.Decode(&f.result.SN))
+		return tolerant(t.decode(&f.result.SN))
 	}
 	return t.skip()
 }
