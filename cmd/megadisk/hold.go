@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/paths"
@@ -11,10 +12,15 @@ import (
 	"megadisk/megaclient"
 )
 
+// memoryLimit is from where on the garbage collector works more in place of taking more memory. What is in use while a
+// tree of a million is fetched, or read through, stays below it.
+const memoryLimit = 150 << 20
+
 // hold is the process that holds the mounts of an account, until the last one is gone or a signal comes. It
 // calls ready when the first one answers.
 func hold(ctx context.Context, c *common, client *megaclient.Client, socket string, req control.MountRequest, ready func()) error {
 	serve.NoDumps()
+	debug.SetMemoryLimit(memoryLimit)
 	again, stop := c.reloads()
 	defer stop()
 	p, err := serve.Open(ctx, c.serveOptions(client))

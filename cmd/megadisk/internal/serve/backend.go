@@ -36,7 +36,7 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 			return err
 		}
 	}
-	root, err := p.rootOf(&r)
+	root, err := p.rootOf(ctx, &r)
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,14 @@ func (p *Process) isEnding() bool {
 	return p.ended
 }
 
-// rootOf finds the folder that is to be shown; of one that is named by its handle, it fills in the path.
-func (p *Process) rootOf(r *control.MountRequest) (root tree.Ino, err error) {
+// rootOf finds the folder that is to be shown; of one that is named by its handle, it fills in the path. What isn't
+// there is only known when the tree is whole.
+func (p *Process) rootOf(ctx context.Context, r *control.MountRequest) (root tree.Ino, err error) {
+	if strings.Trim(r.Source, "/") != "" || r.Node != "" {
+		if err := p.engine.Ready(ctx); err != nil {
+			return 0, err
+		}
+	}
 	if r.Node == "" {
 		return p.resolve(r.Source)
 	}

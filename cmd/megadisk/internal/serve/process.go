@@ -90,7 +90,7 @@ type Process struct {
 }
 
 // Open opens the account's stores and starts following the cloud. It returns when there is a tree to show: at
-// once, except for the very first time.
+// once, except for the very first time. Then a large one may still be coming in.
 func Open(ctx context.Context, o Options) (*Process, error) {
 	state, cacheDir, err := o.Dirs.Account(o.Host, string(o.Client.Session().User))
 	if err != nil {
@@ -195,18 +195,33 @@ func preparer(c *megaclient.Client) cache.PrepareFunc {
 	}
 }
 
-// ready waits for the first tree, but not for a server that gives no sign of life.
+// A first mount waits for the tree to be whole, but not for one that takes longer than wholeTree and has brought largeTree
+// by then. That is shown as it comes, and who asks for a name that has not come yet waits for it.
+const (
+	wholeTree = time.Second
+	largeTree = 10_000
+)
+
+// ready waits for the first tree, or for the beginning of a large one, but not for a server that gives no sign of life.
 func (p *Process) ready(ctx context.Context) error {
-	at, cancel := context.WithTimeout(ctx, 0)
-	known := p.engine.Ready(at) == nil
-	cancel()
-	if known {
+	if p.engine.Tree().Fetched() {
 		return nil
 	}
 	if err := contact(ctx, p.o.Client); err != nil {
 		return err
 	}
-	return p.engine.Ready(ctx)
+	for {
+		wait, cancel := context.WithTimeout(ctx, wholeTree)
+		err := p.engine.Ready(wait)
+		waited := wait.Err() != nil
+		cancel()
+		switch {
+		case err == nil || !waited || ctx.Err() != nil:
+			return err
+		case p.engine.Tree().Made() >= largeTree:
+			return nil
+		}
+	}
 }
 
 // contact waits for a sign of the server; of a public link, that it leads somewhere and its key opens that.
