@@ -27,6 +27,7 @@ type config struct {
 	only  string
 
 	written int64 // size of the large file that is written
+	nodes   int   // of the account of the figures of scale
 }
 
 func main() {
@@ -40,12 +41,13 @@ func main() {
 	mib := flag.Int64("mib", 256, "size of the large file, MiB")
 	writeMib := flag.Int64("write-mib", 1024, "size of the large file of the figures of writing, MiB")
 	flag.IntVar(&c.files, "files", 10000, "number of small files")
+	flag.IntVar(&c.nodes, "nodes", 1_000_000, "nodes of the account of the figures of scale")
 	flag.IntVar(&c.runs, "runs", 3, "runs of each figure; the median is shown")
 	flag.DurationVar(&c.rtt, "rtt", 0, "round trip of the server")
 	connMB := flag.Int64("conn", 0, "MB/s of each connection (0: unshaped)")
 	totalMB := flag.Int64("total", 0, "MB/s in all (0: unshaped)")
 	flag.StringVar(&c.bin, "bin", "bin/megadisk", "the program to measure")
-	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \" and \"writing: \" for those of reading and of writing)")
+	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \", \"writing: \", \"scale: \" for those; those of scale only if asked for)")
 	flag.Parse()
 	c.written = *writeMib << 20
 	c.size, c.conn, c.total = *mib<<20, *connMB*1e6, *totalMB*1e6
@@ -63,6 +65,9 @@ func run(c config) error {
 	defer os.RemoveAll(work)
 	if err := os.Chmod(work, 0o711); err != nil { // for the loopback without privileges
 		return err
+	}
+	if strings.HasPrefix(c.only, "scale: ") {
+		return benchScale(c, work)
 	}
 	places, err := openPlaces(c, work)
 	if err != nil {

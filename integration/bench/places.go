@@ -75,24 +75,13 @@ func openMegadisk(c config, work string) (*place, error) {
 	account := server.AddAccount(email, password, megatest.Quota(1<<40))
 	server.Faults().SetLatency(c.rtt)
 	server.Faults().SetBandwidth(c.conn, c.total)
-	bin, err := filepath.Abs(c.bin)
-	if err != nil {
-		return nil, err
-	}
 	point, cache := filepath.Join(work, "megadisk"), filepath.Join(work, "cache")
 	if err := os.Mkdir(point, 0o755); err != nil {
 		return nil, err
 	}
-	output := func(stdin string, args ...string) ([]byte, error) {
-		cmd := exec.Command(bin, args...)
-		cmd.Stdin = strings.NewReader(stdin)
-		cmd.Env = append(os.Environ(), "MEGADISK_API_URL="+server.URL(), "MEGADISK_KEYRING=file", "XDG_RUNTIME_DIR="+filepath.Join(work, "run"),
-			"MEGADISK_STATE_DIR="+filepath.Join(work, "state"), "MEGADISK_CACHE_DIR="+cache)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("megadisk %s: %w: %s", strings.Join(args, " "), err, out)
-		}
-		return out, nil
+	output, err := programFor(c, work, server)
+	if err != nil {
+		return nil, err
 	}
 	call := func(stdin string, args ...string) error { _, err := output(stdin, args...); return err }
 	if err := errors.Join(call(password+"\n", "login", email, "--password-file", "-"), call("", "mount", point)); err != nil {
@@ -119,6 +108,25 @@ func openMegadisk(c config, work string) (*place, error) {
 			}
 			return errors.Join(os.RemoveAll(cache), dropCaches(work), call("", "mount", point))
 		}}, nil
+}
+
+// programFor gives a function that runs megadisk against a server, with all of its folders below work.
+func programFor(c config, work string, server *megatest.Server) (run func(stdin string, args ...string) ([]byte, error), err error) {
+	bin, err := filepath.Abs(c.bin)
+	if err != nil {
+		return nil, err
+	}
+	return func(stdin string, args ...string) ([]byte, error) {
+		cmd := exec.Command(bin, args...)
+		cmd.Stdin = strings.NewReader(stdin)
+		cmd.Env = append(os.Environ(), "MEGADISK_API_URL="+server.URL(), "MEGADISK_KEYRING=file", "XDG_RUNTIME_DIR="+filepath.Join(work, "run"),
+			"MEGADISK_STATE_DIR="+filepath.Join(work, "state"), "MEGADISK_CACHE_DIR="+filepath.Join(work, "cache"))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return nil, fmt.Errorf("megadisk %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+		return out, nil
+	}, nil
 }
 
 // dropCaches empties the kernel's caches where it may (root); elsewhere it asks for the files below dir only. What comes

@@ -66,7 +66,7 @@ func (r *reading) mountRclone(binary string) (point string, end func(), err erro
 	config := filepath.Join(r.mount.work, "rclone.conf")
 	point = filepath.Join(r.mount.work, "rclone")
 	text := fmt.Sprintf("[peer]\ntype = mega\nuser = %s\npass = %s\n", email, strings.TrimSpace(string(obscured)))
-	if err := errors.Join(os.WriteFile(config, []byte(text), 0o600), os.Mkdir(point, 0o755)); err != nil {
+	if err := errors.Join(os.WriteFile(config, []byte(text), 0o600), os.MkdirAll(point, 0o755)); err != nil {
 		return "", nil, err
 	}
 	c := exec.Command(binary, "--config", config, "--cache-dir", filepath.Join(r.mount.work, "rclone-cache"), "mount", "peer:", point)

@@ -14,7 +14,9 @@ import (
 // usage is what a process has used.
 type usage struct {
 	user, system float64 // seconds
-	peak         float64 // bytes resident, at most
+	peak         float64 // bytes resident, at most (since resetPeak)
+	resident     float64 // bytes resident now
+	private      float64 // of these, what is nobody's file
 }
 
 // usageOf reads /proc.
@@ -35,15 +37,22 @@ func usageOf(pid int) (u usage, err error) {
 		return u, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			var kib float64
-			if _, err := fmt.Sscan(rest, &kib); err != nil {
-				return u, err
-			}
-			u.peak = kib * 1024
+		name, rest, _ := strings.Cut(line, ":")
+		into, wanted := map[string]*float64{"VmHWM": &u.peak, "VmRSS": &u.resident, "RssAnon": &u.private}[name]
+		if !wanted {
+			continue
 		}
+		if _, err := fmt.Sscan(rest, into); err != nil {
+			return u, err
+		}
+		*into *= 1024
 	}
 	return u, nil
+}
+
+// resetPeak lets usage.peak begin anew.
+func resetPeak(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0o200)
 }
 
 // pidOf reads what `megadisk status --json` says.
