@@ -1,6 +1,8 @@
 package writeback
 
 import (
+	"slices"
+
 	"megadisk/megaclient"
 	"megadisk/writeback/tree"
 )
@@ -131,6 +133,9 @@ func (c *change) followBase(in tree.Inode, parent megaclient.Handle, name string
 	if !known || in.Cloud.Parent == parent && in.Cloud.Name == name {
 		return nil
 	}
+	if above, err := c.ancestors(dir); err != nil || slices.Contains(above, tree.BinIno) {
+		return err // what others have saved isn't thrown away
+	}
 	as := tree.Shown(name)
 	if there, err := c.Lookup(dir, as); err == nil && there.Ino != in.Ino {
 		if as, err = c.ConflictName(dir, as); err != nil {
@@ -141,6 +146,28 @@ func (c *change) followBase(in tree.Inode, parent megaclient.Handle, name string
 		return nil // not a place for it: it stays
 	}
 	return c.pendPlace(in.Ino)
+}
+
+// unfollow is the end of followBase if the older version has been taken out from below a file, to the place that the
+// file was to follow to: each stays where it is in the cloud.
+func (c *change) unfollow(ino tree.Ino, n *megaclient.Node) error {
+	in, err := c.Get(ino)
+	if err != nil || in.Removed || in.Cloud == nil || !in.Pending.Has(tree.PendingPlace) {
+		return err
+	}
+	dir, known := c.ByHandle(n.Parent)
+	name, _ := n.Name()
+	if !known || in.Parent != dir || in.Name != tree.Shown(name) {
+		return nil
+	}
+	in.Pending &^= tree.PendingPlace
+	if err := c.Put(&in); err != nil {
+		return err
+	}
+	if err := c.touch(ino, nil); err != nil { // it may differ in nothing now, which the planner sees
+		return err
+	}
+	return c.ApplyNode(nodeOf(in.Cloud), "")
 }
 
 func (c *change) pendPlace(ino tree.Ino) error {

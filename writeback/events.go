@@ -197,12 +197,18 @@ func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
 		return err
 	}
 	_, known := c.ByHandle(n.Handle)
-	if _, older := c.IsVersion(n.Handle); echo && !known && !(moved && older) && !c.isBin(n.Parent) {
+	above, older := c.IsVersion(n.Handle)
+	if echo && !known && !(moved && older) && !c.isBin(n.Parent) {
 		return nil // what we made or moved is gone since, as an older version of something removed, perhaps
 	}
 	n, wanted, err := c.upToDate(n)
 	if err != nil || !wanted {
 		return err
+	}
+	if moved && older {
+		if err := c.unfollow(above, n); err != nil {
+			return err
+		}
 	}
 	stays := c.staysOut(n, tag)
 	if err := c.part(ours, n); err != nil {

@@ -376,6 +376,30 @@ func TestVersionOnTopOfOursBeforeTheAnswer(t *testing.T) {
 	}
 }
 
+// Two versions of others land on top of ours before our answer comes, and the packet of each tells the whole chain: that
+// ours is in it once more doesn't make it the newest.
+func TestVersionsOnTopOfOursBeforeTheAnswer(t *testing.T) {
+	r := newRig(t, settleNever)
+	w, o := world{r}, there{r}
+	o.write("a", "old")
+	r.caughtUp()
+	r.write("a", "ours")
+	before := sends(r.server.Stats())
+	w.losingAnswers()
+	w.flushUntil(func(<-chan error) bool { return sends(r.server.Stats()) > before })
+	r.server.Faults().FailHTTP(megatest.API, 503, megatest.Always) // so that nobody says what became of it
+	for _, content := range []string{"theirs", "theirs again"} {
+		o.write("a", content)
+		r.caughtUp()
+	}
+	r.server.Faults().Clear()
+	r.eventually(func() bool { return r.engine.Flush(r.ctx, 0) == nil && r.quiet() })
+	require.Equal(t, map[string]string{"a": "theirs again"}, r.cloud())
+	require.Equal(t, []string{"a"}, r.names(""), r.dump())
+	require.Equal(t, "theirs again", r.read("a"), r.dump())
+	require.Len(t, r.account.Versions(r.account.Find("a")), 4)
+}
+
 // The same, when the file was removed here meanwhile: theirs stays.
 func TestVersionOnTopOfOursThatWasRemoved(t *testing.T) {
 	r := newRig(t, settleNever)

@@ -198,8 +198,8 @@ func TestThrownAwayBeforeTheAnswer(t *testing.T) {
 // Moved here, and moved once more, while others have put a new version on it of which nothing was heard: by the move it
 // is a file of its own, wherever it has got to.
 func TestMovedAfterItBecameAnOlderVersion(t *testing.T) {
-	for _, back := range []bool{false, true} {
-		t.Run(fmt.Sprintf("and back %v", back), func(t *testing.T) {
+	for _, way := range []string{"once", "back", "into a folder that is thrown away"} {
+		t.Run(way, func(t *testing.T) {
 			r := newRig(t, settleNever)
 			w, o := world{r}, there{r}
 			o.mkdir("d")
@@ -208,19 +208,30 @@ func TestMovedAfterItBecameAnOlderVersion(t *testing.T) {
 			w.hearing(false)
 			w.rename("a", "d/b")
 			o.write("a", "new")
-			sent := func(done <-chan error) bool { return len(done) > 0 }
-			w.flushUntil(sent)
-			if back {
+			w.flushUntil(func(done <-chan error) bool {
+				if len(done) > 0 && way == "into a folder that is thrown away" {
+					o.trash("d")
+				}
+				return len(done) > 0
+			})
+			if way == "back" {
 				w.hearing(false)
 				w.rename("d/b", "c")
-				w.flushUntil(sent)
+				w.flushUntil(func(done <-chan error) bool { return len(done) > 0 })
 			}
 			r.caughtUp()
 			r.eventually(func() bool { return r.engine.Flush(r.ctx, 0) == nil && r.quiet() })
 			view, err := r.view()
 			require.NoError(t, err)
-			require.Equal(t, []string{"/", "new", "old"}, values(view), r.dump())
-			require.Equal(t, values(view), values(r.cloud()), r.dump())
+			require.Equal(t, values(r.cloud()), values(view), r.dump())
+			want := map[string]string{"a": "new", "d": "/", "d/b": "old"}
+			switch way {
+			case "back":
+				want = map[string]string{"a": "new", "c": "old", "d": "/"}
+			case "into a folder that is thrown away":
+				want = map[string]string{"a": "new"}
+			}
+			require.Equal(t, want, view)
 		})
 	}
 }

@@ -113,7 +113,7 @@ func (tx *Tx) apply(c *Cloud, own bool) error {
 	}
 	if !isNode && c.Key != nil {
 		if ino, ok := tx.t.opts.PendingKey(c.Key, c.Parent, c.Name); ok {
-			if done, err := tx.attachOwn(ino, c); done || err != nil {
+			if done, err := tx.attachOwn(ino, c, r.Version); done || err != nil {
 				return err
 			}
 		}

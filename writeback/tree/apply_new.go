@@ -68,13 +68,14 @@ func (tx *Tx) Part(ino Ino, c *Cloud) error {
 	return tx.placeNew(in, parent)
 }
 
-// attachOwn gives our own creation its node. done is false if the inode can't be that creation.
-func (tx *Tx) attachOwn(ino Ino, c *Cloud) (done bool, err error) {
+// attachOwn gives our own creation its node. done is false if the inode can't be that creation, or has a newer version
+// already and is told of ours as an older one.
+func (tx *Tx) attachOwn(ino Ino, c *Cloud, older bool) (done bool, err error) {
 	in, err := tx.peek(ino)
 	if isStale(err) {
 		return false, nil
 	}
-	if err != nil || in.Kind != c.kind() || in.Parent == 0 || in.Kind == Dir && in.Cloud != nil {
+	if err != nil || in.Kind != c.kind() || in.Parent == 0 || in.Cloud != nil && (in.Kind == Dir || older) {
 		return false, err
 	}
 	e, err := tx.edit(ino)
