@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"megadisk/integration/steady"
 	"megadisk/megaclient/megacrypto"
 )
 
@@ -18,6 +19,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDirVar); dir != "" {
 		crashChild(dir) // never returns
 	}
+	steady.Rapid()
 	goleak.VerifyTestMain(m)
 }
 

@@ -3,6 +3,7 @@ package megaclient_test
 import (
 	"testing"
 
+	"megadisk/integration/steady"
 	"megadisk/megaclient"
 
 	"go.uber.org/goleak"
@@ -10,5 +11,6 @@ import (
 
 func TestMain(m *testing.M) {
 	megaclient.QuickTiming()
+	steady.Rapid()
 	goleak.VerifyTestMain(m)
 }

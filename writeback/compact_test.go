@@ -266,14 +266,15 @@ func TestKilledWhileCompacting(t *testing.T) {
 	points := []string{"compact-copied", "compact-swapped", "committed", ""}
 	r := newRigFor(t, time.Hour, smallSegments)
 	r.stop()
+	rnd := testRandom()
 	acknowledged := map[string][]uint64{"file0": make([]uint64, blocks), "file1": make([]uint64, blocks)}
 	all := 0
 	for i := range kills {
 		failpoint, after := points[i%len(points)], time.Duration(0)
 		if failpoint == "" {
-			after = time.Duration(100+rand.IntN(300)) * time.Millisecond
+			after = time.Duration(100+rnd.IntN(300)) * time.Millisecond
 		} else {
-			failpoint = fmt.Sprintf("%s:%d", failpoint, 1+rand.IntN(20))
+			failpoint = fmt.Sprintf("%s:%d", failpoint, 1+rnd.IntN(20))
 		}
 		err := r.killChild(crashJob{Seed: uint64(i + 1), Overwrite: true}, failpoint, after, func(line []byte) {
 			var name string

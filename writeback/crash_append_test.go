@@ -89,6 +89,7 @@ func TestAppendsSurviveKills(t *testing.T) {
 	}
 	r := newRigFor(t, time.Hour, settleNever)
 	r.stop()
+	rnd := testRandom()
 	lines := map[string]map[string]bool{"log0": {}, "log1": {}}
 	all := 0
 	for i := range kills {
@@ -96,8 +97,8 @@ func TestAppendsSurviveKills(t *testing.T) {
 			r.server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always)
 		}
 		r.server.Faults().SlicePackets(1)
-		after := time.Duration(60+rand.IntN(200)) * time.Millisecond
-		_ = r.killChild(crashJob{Seed: uint64(i), Append: true}, "", after, func(line []byte) {
+		after := time.Duration(60+rnd.IntN(200)) * time.Millisecond
+		_ = r.killChild(crashJob{Seed: uint64(i), Append: true, early: i%4 == 3}, "", after, func(line []byte) {
 			if name, text, ok := strings.Cut(string(line), " "); ok && lines[name] != nil && !lines[name][text] {
 				lines[name][text] = true
 				all++

@@ -91,13 +91,14 @@ func TestSavesSurviveKills(t *testing.T) {
 	}
 	r := newRigFor(t, time.Hour, settleNever)
 	r.stop()
+	rnd := testRandom()
 	saved := map[string]string{}
 	for i := range kills {
 		if i%2 == 1 {
 			r.server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always)
 		}
-		after := time.Duration(60+rand.IntN(200)) * time.Millisecond
-		_ = r.killChild(crashJob{Seed: uint64(i + 1), Save: true}, "", after, func(line []byte) {
+		after := time.Duration(60+rnd.IntN(200)) * time.Millisecond
+		_ = r.killChild(crashJob{Seed: uint64(i + 1), Save: true, early: i%4 == 3}, "", after, func(line []byte) {
 			if name, text, ok := strings.Cut(string(line), " "); ok {
 				saved[name] = text
 			}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ type crashJob struct {
 	Overwrite bool
 	// Save: saveForever in place of steps.
 	Save bool
+
+	early bool // its time to live begins with its start, not with its first word
 }
 
 // crashStep is one operation of the child. What is done in a step is
@@ -181,7 +184,7 @@ func (s crashStep) run(ctx context.Context, e *Engine) error {
 // the step that it died in, if any.
 func (r *rig) runChild(m model, seed uint64, failpoint string, killAfter time.Duration) (pending *crashStep) {
 	r.Helper()
-	err := r.killChild(crashJob{Seed: seed, Steps: 300}, failpoint, killAfter, func(line []byte) {
+	err := r.killChild(crashJob{Seed: seed, Steps: 300, early: seed%2 == 1}, failpoint, killAfter, func(line []byte) {
 		if string(line) == "done" {
 			pending.apply(m)
 			pending = nil
@@ -213,12 +216,19 @@ func (r *rig) killChild(job crashJob, failpoint string, killAfter time.Duration,
 	out, err := cmd.StdoutPipe()
 	require.NoError(r, err)
 	require.NoError(r, cmd.Start())
-	if killAfter > 0 {
-		timer := time.AfterFunc(killAfter, func() { _ = cmd.Process.Kill() })
-		defer timer.Stop()
+	killer := time.AfterFunc(never, func() { _ = cmd.Process.Kill() })
+	defer killer.Stop()
+	counts := sync.OnceFunc(func() {
+		if killAfter > 0 {
+			killer.Reset(killAfter)
+		}
+	})
+	if job.early {
+		counts()
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
+		counts()
 		said(lines.Bytes())
 	}
 	err = cmd.Wait()
@@ -272,9 +282,9 @@ func testCrash(t *testing.T, seed uint64, failpoint string, killAfter time.Durat
 			require.Equal(t, want, r.read(p), p)
 		}
 		// An echo may have brought up once more what differed when its command was sent: a look is all that it needs.
-		sent := r.server.Stats().Commands
+		sent := sends(r.server.Stats())
 		r.flush()
-		require.Equal(t, sent, r.server.Stats().Commands, "nothing is sent for it")
+		require.Equal(t, sent, sends(r.server.Stats()), "nothing is sent for it")
 		require.Empty(t, r.engine.Status().Pending)
 		r.stop()
 	}
@@ -293,10 +303,11 @@ func TestKilledAtFailpoints(t *testing.T) {
 // Killed at any moment, also while the packets of what was sent are still to
 // come.
 func TestKilledAtRandom(t *testing.T) {
+	rnd := testRandom()
 	for i := range 4 {
-		after, behind := time.Duration(50+rand.IntN(200))*time.Millisecond, i%2 == 1
+		after, behind, seed := time.Duration(50+rnd.IntN(200))*time.Millisecond, i%2 == 1, rnd.Uint64()>>1
 		t.Run(fmt.Sprintf("%v behind=%v", after, behind), func(t *testing.T) {
-			testCrash(t, rand.Uint64()>>1+uint64(i), "", after, behind)
+			testCrash(t, seed, "", after, behind)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"megadisk/cache"
+	"megadisk/integration/steady"
 	"megadisk/megaclient"
 	"megadisk/megaclient/megatest"
 	"megadisk/writeback/tree"
@@ -25,10 +27,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(crashChildVariable) != "" {
 		os.Exit(crashChild())
 	}
-	// Few random runs by default; -rapid.checks=N makes it N.
+	// Few random runs by default, always the same; -rapid.checks=N makes it N.
 	if err := flag.Set("rapid.checks", "8"); err != nil {
 		panic(err)
 	}
+	steady.Rapid()
 	goleak.VerifyTestMain(m)
 }
 
@@ -61,6 +64,9 @@ type mount struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
+
+// testRandom is the same in every ordinary run, and another in every long one.
+func testRandom() *rand.Rand { return rand.New(rand.NewPCG(steady.Seed(), 0)) }
 
 // rigLimit ends a test that would hang; the machine may be busy.
 const rigLimit = 3 * time.Minute

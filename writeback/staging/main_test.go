@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"megadisk/integration/steady"
 )
 
 var update = flag.Bool("update", false, "draw the frozen samples in testdata anew (a new format only)")
@@ -18,6 +20,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(killDirVariable); dir != "" {
 		killChild(dir)
 	}
+	steady.Rapid()
 	goleak.VerifyTestMain(m)
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"megadisk/integration/steady"
 	"megadisk/megaclient"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	steady.Rapid()
 	goleak.VerifyTestMain(m, // what Badger leaves behind when it refuses a key
 		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"),
 		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"))
