@@ -158,6 +158,41 @@ func TestWriteWhileUploading(t *testing.T) {
 	require.Zero(t, r.engine.staging.Usage().Live)
 }
 
+// What others do to a file while its new content is being uploaded is heard before that becomes a version.
+func TestChangedElsewhereDuringAnUpload(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		there func(o there)
+		want  map[string]string
+	}{
+		{"modified", func(o there) { o.write("d/a", "theirs") }, map[string]string{"d": "/", "d/a": "theirs", "d/a (!)": "mine"}},
+		{"renamed", func(o there) { o.rename("d/a", "b") }, map[string]string{"d": "/", "d/b": "mine"}},
+		{"deleted", func(o there) { o.remove("d/a") }, map[string]string{"d": "/", "d/a": "mine"}},
+		{"its folder deleted", func(o there) { o.remove("d") }, map[string]string{"d": "/", "d/a": "mine"}},
+		{"replaced by a folder", func(o there) { o.trash("d/a"); o.mkdir("d/a") }, map[string]string{"d": "/", "d/a": "/", "d/a (!)": "mine"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t, settleNever)
+			w, o := world{r}, there{r}
+			o.mkdir("d")
+			o.write("d/a", "old")
+			r.caughtUp()
+			w.write("d/a", "mine")
+			release := r.server.Faults().HoldUploads(0)
+			go func() { _ = r.engine.Flush(r.ctx, 0) }()
+			require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+			row.there(o)
+			r.caughtUp()
+			release()
+			r.eventually(func() bool { return r.engine.Flush(r.ctx, 0) == nil && r.quiet() })
+			view, err := r.view()
+			require.NoError(t, err)
+			require.Equal(t, row.want, plain(view), r.dump())
+			require.Equal(t, view, r.cloud())
+		})
+	}
+}
+
 func TestNamesThatPOSIXOrJSONCannotHold(t *testing.T) {
 	r := newRig(t, settleNever)
 	r.account.PutFile(r.account.Root(), "a/b", []byte("slash"), time.Time{})

@@ -94,6 +94,23 @@ var matrix = []matrixRow{
 	{name: "modified, modified to the same", before: func(o there) { o.write("a", "old") },
 		here: func(w world) { w.write("a", "same") }, there: func(o there) { o.write("a", "same") },
 		want: map[string]string{"a": "same"}},
+	{name: "modified, modified with an older time", before: func(o there) { o.write("a.txt", "old") },
+		here:  func(w world) { w.write("a.txt", "mine") },
+		there: func(o there) { o.account.PutVersion(o.handle("a.txt"), []byte("theirs"), time.Unix(1, 0)) },
+		want:  map[string]string{"a.txt": "theirs", "a (!).txt": "mine"},
+		late:  map[string]string{"a.txt": "mine"}},
+	{name: "modified and open, modified", before: func(o there) { o.write("a.txt", "old") },
+		here: func(w world) {
+			f, err := w.engine.Open(w.ctx, w.ino("a.txt"), true, true)
+			require.NoError(w, err)
+			w.Cleanup(f.Release)
+			_, err = f.WriteAt(w.ctx, []byte("mine"), 0)
+			require.NoError(w, err)
+			require.NoError(w, f.Flush(w.ctx))
+		},
+		there: func(o there) { o.write("a.txt", "theirs") },
+		want:  map[string]string{"a.txt": "theirs", "a (!).txt": "mine"},
+		late:  map[string]string{"a.txt": "mine"}},
 	{name: "created, created", here: func(w world) { w.write("a.txt", "mine") }, there: func(o there) { o.write("a.txt", "theirs") },
 		want: map[string]string{"a.txt": "theirs", "a (!).txt": "mine"},
 		late: map[string]string{"a.txt": "theirs", "a (2).txt": "mine"}},
@@ -120,6 +137,9 @@ var matrix = []matrixRow{
 		want: map[string]string{"x": "/", "x (!)": "mine"},
 		late: map[string]string{"x": "mine", "x (2)": "/"}},
 
+	{name: "something in it modified, replaced by a file", before: func(o there) { o.mkdir("x"); o.write("x/a", "old") },
+		here: func(w world) { w.write("x/a", "mine") }, there: func(o there) { o.trash("x"); o.write("x", "theirs") },
+		want: map[string]string{"x": "theirs", "x (!)": "/", "x (!)/a": "mine"}},
 	{name: "modified, deleted", before: func(o there) { o.write("a", "old") },
 		here: func(w world) { w.write("a", "mine") }, there: func(o there) { o.remove("a") },
 		want: map[string]string{"a": "mine"}},
@@ -182,6 +202,19 @@ var matrix = []matrixRow{
 		here: func(w world) { w.rename("f", "d/f") }, there: func(o there) { o.move("f", "e") },
 		want: map[string]string{"d": "/", "e": "/", "e/f": "/", "e/f/a": "A"},
 		late: map[string]string{"d": "/", "d/f": "/", "d/f/a": "A", "e": "/"}},
+	{name: "folder renamed, folder renamed", before: func(o there) { o.mkdir("d"); o.write("d/a", "A") },
+		here: func(w world) { w.rename("d", "mine") }, there: func(o there) { o.rename("d", "theirs") },
+		want: map[string]string{"theirs": "/", "theirs/a": "A"},
+		late: map[string]string{"mine": "/", "mine/a": "A"}},
+	{name: "folder renamed, something in it new and modified", before: func(o there) { o.mkdir("d"); o.write("d/a", "old") },
+		here: func(w world) { w.rename("d", "e") }, there: func(o there) { o.write("d/a", "theirs"); o.write("d/b", "B") },
+		want: map[string]string{"e": "/", "e/a": "theirs", "e/b": "B"}},
+	{name: "something in it modified, folder moved", before: func(o there) { o.mkdir("d"); o.write("d/a", "old"); o.mkdir("e") },
+		here: func(w world) { w.write("d/a", "mine") }, there: func(o there) { o.move("d", "e") },
+		want: map[string]string{"e": "/", "e/d": "/", "e/d/a": "mine"}},
+	{name: "folder renamed, deleted", before: func(o there) { o.mkdir("d"); o.write("d/a", "A"); o.mkdir("e"); o.write("e/b", "B") },
+		here: func(w world) { w.rename("d", "d2"); w.rename("e", "e2") }, there: func(o there) { o.remove("d"); o.trash("e") },
+		want: map[string]string{}},
 	{name: "renamed, modified", before: func(o there) { o.write("a", "old") },
 		here: func(w world) { w.rename("a", "b") }, there: func(o there) { o.write("a", "theirs") },
 		want: map[string]string{"b": "theirs"}},
