@@ -31,6 +31,8 @@ type content struct {
 	born   int64     // a number of its own: another after it was forgotten
 	load   sync.Once // fills in what the disk knows; done before anybody sees the content
 
+	saving sync.Mutex // held while the state is written to disk. Before entry.io and Cache.mu
+
 	// Mutable state, GUARDED_BY(Cache.mu).
 	mac     [8]byte // of the key; zero while an upload has not come to its end
 	file    File    // as it was asked for last

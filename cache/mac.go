@@ -213,13 +213,12 @@ func (c *Cache) steppedMACLocked(job *macJob, todo []macUnit, ok bool) {
 	default:
 		c.advanceMACLocked(job)
 	}
-	flags, tag := co.flagsLocked()
 	retired := c.releaseLocked(co)
 	if whole || retired != nil {
 		c.mu.Unlock()
 		if whole {
 			co.entry.saveMAC(job.chunk, mac)
-			co.entry.save(flags, tag)
+			co.save()
 		}
 		retired.retire()
 		c.mu.Lock()

@@ -48,9 +48,8 @@ func (c *Cache) Complete(f File) {
 		}
 	}
 	co.verified, co.suspect = true, false
-	flags, tag := co.flagsLocked()
 	c.mu.Unlock()
-	co.entry.save(flags, tag)
+	co.save()
 }
 
 // Drop forgets everything about a file: its bytes, and a verdict that quarantined it.
@@ -59,9 +58,8 @@ func (c *Cache) Drop(f File) error {
 	c.mu.Lock()
 	c.forgetLocked(co)
 	co.suspect, co.quarantined, co.accepted = false, false, false
-	flags, tag := co.flagsLocked()
 	c.mu.Unlock()
-	co.entry.save(flags, tag)
+	co.save()
 	c.mu.Lock()
 	retired := c.releaseLocked(co)
 	if co.refs == 0 && c.contents[co.id] == co {

@@ -14,8 +14,6 @@ type smallBuffers struct {
 	units   []*unit
 	scratch []byte // one unit's ciphertext; nil without disk level
 	macs    []megacrypto.ChunkMAC
-	flags   uint32
-	tag     [16]byte
 	got     bitmap // units that have come
 	stored  bitmap // of them, those that came from disk
 }
@@ -157,9 +155,8 @@ func (b *smallBuffers) verify(mac [8]byte, accepted bool) (ok bool, came [8]byte
 	if verified {
 		co.verified, co.suspect = true, false
 	}
-	flags, tag := co.flagsLocked()
 	c.mu.Unlock()
-	b.macs, b.flags, b.tag = macs, flags, tag
+	b.macs = macs
 	return true, came, nil
 }
 
@@ -205,5 +202,5 @@ func (b *smallBuffers) store() {
 	for i, mac := range b.macs {
 		co.entry.saveMAC(i, mac)
 	}
-	co.entry.save(b.flags, b.tag)
+	co.save()
 }

@@ -1,5 +1,7 @@
 package cache
 
+import "slices"
+
 // spill is ciphertext of a flight on its way to disk: units that follow each other, which stay in memory until they are there. It is
 // written by one goroutine of the cache's own, so that neither the network nor a reader waits for the disk. A flight
 // that finds too much of it waiting writes what it has by itself, and so becomes as slow as the disk is.
@@ -26,12 +28,11 @@ func (co *content) retract(first, end int64) {
 			doubtful = append(doubtful, i)
 		}
 	}
-	flags, tag := co.flagsLocked()
 	c.mu.Unlock()
 	for _, i := range doubtful {
 		co.entry.dropMAC(i)
 	}
-	co.entry.save(flags, tag)
+	co.save()
 }
 
 // spillsMost is how many units may wait for the disk: an eighth of the memory.
@@ -61,9 +62,7 @@ func (c *Cache) writeSpills() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.spills) > 0 {
-		s := c.spills[0]
-		c.spills[0] = nil
-		c.spills = c.spills[1:]
+		s := c.takeSpillLocked()
 		c.mu.Unlock()
 		s.write()
 		c.mu.Lock()
@@ -78,6 +77,36 @@ func (c *Cache) writeSpills() {
 		}
 	}
 	c.spilling = false
+}
+
+// takeSpillLocked takes the first spill from the queue, with those that continue it: the parts of a stream come side by
+// side, and few long writes cost far less than many short ones.
+func (c *Cache) takeSpillLocked() *spill {
+	s := c.spills[0]
+	c.spills = slices.Delete(c.spills, 0, 1)
+	for {
+		i := slices.IndexFunc(c.spills, s.isContinuedBy)
+		if i < 0 {
+			return s
+		}
+		s.joinLocked(c.spills[i])
+		c.spills = slices.Delete(c.spills, i, i+1)
+	}
+}
+
+// isContinuedBy tells whether another spill can be written together with this one.
+func (s *spill) isContinuedBy(next *spill) bool {
+	return next.co == s.co && next.gen == s.gen && next.data.first == s.data.first+int64(len(s.units)) &&
+		len(s.units)+len(next.units) <= stretchMost
+}
+
+// joinLocked takes in the one that continues it. One of them keeps the content.
+func (s *spill) joinLocked(next *spill) {
+	s.data.bufs = append(s.data.bufs, next.data.bufs...)
+	s.data.sums = append(s.data.sums, next.data.sums...)
+	s.units = append(s.units, next.units...)
+	s.co.refs--
+	s.co.spills--
 }
 
 // dropSpillLocked gives back what a spill holds.

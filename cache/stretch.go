@@ -26,8 +26,8 @@ func stretchOf(u int64, buf []byte) stretch { return stretch{first: u, bufs: [][
 
 func (r stretch) direct() bool { return len(r.bufs) > 1 }
 
-// stretchMost is the longest: longer requests cost the processor hardly less.
-const stretchMost = 8
+// stretchMost is the longest. Writing a GiB costs 0.18 s in the kernel in pieces of 1 MiB, 0.06 to 0.09 in pieces of 4.
+const stretchMost = 32
 
 // diskBuffer is the part of a unit's buffer that goes to disk or comes from there: whole pages where the buffer is long
 // enough. What is behind the last unit's end is a hole of the file's, and zero.

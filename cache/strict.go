@@ -191,7 +191,6 @@ func (c *Cache) Accept(f File) {
 	defer c.release(co)
 	c.mu.Lock()
 	co.accepted, co.suspect, co.quarantined = true, false, false
-	flags, tag := co.flagsLocked()
 	c.mu.Unlock()
-	co.entry.save(flags, tag)
+	co.save()
 }

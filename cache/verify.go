@@ -67,13 +67,12 @@ func (c *Cache) checkMeta(co *content, macs []megacrypto.ChunkMAC, mac [8]byte) 
 	if current && err == nil {
 		co.verified, co.suspect, co.checking = true, false, false
 	} // else forgetLocked, which comes next, ends the checking
-	flags, tag := co.flagsLocked()
 	co.tellLocked()
 	c.mu.Unlock()
 	switch {
 	case !current:
 	case err == nil:
-		co.entry.save(flags, tag)
+		co.save()
 	default:
 		c.wrong(co, co.cipher.MetaMAC(macs))
 	}
@@ -107,7 +106,6 @@ func (c *Cache) mismatch(co *content, came [8]byte) bool {
 	c.stats.Mismatches++
 	co.wrong = c.stats.Mismatches
 	c.wasWrong[co.id] = co.wrong
-	flags, tag := co.flagsLocked()
 	co.tellLocked()
 	c.mu.Unlock()
 	if again {
@@ -115,7 +113,7 @@ func (c *Cache) mismatch(co *content, came [8]byte) bool {
 	} else {
 		c.log.Warn("a file's content does not match its key: fetching it once more")
 	}
-	co.entry.save(flags, tag)
+	co.save()
 	return again
 }
 
@@ -154,6 +152,16 @@ func (co *content) flagsLocked() (flags uint32, tag [16]byte) {
 		flags |= flagAccepted
 	}
 	return flags, co.c.macTag(co.mac)
+}
+
+// save keeps it on disk. One at a time: what was the state last must be written last.
+func (co *content) save() {
+	co.saving.Lock()
+	defer co.saving.Unlock()
+	co.c.mu.Lock()
+	flags, tag := co.flagsLocked()
+	co.c.mu.Unlock()
+	co.entry.save(flags, tag)
 }
 
 // recheck reads a file that failed its MAC from its beginning to its end, so that the verdict does not
