@@ -15,7 +15,7 @@
 //
 // The piece is the unit: 128 KiB, aligned. Read-ahead turns several units into one flight and several
 // flights into a window; window.go decides how much, as a pure function of the offsets read. Random
-// reads fetch the one unit that they need. A flight lives as long as somebody wants it: readers that
+// reads fetch the one unit that they need, beginning with the bytes that they wait for (front.go). A flight lives as long as somebody wants it: readers that
 // wait for it, and open readers that asked for it or had it fetched ahead. The last one's Close cancels
 // it.
 //
@@ -70,7 +70,8 @@
 //
 //	store.evicting → store.names → entry.io → store.mu
 //	Cache.mu → store.mu
-//	flight.mu → Cache.mu, flight.mu → entry.io
+//	flight.mu → content.saving → entry.io
+//	flight.mu → Cache.mu, content.saving → Cache.mu
 //
 // In other words: Cache.mu and store.mu are held for bookkeeping only, never during I/O, a fetch, a
 // copy or cryptography, and nothing is locked while store.mu is. The disk side never calls back into

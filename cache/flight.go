@@ -16,6 +16,7 @@ type flight struct {
 	co         *content
 	file       File
 	first, end int64
+	front      int // of a single unit: so much of its beginning comes by itself (front.go)
 	ctx        context.Context
 	cancel     context.CancelFunc
 	diskGen    int64 // of the entry, so that nothing is stored into one that was cleared meanwhile
@@ -32,7 +33,7 @@ type flight struct {
 	mu      sync.Mutex
 	closed  bool
 	at      int    // unit being filled
-	got     int    // bytes of it that have come; what readers see is unit.filled
+	got     int    // up to here it has come; what readers see is unit.filled
 	scratch []byte // their ciphertext; nil without disk level
 	kept    *spill // whole units before that one, whose ciphertext is to go to disk together
 	tooLong bool
@@ -49,13 +50,13 @@ func (c *Cache) cost(co *content, n int) int {
 
 // launchLocked starts the fetch of units, which follow each other, are in co.units and pinned once, for
 // one who wants them; a program has asked for those before unit asked. The caller holds the permits of
-// cost.
-func (c *Cache) launchLocked(co *content, f File, units []*unit, asked int64) *flight {
+// cost. A front is for one unit only, and comes by itself.
+func (c *Cache) launchLocked(co *content, f File, units []*unit, asked int64, front int) *flight {
 	ahead := units[0].index >= asked
 	fl := &flight{
 		c: c, co: co, file: f, units: units, ahead: ahead, asked: asked, wanted: 1, missing: len(units),
 		first: units[0].index, end: units[len(units)-1].index + 1,
-		diskGen: co.entry.generation(),
+		front: front, got: front, diskGen: co.entry.generation(),
 	}
 	ctx := c.ctx
 	if co.suspect {
@@ -65,6 +66,7 @@ func (c *Cache) launchLocked(co *content, f File, units []*unit, asked int64) *f
 	for _, u := range units {
 		u.flight, u.unread, u.again = fl, u.index >= asked, co.seen.before(u.index)
 	}
+	units[0].from, units[0].got, units[0].filled = front, front, front
 	if co.entry != nil {
 		fl.scratch = c.mem.buffer()
 	}
@@ -87,7 +89,7 @@ func (fl *flight) bounds() (off, n int64) {
 func (fl *flight) run() {
 	off, n := fl.bounds()
 	fl.begun = time.Now()
-	err := fl.c.fetch(fl.ctx, fl.file, off, n, fl)
+	err := fl.fetch(off, n)
 	fl.mu.Lock()
 	fl.closed = true
 	switch {
@@ -194,12 +196,11 @@ func (fl *flight) Write(p []byte) (int, error) {
 		if err := fl.ctx.Err(); err != nil {
 			return n, err
 		}
-		if fl.at == len(fl.units) {
+		k := copy(fl.roomLocked(), p[n:])
+		if k == 0 {
 			fl.tooLong = true
 			return n, ErrLongFetch
 		}
-		k := min(len(p)-n, len(fl.units[fl.at].buf)-fl.got)
-		copy(fl.roomLocked(), p[n:n+k])
 		fl.take(k)
 		n += k
 	}
@@ -211,7 +212,7 @@ func (fl *flight) Write(p []byte) (int, error) {
 func (fl *flight) Lend() []byte {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
-	if fl.closed || fl.at == len(fl.units) {
+	if fl.closed {
 		return nil
 	}
 	return fl.roomLocked()
@@ -231,24 +232,42 @@ func (fl *flight) Commit(n int) error {
 	return nil
 }
 
-// roomLocked is where the ciphertext goes that comes next: without disk level it is decrypted in its place.
+// roomLocked is where the ciphertext goes that comes next; none when no more may come.
 func (fl *flight) roomLocked() []byte {
+	if fl.at == len(fl.units) {
+		return nil
+	}
+	return fl.cipherLocked()[fl.got:]
+}
+
+// cipherLocked is the ciphertext of the unit being filled: without disk level it is decrypted in its place.
+func (fl *flight) cipherLocked() []byte {
 	buf := fl.units[fl.at].buf
 	if fl.scratch != nil {
-		return fl.scratch[fl.got:len(buf)]
+		return fl.scratch[:len(buf)]
 	}
-	return buf[fl.got:]
+	return buf
 }
 
 var errAfterEnd = errors.New("write after the fetch has ended")
 
 // take decrypts the next k bytes of the unit being filled, which stand where roomLocked said. fl.mu is held.
 func (fl *flight) take(k int) {
-	room := fl.roomLocked()[:k]
-	u := fl.units[fl.at] // only this goroutine takes entries out
-	fl.co.cipher.XORKeyStreamAt(u.buf[fl.got:fl.got+k], room, u.index*UnitSize+int64(fl.got))
+	u := fl.decrypt(fl.got, k)
 	fl.got += k
-	whole := fl.got == len(u.buf)
+	fl.came(u, k, 0)
+}
+
+// decrypt makes plaintext of k bytes at an offset of the unit being filled.
+func (fl *flight) decrypt(at, k int) *unit {
+	u := fl.units[fl.at] // only who holds fl.mu takes entries out
+	fl.co.cipher.XORKeyStreamAt(u.buf[at:at+k], fl.cipherLocked()[at:at+k], u.index*UnitSize+int64(at))
+	return u
+}
+
+// came takes in what was decrypted of a unit: k bytes that follow what had come, or bytes of its front. fl.mu is held.
+func (fl *flight) came(u *unit, k, front int) {
+	whole := fl.got == len(u.buf) && u.front+front == fl.front // u.front changes here only
 	var sum [sumSize]byte
 	var m mark
 	if whole {
@@ -261,8 +280,11 @@ func (fl *flight) take(k int) {
 		fl.c.link.first(now.Sub(fl.begun))
 		fl.begun = time.Time{}
 	}
-	fl.c.link.moved(int64(k), now)
-	fl.c.stats.Fetched += int64(k)
+	fl.c.link.moved(int64(k+front), now)
+	fl.c.stats.Fetched += int64(k + front)
+	if u.front += front; whole {
+		u.from = 0
+	}
 	fl.c.comeLocked(u, k, m)
 	keep := whole && fl.arrivedLocked(u, m)
 	fl.c.mu.Unlock()

@@ -70,7 +70,7 @@ func (co *content) lendLocked(off, end int64) *Loan {
 	first, last := unitOf(off), unitEnd(end)
 	for i := first; i < last; i++ {
 		u := co.units[i]
-		if u == nil || int64(u.filled) < min(int64(len(u.buf)), end-i*UnitSize) {
+		if u == nil || !u.has(int(max(0, off-i*UnitSize)), int(min(int64(len(u.buf)), end-i*UnitSize))) {
 			return nil
 		}
 	}

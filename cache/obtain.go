@@ -47,12 +47,12 @@ func (r *Reader) sweepLocked() {
 	r.owned = slices.DeleteFunc(r.owned, func(fl *flight) bool { return fl.over })
 }
 
-// obtainLocked gives unit index, pinned: from memory, from disk, or under way. A fetch that it must start
-// takes in what is missing behind the unit, up to the end of demand and of the advice. c.mu is free
-// while it waits for memory or reads the disk.
-func (r *Reader) obtainLocked(ctx context.Context, index, demand int64, a advice) (*unit, error) {
+// obtainLocked gives the unit that has the byte at `at`, pinned: from memory, from disk, or under way. A fetch that it
+// must start takes in what is missing behind the unit, up to the end of demand and of the advice, or begins
+// at the byte and is of the unit alone. c.mu is free while it waits for memory or reads the disk.
+func (r *Reader) obtainLocked(ctx context.Context, at, demand int64, a advice) (*unit, error) {
 	c, co := r.c, r.co
-	cost := c.cost(co, 1)
+	index, cost := unitOf(at), c.cost(co, 1)
 	for {
 		if err := r.readableLocked(); err != nil {
 			return nil, err
@@ -82,8 +82,11 @@ func (r *Reader) obtainLocked(ctx context.Context, index, demand int64, a advice
 		}
 		c.stats.Misses++
 		u.pins++ // one for the fetch, one for the caller
-		units := r.extendLocked([]*unit{u}, unitEnd(max(demand, a.To)), a.partUnits())
-		r.ownLocked(c.launchLocked(co, r.file, units, unitEnd(demand)), true)
+		units, front := []*unit{u}, r.frontLocked(u, at)
+		if front == 0 {
+			units = r.extendLocked(units, unitEnd(max(demand, a.To)), a.partUnits())
+		}
+		r.ownLocked(c.launchLocked(co, r.file, units, unitEnd(demand), front), true)
 		return u, nil
 	}
 }
@@ -143,7 +146,7 @@ func (r *Reader) aheadLocked(from, demand int64, a advice) int64 {
 			return u * UnitSize
 		}
 		units := r.extendLocked([]*unit{c.newUnitLocked(co, u)}, end, a.partUnits())
-		r.ownLocked(c.launchLocked(co, r.file, units, unitEnd(demand)), true)
+		r.ownLocked(c.launchLocked(co, r.file, units, unitEnd(demand), 0), true)
 		u += int64(len(units))
 	}
 	return min(end*UnitSize, co.size)

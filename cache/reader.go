@@ -128,7 +128,7 @@ func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n in
 	a := r.adviseLocked(off, end)
 	for settled := false; off+int64(n) < end; {
 		at := off + int64(n)
-		u, err := r.obtainLocked(ctx, unitOf(at), end, a)
+		u, err := r.obtainLocked(ctx, at, end, a)
 		if err != nil {
 			return n, err
 		}
@@ -141,11 +141,11 @@ func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n in
 		if c.strict {
 			need = len(u.buf) // what is to be verified counts as having come when it is whole
 		}
-		if u.filled < need {
+		if !u.has(skip, need) {
 			r.streams.starve()
 		}
 		wrong := r.co.wrong
-		if err = c.awaitLocked(ctx, u, need); err == nil && r.co.wrong != wrong {
+		if err = c.awaitLocked(ctx, u, skip, need); err == nil && r.co.wrong != wrong {
 			err = errAbandoned // found to be wrong in the meantime
 		}
 		if err == nil {

@@ -10,10 +10,10 @@ package cache
 // mark is the beginning of a unit's keyed checksum, which nobody can foresee; 0: none.
 type mark uint64
 
-// head is the beginning of a unit that was served when the rest did not come.
+// head is a part of a unit that was served, mostly its beginning, when the rest did not come.
 type head struct {
-	n   int
-	sum mark // of its plaintext
+	from, to int
+	sum      mark // of its plaintext
 }
 
 // seen is what came of a content since the cache knows it.
@@ -59,7 +59,7 @@ func (s *seen) mark(u int64) mark {
 // before tells whether something of a unit was served that it must be compared with when it comes again.
 func (s *seen) before(u int64) bool { return s.mark(u) != 0 || len(s.heads[u]) > 0 }
 
-// addHead notes that the first n bytes of a unit were served.
+// addHead notes that a part of a unit was served.
 func (s *seen) addHead(u int64, h head) {
 	if s.heads == nil {
 		s.heads = map[int64][]head{}
@@ -67,7 +67,7 @@ func (s *seen) addHead(u int64, h head) {
 	s.heads[u] = append(s.heads[u], h)
 }
 
-// showLocked notes that the first n bytes of a unit are being served.
+// showLocked notes that bytes of a unit are being served, up to n.
 func (c *Cache) showLocked(u *unit, n int) {
 	if u.shown = max(u.shown, n); u.err != nil {
 		c.beheadLocked(u)
@@ -76,8 +76,8 @@ func (c *Cache) showLocked(u *unit, n int) {
 
 // beheadLocked keeps the checksum of what was served of a unit that won't become whole.
 func (c *Cache) beheadLocked(u *unit) {
-	if u.shown > 0 {
-		u.co.seen.addHead(u.index, head{u.shown, c.sums.head(u.co.id, u.index, u.buf[:u.shown])})
+	if u.shown > u.from {
+		u.co.seen.addHead(u.index, head{u.from, u.shown, c.sums.head(u.co.id, u.index, u.buf[u.from:u.shown])})
 	}
 }
 
@@ -90,12 +90,12 @@ func (c *Cache) fitsLocked(u *unit, m mark) bool {
 	}
 	heads := s.heads[u.index]
 	for _, h := range heads {
-		if h.n > u.got {
+		if h.to > u.got {
 			return true
 		}
 	}
 	for _, h := range heads {
-		if c.sums.head(u.co.id, u.index, u.buf[:h.n]) != h.sum {
+		if c.sums.head(u.co.id, u.index, u.buf[h.from:h.to]) != h.sum {
 			return false
 		}
 	}

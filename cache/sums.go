@@ -101,7 +101,7 @@ func (s *sums) unit(name id, index int64, data []byte) [sumSize]byte {
 // markOf shortens a checksum.
 func markOf(sum [sumSize]byte) mark { return max(1, mark(binary.LittleEndian.Uint64(sum[:]))) }
 
-// head is the mark of a unit's beginning.
+// head is the mark of a part of a unit.
 func (s *sums) head(name id, index int64, plain []byte) mark {
 	return markOf(s.sum(kindHead, name, index, plain))
 }

@@ -264,6 +264,7 @@ func (c *Cache) checkInvariants(t tester) {
 			require.Equal(t, u.ready, c.mem.lru.Contains(u))
 			if u.ready {
 				require.Equal(t, len(u.buf), u.filled)
+				require.Zero(t, u.from)
 			}
 		}
 		require.Equal(t, co.refs == 0 && (!co.quarantined || co.entry != nil), c.idle.Contains(co.id))

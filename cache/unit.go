@@ -9,15 +9,17 @@ import (
 // GUARDED_BY(Cache.mu); buf[:filled] never changes, and what is behind it belongs to whoever fills it.
 //
 // INVARIANT: co.units[index] == u exactly while !gone
-// INVARIANT: ready means filled == got == len(buf) and, unless gone, being in the LRU
+// INVARIANT: ready means from == 0, filled == got == len(buf) and, unless gone, being in the LRU
 type unit struct {
 	co    *content
 	index int64
 
 	buf    []byte  // plaintext
-	filled int     // bytes that have come and may be seen
-	got    int     // bytes that have come
-	shown  int     // bytes that somebody was given
+	from   int     // where the bytes begin that have come: 0, unless its front comes by itself and isn't whole (front.go)
+	front  int     // bytes that have come of what is before from
+	filled int     // up to here bytes have come and may be seen
+	got    int     // up to here they have come
+	shown  int     // up to here somebody was given them
 	again  bool    // it must be compared before anybody sees it: seen.go
 	ready  bool    // all have
 	gone   bool    // not its content's any more: the last pin frees the buffer
@@ -61,6 +63,9 @@ func (c *Cache) advanceLocked(u *unit) {
 	}
 }
 
+// has tells whether bytes [from, to) have come and may be seen.
+func (u *unit) has(from, to int) bool { return u.from <= from && u.filled >= to }
+
 // readyLocked makes a whole unit one that is kept.
 func (c *Cache) readyLocked(u *unit) {
 	u.ready, u.flight = true, nil
@@ -89,21 +94,21 @@ func (u *unit) wakeAll() {
 	}
 }
 
-// awaitLocked waits until the first need bytes of a pinned unit have come. c.mu is free while it waits.
-func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
-	for u.filled < need && u.err == nil {
+// awaitLocked waits until bytes [from, need) of a pinned unit have come. c.mu is free while it waits.
+func (c *Cache) awaitLocked(ctx context.Context, u *unit, from, need int) error {
+	for !u.has(from, need) && u.err == nil {
 		if u.wake == nil {
 			u.wake, u.need = make(chan struct{}), need
 		}
 		u.need = min(u.need, need)
-		wake, fl, before := u.wake, u.flight, u.got
+		wake, fl, before := u.wake, u.flight, u.got+u.front
 		if fl != nil {
 			fl.wanted++
 		}
 		c.mu.Unlock()
 		err := c.awaitWake(ctx, wake)
 		c.mu.Lock()
-		if err == ErrTimeout && u.got-before >= c.leastProgress() {
+		if err == ErrTimeout && u.got+u.front-before >= c.leastProgress() {
 			err = nil
 		}
 		if fl != nil {
@@ -113,7 +118,7 @@ func (c *Cache) awaitLocked(ctx context.Context, u *unit, need int) error {
 			return err
 		}
 	}
-	if u.filled >= need {
+	if u.has(from, need) {
 		return nil
 	}
 	return u.err
