@@ -21,7 +21,7 @@ import (
 
 const (
 	zerosCommand = "serve-zeros" // runs this program as such a mount
-	zerosName    = "zeros"
+	zerosName    = "read-big"
 	zerosIno     = 2
 	zerosAhead   = "2048" // KiB that the kernel reads ahead, as in megadisk's mounts
 )
@@ -74,7 +74,7 @@ func (z *zeros) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut
 	return fuse.OK
 }
 
-// Open lets the kernel drop the pages of the last time.
+// Open has the kernel drop the pages of the last time.
 func (z *zeros) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.OK }
 
 func (z *zeros) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
@@ -90,48 +90,55 @@ func (r zeroResult) Slices() ([][]byte, fuse.Status)    { return [][]byte{r.data
 func (r zeroResult) Bytes([]byte) ([]byte, fuse.Status) { return r.data, fuse.OK }
 func (r zeroResult) Done()                              {}
 
-// openZeros runs it in a process of its own; only root may mount so.
-func openZeros(work string, size int64) (path string, end func(), err error) {
+// openZeros runs it in a process of its own. It is nil for who isn't root, and may not have the kernel read so far ahead.
+func openZeros(work string, size int64) (*place, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
 	point := filepath.Join(work, "zeros")
 	if err := os.MkdirAll(point, 0o755); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	c := exec.Command(self, zerosCommand, point, strconv.FormatInt(size, 10))
 	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	end = func() {
+	p := &place{name: "a FUSE mount of zeros", dir: point, close: func() {
 		_ = unix.Unmount(point, unix.MNT_DETACH)
 		_ = c.Wait()
-	}
+	}}
 	if err := awaitMount(point); err != nil {
 		_ = c.Process.Kill()
-		end()
-		return "", nil, err
+		p.close()
+		return nil, err
 	}
+	if err := readAhead(point, zerosAhead); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// readAhead sets how far the kernel reads ahead below a mount point.
+func readAhead(point, kib string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(point, &st); err != nil {
-		end()
-		return "", nil, err
+		return err
 	}
 	device := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
-	if err := os.WriteFile(filepath.Join("/sys/class/bdi", device, "read_ahead_kb"), []byte(zerosAhead), 0); err != nil {
-		end()
-		return "", nil, err
-	}
-	return filepath.Join(point, zerosName), end, nil
+	return os.WriteFile(filepath.Join("/sys/class/bdi", device, "read_ahead_kb"), []byte(kib), 0)
 }
 
 // bound is how fast the zeros are read while Client.Get brings as much.
-func (r *reading) bound(zeros string) (rate float64, err error) {
+func (r *reading) bound(zeros *place) (rate float64, err error) {
 	return timed(float64(r.c.size)/1e6, func() error {
 		var both errgroup.Group
-		both.Go(func() error { _, _, err := sequential(zeros); return err })
+		both.Go(func() error { _, _, err := sequential(filepath.Join(zeros.dir, zerosName)); return err })
 		both.Go(func() error { return r.client.Get(context.Background(), r.big, io.Discard) })
 		return both.Wait()
 	})

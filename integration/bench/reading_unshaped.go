@@ -14,11 +14,12 @@ func (r *reading) unshaped() error {
 	gib := float64(r.c.size) / (1 << 30)
 	var get, ratio, best, bestRatio, user, system, reader, server, inGet []float64
 	r.cold = nil
-	zeros, end, err := openZeros(r.mount.work, r.c.size)
+	zeros, err := openZeros(r.mount.work, r.c.size)
 	if err != nil {
-		fmt.Fprintf(r.table, "no bound beside: %v\n", err)
-	} else {
-		defer end()
+		return err
+	}
+	if zeros != nil {
+		defer zeros.close()
 	}
 	for range r.c.runs {
 		if err := r.mount.cold(); err != nil {
@@ -35,7 +36,7 @@ func (r *reading) unshaped() error {
 			return err
 		}
 		inGet = append(inGet, (seconds(unix.RUSAGE_SELF)-before)/gib)
-		if end != nil {
+		if zeros != nil {
 			b, err := r.bound(zeros)
 			if err != nil {
 				return err
@@ -49,7 +50,7 @@ func (r *reading) unshaped() error {
 	r.show(figure{name: "cold sequential read, unshaped", unit: "MB/s"}, r.cold, "")
 	r.show(figure{name: "  Client.Get of the same file to nowhere", unit: "MB/s"}, get, "")
 	r.show(figure{name: "  the one through the other", unit: "×", target: 0.7, against: "Client.Get, in turns"}, ratio, "")
-	if end != nil {
+	if zeros != nil {
 		note := fmt.Sprintf("a FUSE mount of zeros read while Client.Get brings as much: %.4g MB/s", median(best))
 		r.show(figure{name: "  what no mount on these cores can be beyond", unit: "×"}, bestRatio, note)
 		r.show(figure{name: "  the mount through that", unit: "×"}, []float64{median(r.cold) / median(best)}, "")
