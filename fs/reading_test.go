@@ -208,6 +208,7 @@ func TestAMountedFolder(t *testing.T) {
 		Engine: whole.Engine, Root: whole.Await("folder").Ino, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()),
 	})
 	require.NoError(t, err)
+	require.NoError(t, part.UseHere())
 	defer func() { require.NoError(t, part.Unmount()) }()
 
 	require.Equal(t, []string{"sub"}, names(t, dir))

@@ -28,9 +28,10 @@ func desktopShell(t *testing.T, p *program.Program, script string) string {
 		needs.Programs(t, "gvfsd-trash")
 	}
 	const alone = `
+		mounts=$(</proc/mounts) # whole: it changes with each that goes
 		while read -r _ point kind _; do
 			[[ $kind == fuse* && $point != "$MOUNT" ]] && umount -l "$(printf %b "$point")"
-		done </proc/mounts
+		done <<<"$mounts"
 		cd "$MOUNT" && exec dbus-run-session -- bash -euo pipefail -c "$0"`
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-c", alone, script)
 	home := filepath.Join(p.Dir, "desktop")
