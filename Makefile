@@ -41,8 +41,8 @@ crash: deps build ## KILLS (default 500) kills of the mounting process while pro
 bench: build ## figures, each beside a plain folder and go-fuse's loopback in the same run
 	go run ./integration/bench
 
-desktop: deps build ## Thunar on a mount, in a screen that nobody sees; takes the pictures in docs/img (apt: thunar tumbler mousepad xvfb xdotool imagemagick)
-	MEGADISK_DESKTOP=$(CURDIR)/docs/img MEGADISK_REQUIRE_PROGRAMS=1 go test -count=1 -v -timeout 10m ./integration/desktop
+desktop: deps build ## Thunar and Caja on a mount, in a screen that nobody sees; takes the pictures in docs/img (apt: thunar tumbler mousepad caja python3-caja xvfb xdotool imagemagick)
+	MEGADISK_DESKTOP=$(CURDIR)/docs/img MEGADISK_REQUIRE_PROGRAMS=1 go test -count=1 -v -timeout 20m ./integration/desktop
 
 posix: build ## POSIX suites that lie on this machine (MEGADISK_PJDFSTEST=DIR), and our own exercisers
 	go test -count=1 -v -timeout 30m ./integration/posix

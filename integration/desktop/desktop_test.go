@@ -21,7 +21,8 @@ import (
 const pictures = 200
 
 // TestFileManager: Thunar shows a folder of 200 pictures without a byte of their content, deletes to the trash and
-// restores; a text file is opened and saved with an editor, and renamed in Thunar. The pictures for docs/img are taken on the way.
+// restores; a text file is opened with the Return key, saved in the editor, and renamed. The pictures for docs/img are taken
+// on the way.
 func TestFileManager(t *testing.T) {
 	images := os.Getenv("MEGADISK_DESKTOP")
 	if images == "" {
@@ -35,10 +36,10 @@ func TestFileManager(t *testing.T) {
 	fill(t, account)
 	p.Login()
 	p.Mount()
-	s := newScreen(t, p.Dir)
+	s := newScreen(t, p)
 
 	album := filepath.Join(p.Point, "Holidays")
-	s.start(s.command("thunar", album))
+	s.open("thunar", album)
 	window := s.window("Holidays")
 	for _, size := range []string{"normal", "large"} {
 		s.until("thumbnails", func() bool {
@@ -51,10 +52,11 @@ func TestFileManager(t *testing.T) {
 
 	// Delete the first, look at the trash, and restore it.
 	first := account.Find("Holidays/photo-001.jpg")
-	s.run("xdotool", "windowfocus", window)
+	s.focus(window)
+	s.settle()
 	s.keys("Home", "Delete")
 	s.until("the trash", func() bool { return account.InRubbish(first) })
-	s.start(s.command("thunar", "trash:///"))
+	s.open("thunar", "trash:///")
 	s.window("Trash")
 	s.shoot(filepath.Join(images, "trash.png"))
 	s.keys("ctrl+a")
@@ -63,9 +65,13 @@ func TestFileManager(t *testing.T) {
 	s.until("the restored file", func() bool { return account.Find("Holidays/photo-001.jpg") == first })
 	require.Zero(t, p.Server.Stats().BytesDown)
 
-	// Open a text file, save it, rename it.
-	s.start(s.command("mousepad", filepath.Join(p.Point, "Documents", "notes.txt")))
+	// Open a text file with the Return key, save it, rename it.
+	s.open("thunar", filepath.Join(p.Point, "Documents"))
+	documents := s.window("Documents")
+	s.settle()
+	s.keys("Home", "Return")
 	s.window("notes.txt")
+	s.settle()
 	s.keys("ctrl+End")
 	s.write("Buy milk.")
 	s.keys("Return", "ctrl+s")
@@ -75,9 +81,11 @@ func TestFileManager(t *testing.T) {
 	})
 	s.shoot(filepath.Join(images, "editor.png"))
 	s.keys("ctrl+q")
-	s.start(s.command("thunar", filepath.Join(p.Point, "Documents")))
-	s.window("Documents")
+	s.until("the end of the editor", func() bool { return !s.shows("notes.txt") })
+	s.focus(documents)
+	s.settle()
 	s.keys("ctrl+a", "F2")
+	s.settle()
 	s.keys("ctrl+a")
 	s.write("shopping.txt")
 	s.keys("Return")

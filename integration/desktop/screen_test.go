@@ -10,38 +10,61 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"megadisk/integration/program"
 )
 
 // screen is an X server that nobody sees, with a session of a desktop on it.
 type screen struct {
-	t   *testing.T
-	env []string
+	t     *testing.T
+	env   []string
+	mount string // the one that its programs see
 }
 
 // newScreen starts both; they end with the test.
-func newScreen(t *testing.T, home string) *screen {
+func newScreen(t *testing.T, p *program.Program) *screen {
 	t.Helper()
-	s := &screen{t: t}
+	s := &screen{t: t, mount: p.Point}
+	home := p.Dir
 	for _, dir := range []string{"config", "share", "run"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(home, dir), 0o700))
 	}
+	const texts = "[Default Applications]\ntext/plain=org.xfce.mousepad.desktop\n"
+	require.NoError(t, os.WriteFile(filepath.Join(home, "config", "mimeapps.list"), []byte(texts), 0o600))
 	s.env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, "config"), "XDG_DATA_HOME="+filepath.Join(home, "share"),
 		"XDG_CACHE_HOME="+filepath.Join(home, "usercache"), "XDG_RUNTIME_DIR="+filepath.Join(home, "run"), "LC_ALL=C.UTF-8", "NO_AT_BRIDGE=1", "GVFS_DISABLE_FUSE=1")
-	s.env = append(s.env, "DISPLAY=:"+s.serve("Xvfb", "-displayfd", "1", "-screen", "0", "1024x720x24", "-nolisten", "tcp"))
-	s.env = append(s.env, "DBUS_SESSION_BUS_ADDRESS="+s.serve("dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1"))
+	s.env = append(s.env, "DISPLAY=:"+s.serve(nil, "Xvfb", "-displayfd", "1", "-screen", "0", "1024x720x24", "-nolisten", "tcp"))
+	s.env = append(s.env, "DBUS_SESSION_BUS_ADDRESS="+s.serve(s.alone("--pid", "--fork", "--kill-child", "--mount-proc"), "dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1"))
 	return s
 }
 
+// alone is what stands before a program so that it sees one mount of FUSE only. Desktops watch all that they see: they
+// would keep those of other tests busy, and wait for those that don't answer. What is more is for unshare: with a list of
+// processes of its own, what the program started ends with it.
+func (s *screen) alone(more ...string) []string {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	const script = `
+		while read -r _ point kind _; do
+			[[ $kind == fuse* && $point != "$0" ]] && umount -l "$(printf %b "$point")"
+		done </proc/mounts
+		exec "$@"`
+	return append(append([]string{"unshare", "--mount", "--propagation", "private"}, more...), "bash", "-c", script, s.mount)
+}
+
 // serve starts a program that runs until the test ends, and gives the first line that it prints.
-func (s *screen) serve(name string, args ...string) string {
+func (s *screen) serve(before []string, line ...string) string {
 	s.t.Helper()
-	cmd := s.command(name, args...)
+	line = append(before, line...)
+	name := line[len(before)]
+	cmd := s.command(line[0], line[1:]...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(s.t, err)
 	s.start(cmd)
-	line, err := bufio.NewReader(out).ReadString('\n')
+	said, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(s.t, err, "%s ended", name)
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(said)
 }
 
 func (s *screen) command(name string, args ...string) *exec.Cmd {
@@ -60,6 +83,13 @@ func (s *screen) start(cmd *exec.Cmd) {
 	})
 }
 
+// open starts a program of the desktop.
+func (s *screen) open(line ...string) {
+	s.t.Helper()
+	line = append(s.alone(), line...)
+	s.start(s.command(line[0], line[1:]...))
+}
+
 // run runs a program to its end.
 func (s *screen) run(name string, args ...string) string {
 	s.t.Helper()
@@ -68,21 +98,34 @@ func (s *screen) run(name string, args ...string) string {
 	return string(out)
 }
 
+// find gives the newest window with a text in its title, "" if there is none.
+func (s *screen) find(title string) string {
+	out, err := s.command("xdotool", "search", "--onlyvisible", "--name", title).Output()
+	fields := strings.Fields(string(out))
+	if err != nil || len(fields) == 0 {
+		return ""
+	}
+	return fields[len(fields)-1]
+}
+
+func (s *screen) shows(title string) bool { return s.find(title) != "" }
+
 // window waits for a window with a text in its title, and gives it the keyboard.
-func (s *screen) window(title string) string {
+func (s *screen) window(title string) (id string) {
 	s.t.Helper()
-	id := ""
 	s.until("a window "+title, func() bool {
-		out, err := s.command("xdotool", "search", "--onlyvisible", "--name", title).Output()
-		fields := strings.Fields(string(out))
-		if err != nil || len(fields) == 0 {
-			return false
-		}
-		id = fields[len(fields)-1]
-		return true
+		id = s.find(title)
+		return id != ""
 	})
-	s.run("xdotool", "windowmove", id, "0", "0", "windowsize", id, "1024", "720", "windowfocus", id)
+	s.run("xdotool", "windowmove", id, "0", "0", "windowsize", id, "1024", "720")
+	s.focus(id)
 	return id
+}
+
+// focus gives a window the keyboard. No window manager does that.
+func (s *screen) focus(id string) {
+	s.t.Helper()
+	s.run("xdotool", "windowraise", id, "windowfocus", "--sync", id)
 }
 
 // keys presses keys, one after the other.

@@ -1,6 +1,6 @@
 // Drives megajs for the Go tests: reads one JSON command a line, {id, op, ...}, and answers {id, ...} or
 // {id, error}.
-import { createHash } from 'node:crypto'
+import { createDecipheriv, createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { readFile, writeFile } from 'node:fs/promises'
 import { API, File, Storage } from 'megajs'
@@ -137,6 +137,22 @@ const ops = {
     await download(file, verify, to)
     return { name: file.name }
   },
+  // picture reads a thumbnail (0) or preview (1) as the web client does; megajs can attach them, and has no way to read them.
+  async picture ({ path, type, to }) {
+    const node = at(path)
+    const tree = await storage.api.request({ a: 'f', c: 1 })
+    const attributes = tree.f.find(n => n.h === node.nodeId).fa || ''
+    const found = attributes.split('/').map(a => /^\d+:(\d)\*(.+)$/.exec(a)).find(m => m && Number(m[1]) === type)
+    if (!found) throw Error('no such picture')
+    const handle = Buffer.from(found[2], 'base64url')
+    const { p: url } = await storage.api.request({ a: 'ufa', fah: found[2], ssl: 2, r: 1 })
+    const answer = Buffer.from(await (await fetch(url, { method: 'POST', body: handle })).arrayBuffer())
+    const sealed = answer.subarray(12, 12 + answer.readUInt32LE(8))
+    const key = Buffer.from(node.key.subarray(0, 16).map((b, i) => b ^ node.key[i + 16]))
+    const cipher = createDecipheriv('aes-128-cbc', key, Buffer.alloc(16)).setAutoPadding(false)
+    await writeFile(to, Buffer.concat([cipher.update(sealed), cipher.final()]))
+  },
+  async attach ({ path, type, from }) { await at(path).uploadAttribute(type, await readFile(from)) },
   // calm makes failures that nobody waits for, of the event channel for instance, no end.
   async calm () { for (const e of ['unhandledRejection', 'uncaughtException']) process.on(e, error => console.error(e, error.message)) },
   async reload () { await storage.reload(true) },
