@@ -26,7 +26,8 @@ type gate struct {
 
 func newGate(t *testing.T, s *megatest.Server) *gate {
 	t.Helper()
-	g := &gate{t: t, server: strings.TrimPrefix(s.URL(), "http://"), addr: "127.0.0.1:0", conns: map[net.Conn]struct{}{}}
+	// Not at 127.0.0.1, from which everybody connects: while it is closed, its port must not be taken for that.
+	g := &gate{t: t, server: strings.TrimPrefix(s.URL(), "http://"), addr: "127.0.0.2:0", conns: map[net.Conn]struct{}{}}
 	g.open()
 	t.Cleanup(func() { g.close(); g.work.Wait() })
 	return g

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,7 +30,11 @@ func TestMetrics(t *testing.T) {
 	p.Shell("cat 'secret name'; echo new >f; mkdir -p d/e; ! rmdir d")
 	p.Run("flush")
 
-	text := scrape(t, socket)
+	var text string
+	require.Eventually(t, func() bool { // how full the account is, is asked beside everything else
+		text = scrape(t, socket)
+		return gaugeOf(t, text, "megadisk_quota_bytes") > 0
+	}, bounded, 10*time.Millisecond)
 	for _, line := range []string{
 		`megadisk_operation_seconds_count\{kind="read"\} [1-9]`, `megadisk_operation_seconds_count\{kind="write"\} [1-9]`,
 		`megadisk_operation_errors_total\{errno="ENOTEMPTY",kind="rmdir"\} 1`,

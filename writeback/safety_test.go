@@ -156,6 +156,6 @@ func TestOfflineIsSeenWithinSeconds(t *testing.T) {
 	before := time.Now()
 	r.server.Close()
 	r.eventually(func() bool { return !r.engine.Status().Offline.IsZero() })
-	require.Less(t, time.Since(before), 10*time.Second)
+	require.Less(t, time.Since(before), 30*time.Second)
 	require.False(t, r.engine.Status().Offline.Before(before))
 }
