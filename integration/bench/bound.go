@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,33 +16,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The least that a mount can be: a FUSE mount whose one file is zeros, in memory that never changes. It does nothing with
+// The least that a mount can be: a FUSE mount whose one file is the same block of memory again and again. It does nothing with
 // bytes but hand them to the kernel, in the requests that megadisk's mount gets. Read while Client.Get brings as much to
 // nowhere, on the same cores, it shows what no mount can be faster than that fetches, decrypts and verifies as Get does.
 
 const (
-	zerosCommand = "serve-zeros" // runs this program as such a mount
-	zerosName    = "read-big"
-	zerosIno     = 2
-	zerosAhead   = "2048" // KiB that the kernel reads ahead, as in megadisk's mounts
+	noiseCommand = "serve-noise" // runs this program as such a mount
+	noiseName    = "read-big"
+	noiseIno     = 2
+	noiseAhead   = "2048" // KiB that the kernel reads ahead, as in megadisk's mounts
 )
 
-// zeros is the mount.
-type zeros struct {
+// noise is the mount.
+type noise struct {
 	fuse.RawFileSystem
 	size uint64
 	data []byte
 }
 
-// serveZeros serves it until somebody unmounts it.
-func serveZeros(point, size string) error {
+// serveNoise serves it until somebody unmounts it.
+func serveNoise(point, size string) error {
 	n, err := strconv.ParseUint(size, 10, 63)
 	if err != nil {
 		return err
 	}
-	fs := &zeros{RawFileSystem: fuse.NewDefaultRawFileSystem(), size: n, data: make([]byte, block)}
+	fs := &noise{RawFileSystem: fuse.NewDefaultRawFileSystem(), size: n, data: make([]byte, block)}
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(fs.data)
 	s, err := fuse.NewServer(fs, point, &fuse.MountOptions{
-		Name: "zeros", FsName: "zeros", MaxWrite: block, MaxBackground: 64, DirectMount: true,
+		Name: "noise", FsName: "noise", MaxWrite: block, MaxBackground: 64, DirectMount: true,
 	})
 	if err != nil {
 		return err
@@ -50,52 +52,55 @@ func serveZeros(point, size string) error {
 	return nil
 }
 
-func (z *zeros) attr(ino uint64, a *fuse.Attr) {
+func (n *noise) attr(ino uint64, a *fuse.Attr) {
 	a.Ino, a.Mode, a.Nlink = ino, unix.S_IFDIR|0o555, 2
-	if ino == zerosIno {
-		a.Mode, a.Nlink, a.Size = unix.S_IFREG|0o444, 1, z.size
+	if ino == noiseIno {
+		a.Mode, a.Nlink, a.Size = unix.S_IFREG|0o444, 1, n.size
 	}
 }
 
-func (z *zeros) Lookup(_ <-chan struct{}, _ *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	if name != zerosName {
+func (n *noise) Lookup(_ <-chan struct{}, _ *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	if name != noiseName {
 		return fuse.ENOENT
 	}
-	out.NodeId = zerosIno
-	z.attr(zerosIno, &out.Attr)
+	out.NodeId = noiseIno
+	n.attr(noiseIno, &out.Attr)
 	out.SetEntryTimeout(time.Hour)
 	out.SetAttrTimeout(time.Hour)
 	return fuse.OK
 }
 
-func (z *zeros) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	z.attr(in.NodeId, &out.Attr)
+func (n *noise) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	n.attr(in.NodeId, &out.Attr)
 	out.SetTimeout(time.Hour)
 	return fuse.OK
 }
 
-// Open has the kernel drop the pages of the last time.
-func (z *zeros) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.OK }
-
-func (z *zeros) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	n := min(uint64(len(buf)), z.size-min(in.Offset, z.size))
-	return zeroResult{z.data[:n]}, fuse.OK
+// Open has the kernel keep its pages, as megadisk's mounts do.
+func (n *noise) Open(_ <-chan struct{}, _ *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	return fuse.OK
 }
 
-// zeroResult goes to the kernel from where it lies, as megadisk's answers do.
-type zeroResult struct{ data []byte }
+func (n *noise) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	k := min(uint64(len(buf)), n.size-min(in.Offset, n.size))
+	return sameResult{n.data[:k]}, fuse.OK
+}
 
-func (r zeroResult) Size() int                          { return len(r.data) }
-func (r zeroResult) Slices() ([][]byte, fuse.Status)    { return [][]byte{r.data}, fuse.OK }
-func (r zeroResult) Bytes([]byte) ([]byte, fuse.Status) { return r.data, fuse.OK }
-func (r zeroResult) Done()                              {}
+// sameResult goes to the kernel from where it lies, as megadisk's answers do.
+type sameResult struct{ data []byte }
 
-// openZeros runs it in a process of its own. It is nil for who isn't root, and may not have the kernel read so far ahead.
-func openZeros(work string, size int64) (*place, error) {
+func (r sameResult) Size() int                          { return len(r.data) }
+func (r sameResult) Slices() ([][]byte, fuse.Status)    { return [][]byte{r.data}, fuse.OK }
+func (r sameResult) Bytes([]byte) ([]byte, fuse.Status) { return r.data, fuse.OK }
+func (r sameResult) Done()                              {}
+
+// openNoise runs it in a process of its own. It is nil for who isn't root, and may not have the kernel read so far ahead.
+func openNoise(work string, size int64) (*place, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
-	point := filepath.Join(work, "zeros")
+	point := filepath.Join(work, "noise")
 	if err := os.MkdirAll(point, 0o755); err != nil {
 		return nil, err
 	}
@@ -103,12 +108,12 @@ func openZeros(work string, size int64) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := exec.Command(self, zerosCommand, point, strconv.FormatInt(size, 10))
+	c := exec.Command(self, noiseCommand, point, strconv.FormatInt(size, 10))
 	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
-	p := &place{name: "a FUSE mount of zeros", dir: point, close: func() {
+	p := &place{name: "a mount of one block", dir: point, close: func() {
 		_ = unix.Unmount(point, unix.MNT_DETACH)
 		_ = c.Wait()
 	}}
@@ -117,7 +122,7 @@ func openZeros(work string, size int64) (*place, error) {
 		p.close()
 		return nil, err
 	}
-	if err := readAhead(point, zerosAhead); err != nil {
+	if err := readAhead(point, noiseAhead); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -134,11 +139,19 @@ func readAhead(point, kib string) error {
 	return os.WriteFile(filepath.Join("/sys/class/bdi", device, "read_ahead_kb"), []byte(kib), 0)
 }
 
-// bound is how fast the zeros are read while Client.Get brings as much.
-func (r *reading) bound(zeros *place) (rate float64, err error) {
+// bound is how fast that is read while Client.Get brings as much.
+func (r *reading) bound(noise *place) (rate float64, err error) {
+	file, err := os.Open(filepath.Join(noise.dir, noiseName))
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return 0, err
+	}
 	return timed(float64(r.c.size)/1e6, func() error {
 		var both errgroup.Group
-		both.Go(func() error { _, _, err := sequential(filepath.Join(zeros.dir, zerosName)); return err })
+		both.Go(func() error { _, _, err := sequentialOf(file); return err })
 		both.Go(func() error { return r.client.Get(context.Background(), r.big, io.Discard) })
 		return both.Wait()
 	})

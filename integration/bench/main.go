@@ -31,8 +31,8 @@ type config struct {
 }
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == zerosCommand {
-		if err := serveZeros(os.Args[2], os.Args[3]); err != nil {
+	if len(os.Args) == 4 && os.Args[1] == noiseCommand {
+		if err := serveNoise(os.Args[2], os.Args[3]); err != nil {
 			log.Fatal("bench: ", err)
 		}
 		return

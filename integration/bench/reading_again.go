@@ -52,8 +52,8 @@ func copyFile(from, to string) error {
 }
 
 // warm reads what the kernel's page cache has: against loopback as it is, and, where that hands its files to the kernel so
-// that it has no pages of its own, against mounts that have: one of zeros, and a loopback that may not do so. These drop
-// their pages at each open, so each reads twice within one.
+// that it has no pages of its own, against mounts that have: one of a block that repeats, and a loopback that may not do so. That one drops
+// its pages at each open, so both read twice within one.
 func (r *reading) warm() error {
 	again := func(_ *place, path string) (float64, error) {
 		if _, _, err := sequential(path); err != nil {
@@ -66,22 +66,22 @@ func (r *reading) warm() error {
 	if err := r.alternate(f, r.loop, 5, again); err != nil || r.loop == nil {
 		return err
 	}
-	f.name = "warm read within one open"
-	for _, open := range []func() (*place, error){
-		func() (*place, error) { return openZeros(r.mount.work, r.c.size) },
-		func() (*place, error) { return openUnprivilegedLoopback(r.mount.work) },
-	} {
-		other, err := open()
-		if err != nil || other == nil {
-			return err
-		}
-		err = r.alternate(f, other, 5, twice)
-		other.close()
-		if err != nil {
-			return err
-		}
+	noise, err := openNoise(r.mount.work, r.c.size)
+	if err != nil || noise == nil {
+		return err
 	}
-	return nil
+	err = r.alternate(f, noise, 5, again)
+	noise.close()
+	if err != nil {
+		return err
+	}
+	plain, err := openUnprivilegedLoopback(r.mount.work)
+	if err != nil || plain == nil {
+		return err
+	}
+	defer plain.close()
+	f.name = "warm read within one open"
+	return r.alternate(f, plain, 5, twice)
 }
 
 // twice reads a file two times within one open, and tells how fast the second was.

@@ -14,12 +14,12 @@ func (r *reading) unshaped() error {
 	gib := float64(r.c.size) / (1 << 30)
 	var get, ratio, best, bestRatio, user, system, reader, server, inGet []float64
 	r.cold = nil
-	zeros, err := openZeros(r.mount.work, r.c.size)
+	noise, err := openNoise(r.mount.work, r.c.size)
 	if err != nil {
 		return err
 	}
-	if zeros != nil {
-		defer zeros.close()
+	if noise != nil {
+		defer noise.close()
 	}
 	for range r.c.runs {
 		if err := r.mount.cold(); err != nil {
@@ -36,8 +36,8 @@ func (r *reading) unshaped() error {
 			return err
 		}
 		inGet = append(inGet, (seconds(unix.RUSAGE_SELF)-before)/gib)
-		if zeros != nil {
-			b, err := r.bound(zeros)
+		if noise != nil {
+			b, err := r.bound(noise)
 			if err != nil {
 				return err
 			}
@@ -50,8 +50,8 @@ func (r *reading) unshaped() error {
 	r.show(figure{name: "cold sequential read, unshaped", unit: "MB/s"}, r.cold, "")
 	r.show(figure{name: "  Client.Get of the same file to nowhere", unit: "MB/s"}, get, "")
 	r.show(figure{name: "  the one through the other", unit: "×", target: 0.7, against: "Client.Get, in turns"}, ratio, "")
-	if zeros != nil {
-		note := fmt.Sprintf("a FUSE mount of zeros read while Client.Get brings as much: %.4g MB/s", median(best))
+	if noise != nil {
+		note := fmt.Sprintf("a FUSE mount of one block read while Client.Get brings as much: %.4g MB/s", median(best))
 		r.show(figure{name: "  what no mount on these cores can be beyond", unit: "×"}, bestRatio, note)
 		r.show(figure{name: "  the mount through that", unit: "×"}, []float64{median(r.cold) / median(best)}, "")
 	}

@@ -25,6 +25,7 @@ func retake() {
 	if err != nil {
 		return
 	}
+	_ = unix.Madvise(m, unix.MADV_HUGEPAGE) // freed in large pieces, or what is allocated next lies scattered
 	for i := 0; i < len(m); i += 4096 {
 		m[i] = 1
 	}
