@@ -26,6 +26,7 @@ type engine interface {
 	Exchange(ctx context.Context, op tree.Ino, on string, np tree.Ino, nn string) error
 	SetAttr(ctx context.Context, ino tree.Ino, a writeback.Attr) (tree.Inode, error)
 	Stat(ino tree.Ino) (tree.Inode, error)
+	Fresh(in tree.Inode) tree.Inode
 	SyncDir(ctx context.Context, ino tree.Ino) error
 	Attach(origin any)
 	Detach(origin any)
@@ -57,6 +58,7 @@ type file interface {
 
 // table is what a mount needs of *tree.Tree.
 type table interface {
+	Generation() uint64
 	Get(ino tree.Ino) (tree.Inode, error)
 	Lookup(parent tree.Ino, name string) (tree.Inode, error)
 	ReadDir(parent tree.Ino, after string, max int) ([]tree.Inode, error)

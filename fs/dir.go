@@ -56,23 +56,39 @@ func (b *bridge) ReleaseDir(in *fuse.ReleaseIn) { b.dirs.remove(in.Fh) }
 
 // ReadDir gives names, types and inode numbers.
 func (b *bridge) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return b.list(in, out, func(e fuse.DirEntry, _ *tree.Inode) bool { return out.AddDirEntry(e) })
+	return b.list(in, out, func(e fuse.DirEntry, _ *tree.Inode, _ uint64) bool { return out.AddDirEntry(e) })
 }
 
 // ReadDirPlus gives attributes as well; each entry counts as looked up.
 func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return b.list(in, out, func(e fuse.DirEntry, row *tree.Inode) bool {
+	return b.list(in, out, func(e fuse.DirEntry, row *tree.Inode, generation uint64) bool {
 		entry := out.AddDirLookupEntry(e)
 		if entry != nil && row != nil { // "." and ".." keep node id 0: not looked up
-			now := b.fresh(*row)
+			now := b.freshSince(row, generation)
 			b.fillEntry(entry, &now)
 		}
 		return entry != nil
 	})
 }
 
+// freshSince is fresh for one of many rows, read when the tree had that generation: only if there is another one by now is
+// it read again.
+func (b *bridge) freshSince(row *tree.Inode, generation uint64) tree.Inode {
+	switch {
+	case row.Kind != tree.File:
+		return *row
+	case b.table.Generation() == generation:
+		return b.engine.Fresh(*row)
+	}
+	return b.fresh(*row)
+}
+
+// lister takes an entry with its row (nil: "." or "..") and the generation of the tree that it was read in; false: it has
+// no room.
+type lister = func(e fuse.DirEntry, row *tree.Inode, generation uint64) bool
+
 // list gives entries after the cookie in.Offset until emit says that no more fit.
-func (b *bridge) list(in *fuse.ReadIn, out *fuse.DirEntryList, emit func(fuse.DirEntry, *tree.Inode) bool) fuse.Status {
+func (b *bridge) list(in *fuse.ReadIn, out *fuse.DirEntryList, emit lister) fuse.Status {
 	h, ok := b.dirs.get(in.Fh)
 	if !ok {
 		return fuse.EBADF
@@ -83,7 +99,7 @@ func (b *bridge) list(in *fuse.ReadIn, out *fuse.DirEntryList, emit func(fuse.Di
 		if err != nil {
 			return b.status("readdir", err)
 		}
-		if !emit(e, nil) {
+		if !emit(e, nil, 0) {
 			return fuse.OK
 		}
 		cookie = e.Off
@@ -96,7 +112,7 @@ func (b *bridge) list(in *fuse.ReadIn, out *fuse.DirEntryList, emit func(fuse.Di
 }
 
 // listAfter gives the entries after a name, and remembers them as the part that the handle gave last.
-func (b *bridge) listAfter(h *dirHandle, after string, emit func(fuse.DirEntry, *tree.Inode) bool) fuse.Status {
+func (b *bridge) listAfter(h *dirHandle, after string, emit lister) fuse.Status {
 	var given []place
 	defer func() {
 		if len(given) > 0 {
@@ -104,6 +120,7 @@ func (b *bridge) listAfter(h *dirHandle, after string, emit func(fuse.DirEntry, 
 		}
 	}()
 	for {
+		generation := b.table.Generation()
 		rows, err := b.table.ReadDir(h.ino, after, listBatch)
 		if err != nil {
 			return b.status("readdir", err)
@@ -112,7 +129,7 @@ func (b *bridge) listAfter(h *dirHandle, after string, emit func(fuse.DirEntry, 
 			row := &rows[i]
 			cookie := uint64(row.Ino)
 			e := fuse.DirEntry{Name: row.Name, Ino: b.nodeID(row.Ino), Mode: typeOf(row), Off: cookie}
-			if !emit(e, row) {
+			if !emit(e, row, generation) {
 				return fuse.OK
 			}
 			given = append(given, place{cookie, row.Name})

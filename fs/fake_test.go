@@ -118,6 +118,8 @@ func (f *fake) Get(ino tree.Ino) (tree.Inode, error) {
 }
 
 func (f *fake) Stat(ino tree.Ino) (tree.Inode, error) { return f.Get(ino) }
+func (f *fake) Fresh(in tree.Inode) tree.Inode        { return in }
+func (f *fake) Generation() uint64                    { return 0 }
 
 func (f *fake) Lookup(parent tree.Ino, name string) (tree.Inode, error) {
 	f.mu.Lock()

@@ -275,11 +275,16 @@ func (e *Engine) Stat(ino tree.Ino) (tree.Inode, error) {
 	if err != nil {
 		return in, err
 	}
+	return e.Fresh(in), nil
+}
+
+// Fresh adds to an inode that was just read from the tree what writes through open handles have changed.
+func (e *Engine) Fresh(in tree.Inode) tree.Inode {
 	e.filesMu.Lock()
-	st := e.files[ino]
+	st := e.files[in.Ino]
 	e.filesMu.Unlock()
 	if st == nil {
-		return in, nil
+		return in
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -294,5 +299,5 @@ func (e *Engine) Stat(ino tree.Ino) (tree.Inode, error) {
 			in.Mode, in.HasMode = *st.chmod, true
 		}
 	}
-	return in, nil
+	return in
 }

@@ -14,7 +14,7 @@ import (
 
 // memoryLimit is from where on the garbage collector works more in place of taking more memory. What is in use while a
 // tree of a million is fetched, or read through, stays below it.
-const memoryLimit = 160 << 20
+const memoryLimit = 176 << 20
 
 // hold is the process that holds the mounts of an account, until the last one is gone or a signal comes. It
 // calls ready when the first one answers.

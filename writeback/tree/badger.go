@@ -13,13 +13,13 @@ import (
 
 // Sizes for a laptop; Badger's own defaults are a server's.
 const (
-	memTableSize  = 16 << 20
-	numMemtables  = 1 // waiting to be written, beside the one that is and the one in use
-	valueLogSize  = 16 << 20
-	valueInTree   = 1 << 20 // values below this live in the tree itself: the value log stays empty
-	blockCache    = 32 << 20
-	indexCache    = 24 << 20 // filters and block indexes of a million nodes: 10 MiB; a miss is dear
-	baseTableSize = 4 << 20
+	memTableSize = 16 << 20
+	numMemtables = 1 // waiting to be written, beside the one that is and the one in use
+	valueLogSize = 16 << 20
+	valueInTree  = 1 << 20 // values below this live in the tree itself: the value log stays empty
+	blockCache   = 32 << 20
+	indexCache   = 24 << 20 // filters and block indexes of a million nodes: 10 MiB; a miss is dear
+	tableSize    = 1 << 20  // at every level: a dozen are made at once, and each takes six times that meanwhile
 )
 
 // badgerOptions are the options of the one database of tree and journal. Writes aren't synced one by
@@ -34,7 +34,7 @@ func badgerOptions(o Options) badger.Options {
 		WithNumVersionsToKeep(1).
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(numMemtables).
-		WithBaseTableSize(baseTableSize).
+		WithBaseTableSize(tableSize).
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(6).
 		WithNumCompactors(2).
@@ -45,6 +45,7 @@ func badgerOptions(o Options) badger.Options {
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithVerifyValueChecksum(true).
 		WithCompactL0OnClose(false) // an unmount shouldn't wait for it
+	b.TableSizeMultiplier = 1
 	if o.InMemory {
 		return b.WithDir("").WithValueDir("")
 	}

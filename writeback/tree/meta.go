@@ -164,6 +164,9 @@ func (t *Tree) load() error {
 	if err != nil {
 		return err
 	}
+	if empty {
+		t.written = newFilter()
+	}
 	return t.makeFixed(empty)
 }
 

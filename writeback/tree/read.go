@@ -9,6 +9,14 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
+// Generation is another number after each transaction that wrote: as long as it stays the same, what was read since it was
+// asked for is as the tree is.
+func (t *Tree) Generation() uint64 {
+	t.memory.mu.Lock()
+	defer t.memory.mu.Unlock()
+	return t.memory.generation
+}
+
 // Get gives an inode. Errors: ErrStale.
 func (t *Tree) Get(ino Ino) (Inode, error) {
 	cached, generation := t.memory.inode(ino)

@@ -40,7 +40,10 @@ type Tree struct {
 	sweeper  *sweeper
 	syncs    *syncer
 
+	residents residents
+
 	writeMu sync.Mutex // held by the one transaction that writes
+	written *filter    // GUARDED_BY(writeMu): nil after the first fetch
 
 	// Mutable state: what rows say and everybody asks for. Changed only by a commit, with writeMu too.
 	stateMu sync.RWMutex
@@ -224,6 +227,7 @@ func (t *Tree) View(fn func(*Tx) error) error {
 		return err
 	}
 	defer t.leave()
+	defer t.used(1)
 	return t.db.View(func(txn *badger.Txn) error {
 		return fn(&Tx{t: t, txn: txn, slots: map[Ino]*slot{}})
 	})
@@ -242,6 +246,7 @@ func (t *Tree) Update(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer t.leave()
+	defer t.used(residentEvery / 4)
 	tx := newTx(t, Origin(ctx))
 	defer tx.txn.Discard()
 	if err := fn(tx); err != nil {
@@ -261,6 +266,9 @@ func (t *Tree) Update(ctx context.Context, fn func(*Tx) error) error {
 	}
 	if err != nil {
 		return tooBig(err, "committing")
+	}
+	if tx.fetched {
+		t.written = nil
 	}
 	t.stateMu.Lock()
 	tx.publishLocked()

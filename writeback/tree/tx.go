@@ -111,6 +111,9 @@ func (tx *Tx) setRaw(k, b []byte) error {
 	if len(b) >= valueInTree { // rows belong into the tree itself; in memory Badger has nothing else
 		return fmt.Errorf("a row of %d bytes: %w", len(b), ErrTooBig)
 	}
+	if f := tx.t.written; f != nil && filtered(k) {
+		f.add(k)
+	}
 	tx.rows++
 	tx.bytes += len(k) + len(b) + 16
 	if err := tx.txn.Set(k, b); err != nil {
@@ -128,7 +131,12 @@ func (tx *Tx) del(k []byte) error {
 	return nil
 }
 
-func (tx *Tx) row(k []byte, v any) (bool, error) { return getRow(tx.txn, k, v) }
+func (tx *Tx) row(k []byte, v any) (bool, error) {
+	if tx.write && tx.t.written != nil && filtered(k) && !tx.t.written.has(k) {
+		return false, nil
+	}
+	return getRow(tx.txn, k, v)
+}
 
 // slot loads an inode.
 func (tx *Tx) slot(ino Ino) (*slot, error) {

@@ -198,7 +198,7 @@ func preparer(c *megaclient.Client) cache.PrepareFunc {
 // A first mount waits for the tree to be whole, but not for one that takes longer than wholeTree and has brought largeTree
 // by then. That is shown as it comes, and who asks for a name that has not come yet waits for it.
 const (
-	wholeTree = time.Second
+	wholeTree = 500 * time.Millisecond
 	largeTree = 10_000
 )
 
