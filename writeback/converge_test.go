@@ -8,9 +8,9 @@ import (
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -305,7 +305,7 @@ func (v *convergence) run() {
 }
 
 // convergeSeeds is how many seeds a test run has; MEGADISK_SEEDS says otherwise: N, or FROM-TO.
-const convergeSeeds = "0-2"
+const convergeSeeds = "0-24"
 
 // TestConvergence: whatever two mounts and others do at the same time, in the end both mounts and the cloud are the
 // same, nothing that was acknowledged is gone, and nothing was sent twice; in each of the ways in which a server may
@@ -321,29 +321,50 @@ func TestConvergence(t *testing.T) {
 		_, err = fmt.Sscanf(seeds, "%d", &to)
 		require.NoError(t, err, "MEGADISK_SEEDS")
 	}
-	list := slices.Clone(badSeeds)
-	for seed := from; seed < to; seed++ {
-		list = append(list, seed)
+	type task struct {
+		seed uint64
+		how  megatest.Superseded
 	}
-	for _, seed := range list {
+	var tasks []task
+	add := func(seed uint64) {
 		for _, how := range []megatest.Superseded{megatest.SupersededInsert, megatest.SupersededRefuse, megatest.SupersededBeside} {
-			many := os.Getenv("MEGADISK_SEEDS") != ""
-			if many && seed%3 != uint64(how) {
-				continue // many seeds go round the three
+			if os.Getenv("MEGADISK_SEEDS") == "" || seed%3 == uint64(how) { // many seeds go round the three
+				tasks = append(tasks, task{seed, how})
 			}
-			t.Run(fmt.Sprintf("%d, %d", seed, how), func(t *testing.T) {
-				t.Parallel()
-				r := newRig(t, nil, megatest.WithSuperseded(how))
-				v := &convergence{rig: r, other: newMount(t, r.ctx, r.server, nil), rnd: rand.New(rand.NewPCG(seed, 7)), promised: promises{}}
-				v.other.start()
-				require.NoError(t, v.other.engine.Ready(r.ctx))
-				if v.others = v.byOthers; os.Getenv(jsVariable) != "" {
-					v.others = v.startMegajs(os.Getenv(jsVariable)).change
-				}
-				v.run()
-			})
 		}
 	}
+	for _, seed := range badSeeds {
+		add(seed)
+	}
+	for seed := from; seed < to; seed++ {
+		add(seed)
+	}
+	var workers sync.WaitGroup
+	next := make(chan task)
+	for range 8 { // they wait most of the time
+		workers.Go(func() {
+			for k := range next {
+				t.Run(fmt.Sprintf("%d, %d", k.seed, k.how), func(t *testing.T) { converge(t, k.seed, k.how) })
+			}
+		})
+	}
+	for _, k := range tasks {
+		next <- k
+	}
+	close(next)
+	workers.Wait()
+}
+
+// converge runs one seed.
+func converge(t *testing.T, seed uint64, how megatest.Superseded) {
+	r := newRig(t, nil, megatest.WithSuperseded(how))
+	v := &convergence{rig: r, other: newMount(t, r.ctx, r.server, nil), rnd: rand.New(rand.NewPCG(seed, 7)), promised: promises{}}
+	v.other.start()
+	require.NoError(t, v.other.engine.Ready(r.ctx))
+	if v.others = v.byOthers; os.Getenv(jsVariable) != "" {
+		v.others = v.startMegajs(os.Getenv(jsVariable)).change
+	}
+	v.run()
 }
 
 // badSeeds once found something.
