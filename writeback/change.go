@@ -18,6 +18,7 @@ type change struct {
 	b            *badger.Txn
 	touched      map[tree.Ino]*entry // new journal rows; nil: gone
 	ended        map[echoID]bool     // echo rows that end
+	held         map[echoID]bool     // echo rows for which something was held off
 	told         uint64              // number of the last happening written down; 0: none was
 	flightMarked bool                // events told something about the batch in flight
 	after        []func()            // after the commit, writeMu still held
@@ -42,7 +43,7 @@ func (e *Engine) transact(ctx context.Context, fn func(*change) error) (*change,
 	defer e.writeMu.Unlock()
 	var c *change
 	err := e.tree.Update(ctx, func(tx *tree.Tx) error {
-		c = &change{Tx: tx, e: e, b: tx.Badger(), touched: map[tree.Ino]*entry{}, ended: map[echoID]bool{}}
+		c = &change{Tx: tx, e: e, b: tx.Badger(), touched: map[tree.Ino]*entry{}, ended: map[echoID]bool{}, held: map[echoID]bool{}}
 		return fn(c)
 	})
 	if err != nil {

@@ -390,7 +390,7 @@ func (r *rig) settled(other *mount) (here, there map[string]string) {
 }
 
 func expected(err error) bool {
-	for _, e := range []error{tree.ErrNotFound, tree.ErrExist, tree.ErrIsDir, tree.ErrNotDir, tree.ErrNotEmpty, tree.ErrStale, tree.ErrCircular, ErrInBin} {
+	for _, e := range []error{tree.ErrNotFound, tree.ErrExist, tree.ErrIsDir, tree.ErrNotDir, tree.ErrNotEmpty, tree.ErrStale, tree.ErrCircular, ErrInBin, megaclient.ErrUnreachable} {
 		if errors.Is(err, e) {
 			return true
 		}

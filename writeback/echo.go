@@ -114,7 +114,7 @@ func (c *change) holdOff(h megaclient.Handle, f field, tag string) (bool, error)
 		if id.field != f || c.ended[id] || row.Held {
 			continue
 		}
-		row.Held = true
+		row.Held, c.held[id] = true, true
 		if err := putRow(c.b, id.key(), row); err != nil {
 			return true, err
 		}
@@ -143,7 +143,7 @@ func (c *change) endEcho(id echoID) error {
 // giveUpEcho removes a row whose packet won't come: the command changed
 // nothing. What was held off for it may have been newer, so all is fetched.
 func (c *change) giveUpEcho(id echoID, row echoRow) error {
-	if row.Held {
+	if row.Held || c.held[id] {
 		c.e.stream.wantFetch()
 	}
 	return c.endEcho(id)

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -234,4 +235,26 @@ func TestMovedAfterItBecameAnOlderVersion(t *testing.T) {
 			require.Equal(t, want, view)
 		})
 	}
+}
+
+// A move of ours to the bin that changed nothing has no packet, since others had put the file there. They took it out
+// again, which is held off as long as ours might be newer, and no longer than until a later packet of ours has come.
+func TestTakenOutOfTheBinWhereWeHadPutItToo(t *testing.T) {
+	r := newRig(t, settleNever)
+	w, o := world{r}, there{r}
+	o.mkdir("d")
+	h := o.write("a", "A")
+	r.caughtUp()
+	w.hearing(false)
+	o.trash("a")
+	w.unlink("a")
+	w.flush()
+	r.account.Move(h, o.handle("d"))
+	w.mkdir("later")
+	w.flush()
+	w.hearing(true)
+	r.eventually(func() bool {
+		view, err := r.view()
+		return err == nil && maps.Equal(view, map[string]string{"d": "/", "d/a": "A", "later": "/"})
+	})
 }
