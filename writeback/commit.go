@@ -50,7 +50,5 @@ func (e *Engine) commitOpen(ctx context.Context, ino tree.Ino) error {
 	defer e.unpin(st)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.midway = true
-	defer func() { st.midway = false }()
 	return e.commitLocked(ctx, st)
 }

@@ -37,6 +37,9 @@ type Engine struct {
 	// one token, so that waiting for it can be interrupted.
 	lane chan struct{}
 
+	// interrupted are the files that were being written when an earlier run was killed.
+	interrupted []tree.Ino
+
 	// removals is held while the answer to a removal is applied, which may take several transactions, so that no event
 	// brings the folder back in between.
 	removals sync.Mutex

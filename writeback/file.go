@@ -38,7 +38,8 @@ type fileState struct {
 	content   bool             // GUARDED_BY(mu): part of that is content, not only mtime
 	marked    bool             // GUARDED_BY(mu): the row says PendingContent or PendingCreate
 	session   *session         // GUARDED_BY(mu): since the first handle was opened for writing
-	midway    bool             // GUARDED_BY(mu): a commit of now is none of a close or fsync
+	whole     bool             // GUARDED_BY(mu): the commit of now is one of a close or fsync
+	half      bool             // GUARDED_BY(mu): the journal says that the content was stored while it was being written
 	cut       bool             // GUARDED_BY(mu): truncated since the last commit
 	unsaved   int64            // GUARDED_BY(mu): bytes staged since the last commit
 	garbage   []staging.Extent // GUARDED_BY(mu): no longer in m, still in rows
@@ -235,7 +236,7 @@ func (e *Engine) unpin(st *fileState) {
 			return
 		}
 		st.mu.Lock()
-		err := e.commitLocked(context.Background(), st)
+		err := e.commitWholeLocked(context.Background(), st)
 		st.mu.Unlock()
 		if err != nil && !errors.Is(err, tree.ErrStale) {
 			e.log.WithError(err).Error("committing a closed file; its state is kept in memory")

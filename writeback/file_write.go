@@ -186,14 +186,14 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 func (f *File) Flush(ctx context.Context) error {
 	f.st.mu.Lock()
 	defer f.st.mu.Unlock()
-	return f.e.commitLocked(ctx, f.st)
+	return f.e.commitWholeLocked(ctx, f.st)
 }
 
 // Fsync is fsync(2): after it the file's bytes, size and name survive a loss
 // of power too.
 func (f *File) Fsync(ctx context.Context) error {
 	f.st.mu.Lock()
-	err := f.e.commitLocked(ctx, f.st)
+	err := f.e.commitWholeLocked(ctx, f.st)
 	f.st.mu.Unlock()
 	if err != nil {
 		return err
@@ -247,7 +247,24 @@ func (e *Engine) commitLocked(ctx context.Context, st *fileState) error {
 	if err != nil {
 		return fmt.Errorf("committing writes: %w", err)
 	}
+	if st.content {
+		st.half = !st.whole && st.writers > 0
+	}
 	st.dirty, st.content, st.cut, st.unsaved, st.atime, st.chmod = false, false, false, 0, 0, nil
+	return nil
+}
+
+// commitWholeLocked is the commit of a close or fsync: what is stored then isn't cut short by the end of the process.
+func (e *Engine) commitWholeLocked(ctx context.Context, st *fileState) error {
+	st.whole = true
+	defer func() { st.whole = false }()
+	if err := e.commitLocked(ctx, st); err != nil || !st.half {
+		return err
+	}
+	if err := e.update(ctx, func(c *change) error { return c.nowWhole(st.ino) }); err != nil {
+		return fmt.Errorf("committing a close: %w", err)
+	}
+	st.half = false
 	return nil
 }
 
@@ -314,6 +331,15 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 	}
 	return c.touch(st.ino, func(ent *entry) {
 		ent.Content++
-		ent.Open = st.midway && st.writers > 0
+		ent.Open = !st.whole && st.writers > 0
 	})
+}
+
+// nowWhole notes that what was stored while it was being written has been closed or synced since. What has gone up
+// meanwhile needs no note.
+func (c *change) nowWhole(ino tree.Ino) error {
+	if ent, ok, err := c.entry(ino); err != nil || !ok || !ent.Open {
+		return err
+	}
+	return c.touch(ino, func(ent *entry) { ent.Open = false })
 }

@@ -123,7 +123,7 @@ func (e *Engine) replay(ctx context.Context) error {
 	}
 	e.queue.apply(entries, e.whatStays(entries))
 	e.adoptRestored()
-	e.queue.interruptedBy(entries)
+	e.interrupted = e.queue.interruptedBy(entries)
 	if e.flight != nil {
 		e.queue.setSending(e.flight.list(), true)
 	}

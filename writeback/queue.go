@@ -284,13 +284,16 @@ func (q *queue) generation(ino tree.Ino) *generation {
 	return d.gen
 }
 
-// interruptedBy notes whose writers an earlier run's end has interrupted.
-func (q *queue) interruptedBy(entries map[tree.Ino]*entry) {
+// interruptedBy notes whose writers an earlier run's end has interrupted, and lists them.
+func (q *queue) interruptedBy(entries map[tree.Ino]*entry) (inos []tree.Ino) {
 	for ino, ent := range entries {
 		if ent.Open {
 			q.with(ino, func(d *dirtyInode) { d.cutShort = true })
+			inos = append(inos, ino)
 		}
 	}
+	slices.Sort(inos)
+	return inos
 }
 
 func (q *queue) interrupted(ino tree.Ino) bool {

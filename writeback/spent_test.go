@@ -223,6 +223,38 @@ func TestSessionCrossedByAnotherClient(t *testing.T) {
 	r.versions("file", r.account.Find("file"), theirs, ours, before)
 }
 
+// TestInterruptedFilesAreNamed: what was stored while it was being written, and neither closed nor synced when the process
+// died, is named by the next start and not by the one after.
+func TestInterruptedFilesAreNamed(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.mkdir("d")
+	for _, name := range []string{"closed", "synced", "open", "gone"} {
+		_, f, err := r.engine.CreateOpen(r.ctx, r.ino("d"), name, 0o600, true)
+		require.NoError(t, err)
+		_, err = f.WriteAt(r.ctx, []byte("half of it"), 0)
+		require.NoError(t, err)
+		require.NoError(t, r.engine.commitAll(r.ctx))
+		switch name {
+		case "closed":
+			require.NoError(t, f.Flush(r.ctx))
+			f.Release()
+		case "synced":
+			require.NoError(t, f.Fsync(r.ctx))
+		}
+	}
+	require.Empty(t, r.engine.Status().Interrupted)
+	r.crash()
+	r.start()
+	require.Equal(t, []InterruptedFile{{"/d/open", 10}, {"/d/gone", 10}}, r.engine.Status().Interrupted)
+	r.unlink("d/gone")
+	r.flush()
+	require.Equal(t, []InterruptedFile{{"/d/open", 10}}, r.engine.Status().Interrupted, "also when it is in the cloud")
+	require.Equal(t, "half of it", r.cloud()["d/open"])
+	r.crash()
+	r.start()
+	require.Empty(t, r.engine.Status().Interrupted)
+}
+
 // What was being written when the process died may be half a file: where no
 // versions are kept, the one that it replaces is kept all the same.
 func TestCutShortWithoutVersions(t *testing.T) {

@@ -30,6 +30,7 @@ type Status struct {
 	Uploads      []Transfer
 	Local        []LocalFile // what stays here because of its name: not among the pending; at most some hundred
 	LocalCount   int
+	Interrupted  []InterruptedFile // what programs were writing when an earlier run was killed; at most some hundred
 	Quota        megaclient.Quota
 	QuotaKnown   bool
 	Staged       staging.Usage
@@ -48,6 +49,26 @@ type PendingChange struct {
 	Attempts int
 	Retry    time.Time // when it is tried again; zero: as soon as possible
 	Held     bool      // its content is damaged
+}
+
+// InterruptedFile was stored while a program wrote to it, and no close or fsync came before the process was killed: it
+// may end in the middle of what was meant. It is sent as it is.
+type InterruptedFile struct {
+	Path string
+	Size int64
+}
+
+// listInterrupted names those that are still there, until the next start.
+func (e *Engine) listInterrupted() (list []InterruptedFile) {
+	for _, ino := range e.interrupted {
+		if len(list) >= statusListed {
+			break
+		}
+		if in, path, ok := e.named(ino); ok && !in.Removed {
+			list = append(list, InterruptedFile{Path: path, Size: in.Size})
+		}
+	}
+	return list
 }
 
 // Transfer is an upload under way.
@@ -121,6 +142,7 @@ func (e *Engine) Status() Status {
 	if why := e.queue.halted(haltBlocked); why != nil {
 		s.Blocked = why.Error()
 	}
+	s.Interrupted = e.listInterrupted()
 	s.Local, s.LocalCount = e.localFiles(), e.queue.localCount()
 	for _, why := range e.walls.list() {
 		s.Walls = append(s.Walls, why.Error())

@@ -102,6 +102,9 @@ func printStatus(w io.Writer, st control.Status) {
 	}
 	printPending(w, st)
 	printHereOnly(w, st.HereOnly)
+	for _, f := range st.Interrupted {
+		fmt.Fprintf(w, "  ! was being written when the last run was killed, and may be incomplete: %s\n", shown(f.Path))
+	}
 	fmt.Fprintf(w, "  cache: %s", humanize.IBytes(uint64(st.Cache.Bytes)))
 	if st.Cache.Limit > 0 {
 		fmt.Fprintf(w, " of %s", humanize.IBytes(uint64(st.Cache.Limit)))

@@ -70,10 +70,12 @@ type Status struct {
 	Quota    Quota      `json:"quota"`
 	Pending  Pending    `json:"pending"`
 	HereOnly HereOnly   `json:"here_only"`
-	Braked   int        `json:"braked,omitempty"` // deletions that wait for approve or revert
-	Transfer []Transfer `json:"transfers"`
-	Cache    Cache      `json:"cache"`
-	Pinned   []Pinned   `json:"pinned,omitempty"`
+	// Interrupted are files that programs were writing when the process was killed: they are as they were at that moment.
+	Interrupted []HereFile `json:"interrupted,omitempty"`
+	Braked      int        `json:"braked,omitempty"` // deletions that wait for approve or revert
+	Transfer    []Transfer `json:"transfers"`
+	Cache       Cache      `json:"cache"`
+	Pinned      []Pinned   `json:"pinned,omitempty"`
 	// NoTransfer is until when there is no transfer quota, as far as is known.
 	NoTransfer *time.Time `json:"no_transfer_until,omitempty"`
 	// LittleTransfer is how many bytes of transfer quota are left when these are few.

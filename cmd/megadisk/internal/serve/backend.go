@@ -248,7 +248,7 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 		Account: p.account(), Host: p.o.Host, PID: os.Getpid(),
 		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: p.problem(e),
 		Quota: control.Quota{Total: e.Quota.Total, Used: e.Quota.Used}, Pending: pending(e), Transfer: transfers(e),
-		HereOnly: hereOnly(e),
+		HereOnly: hereOnly(e), Interrupted: interrupted(e),
 		Braked:   e.Braked,
 		Cache: control.Cache{Bytes: e.Cache.DiskUsed, Limit: e.Cache.DiskLimit, Misses: e.Cache.Misses,
 			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache),
@@ -322,6 +322,14 @@ func hereOnly(e writeback.Status) control.HereOnly {
 		all.Items = append(all.Items, control.HereFile{Path: f.Path, Size: f.Size})
 	}
 	return all
+}
+
+// interrupted is what programs were writing when the process was killed.
+func interrupted(e writeback.Status) (list []control.HereFile) {
+	for _, f := range e.Interrupted[:min(len(e.Interrupted), maxListed)] {
+		list = append(list, control.HereFile{Path: f.Path, Size: f.Size})
+	}
+	return list
 }
 
 func transfers(e writeback.Status) []control.Transfer {

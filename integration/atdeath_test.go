@@ -1,0 +1,38 @@
+package integration
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestStatusNamesWhatWasOpenAtDeath: after a kill the next mount says which files were being written, and not those that
+// were closed.
+func TestStatusNamesWhatWasOpenAtDeath(t *testing.T) {
+	p, _ := mountedProgram(t)
+	p.Run("pause")
+	p.Shell("echo text >closed")
+	writer := exec.Command("tee", filepath.Join(p.Point, "half")) // it starts no others, whose ends would close the file too
+	in, err := writer.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, writer.Start())
+	_, err = in.Write(make([]byte, 80<<20)) // 64 MiB of them are stored at least
+	require.NoError(t, err)
+	p.Kill()
+	in.Close()
+	_ = writer.Wait() // it fails: the mount has gone
+	p.Mount()
+	text := p.Run("status")
+	require.Contains(t, text, "may be incomplete: /half\n")
+	require.NotContains(t, text, "/closed")
+	all := readJSON[[]struct {
+		Interrupted []struct {
+			Path string
+			Size int64
+		}
+	}](t, p.Run("status", "--json"))
+	require.Len(t, all[0].Interrupted, 1)
+	require.Positive(t, all[0].Interrupted[0].Size)
+}
