@@ -11,10 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What docs/OPERATIONS.md promises is shown by the tests that it names, so they must exist.
+// What docs/OPERATIONS.md and docs/PERFORMANCE.md promise is shown by the tests that they name, so these must exist.
 func TestOperationsNamesTests(t *testing.T) {
-	page, err := os.ReadFile("../docs/OPERATIONS.md")
-	require.NoError(t, err)
 	all := map[string]bool{}
 	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
@@ -26,10 +24,16 @@ func TestOperationsNamesTests(t *testing.T) {
 		}
 		return err
 	}))
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllSubmatch(page, -1)
-	require.NotEmpty(t, named)
-	for _, m := range named {
-		require.True(t, all[string(m[1])], "docs/OPERATIONS.md names %s, which doesn't exist", m[1])
+	var page []byte
+	for _, name := range []string{"PERFORMANCE.md", "OPERATIONS.md"} {
+		var err error
+		page, err = os.ReadFile("../docs/" + name)
+		require.NoError(t, err)
+		named := regexp.MustCompile("`(Test\\w+)`").FindAllSubmatch(page, -1)
+		require.NotEmpty(t, named)
+		for _, m := range named {
+			require.True(t, all[string(m[1])], "docs/%s names %s, which doesn't exist", name, m[1])
+		}
 	}
 	for n, line := range strings.Split(string(page), "\n") {
 		row := strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| what ")
