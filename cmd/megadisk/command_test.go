@@ -33,3 +33,21 @@ func TestExitStatuses(t *testing.T) {
 		require.Contains(t, string(readme), fmt.Sprintf("| %d | %s |\n", e.status, e.meaning))
 	}
 }
+
+// TestNearestNames: a mistyped command or option is answered with the one that was meant.
+func TestNearestNames(t *testing.T) {
+	for line, meant := range map[string]string{
+		"staus":                 "did you mean status?",
+		"mount --umsk=1 /mnt":   "did you mean umask?",
+		"find . --lager 3":      "did you mean larger?",
+		"status --log-levl x":   "did you mean log-level?",
+		"frobnicate":            "there is no command",
+		"find . --frobnicate=1": "unknown flag",
+	} {
+		root := newRoot()
+		root.SetArgs(strings.Fields(line))
+		err := root.Execute()
+		require.ErrorContains(t, err, meant, line)
+		require.Equal(t, exitUsage, exitStatus(err), line)
+	}
+}

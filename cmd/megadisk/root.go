@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"megadisk/cmd/megadisk/internal/account"
 	"megadisk/cmd/megadisk/internal/metrics"
+	"megadisk/cmd/megadisk/internal/options"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/megaclient"
 )
@@ -55,9 +57,9 @@ and everything works offline.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage("there is no command %q: see `megadisk --help`", args[0])
+				return usage("there is no command %q%s: see `megadisk --help`", args[0], perhapsCommand(cmd, args[0]))
 			}
 			return nil
 		},
@@ -65,7 +67,12 @@ and everything works offline.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.prepare(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%v: see `%s --help`", err, cmd.CommandPath())
+		var unknown *pflag.NotExistError
+		meant := ""
+		if errors.As(err, &unknown) {
+			meant = perhaps(unknown.GetSpecifiedName(), cmd.Flags())
+		}
+		return usage("%v%s: see `%s --help`", err, meant, cmd.CommandPath())
 	})
 	c.add(root.PersistentFlags())
 
@@ -76,6 +83,20 @@ and everything works offline.`,
 	root.AddCommand(newRetry(c), newPause(c), newResume(c), newApprove(c), newRevert(c), newExportPending(c))
 	c.complete(root)
 	return root
+}
+
+// perhapsCommand names the command that was meant, if one is like it.
+func perhapsCommand(root *cobra.Command, name string) string {
+	var known []string
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			known = append(known, cmd.Name())
+		}
+	}
+	if best := options.Nearest(name, known); best != "" {
+		return fmt.Sprintf(" (did you mean %s?)", best)
+	}
+	return ""
 }
 
 // add adds the options of every command.

@@ -249,7 +249,7 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 		Mounts: p.listMounts(), Online: e.Offline.IsZero() && !e.SessionEnded, Problem: p.problem(e),
 		Quota: control.Quota{Total: e.Quota.Total, Used: e.Quota.Used}, Pending: pending(e), Transfer: transfers(e),
 		HereOnly: hereOnly(e), Interrupted: interrupted(e),
-		Braked:   e.Braked,
+		Braked: e.Braked,
 		Cache: control.Cache{Bytes: e.Cache.DiskUsed, Limit: e.Cache.DiskLimit, Misses: e.Cache.Misses,
 			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache),
 			Fetched: e.Cache.Fetched, Unasked: e.Cache.Wasted},
