@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ var children = map[string]func(args []string) error{
 }
 
 func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // whatever the shell's is
 	if name := os.Getenv(childVariable); name != "" {
 		if err := children[name](os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // whatever the shell's is
 	steady.Rapid()
 	hearSignals()
 	code := m.Run()
