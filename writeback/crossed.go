@@ -12,8 +12,9 @@ import (
 // version, or has put into the bin.
 
 // staysOut tells whether a node in a packet of ours must not be in the bin, should it turn out to be there: we made
-// it or moved it, or others put it where we removed a folder.
-func (c *change) staysOut(n *megaclient.Node, tag string) bool {
+// it or moved it, or others put it where we removed a folder. along: it is in the packet for the folder that it lies in,
+// and if it is in the bin already, it came there with that.
+func (c *change) staysOut(n *megaclient.Node, tag string, along bool) bool {
 	if n.Version || !c.e.ownTag(tag) {
 		return false
 	}
@@ -25,7 +26,14 @@ func (c *change) staysOut(n *megaclient.Node, tag string) bool {
 		return false
 	}
 	in, err := c.Get(ino)
-	return err == nil && !in.Removed
+	if err != nil || in.Removed {
+		return false
+	}
+	if along {
+		above, err := c.ancestors(ino)
+		return err == nil && !slices.Contains(above, tree.BinIno)
+	}
+	return true
 }
 
 // overtakenVersion deals with a packet about a node that became an older version in the meantime. done: nothing else

@@ -69,13 +69,23 @@ func (e *Engine) applyAnswer(ctx context.Context, a *megaclient.Answer) error {
 type cursor struct {
 	packets []megaclient.Packet
 	i, node int
-	failed  megaclient.Packet // the last one that could not be applied
-	echoes  []echoID          // rows that end with the packet, when all of its nodes have been applied
+	failed  megaclient.Packet          // the last one that could not be applied
+	echoes  []echoID                   // rows that end with the packet, when all of its nodes have been applied
+	came    map[megaclient.Handle]bool // the packet's nodes so far
 }
 
 func (at *cursor) more() bool { return at.i < len(at.packets) }
 
-func (at *cursor) nextPacket() { at.i, at.node, at.echoes = at.i+1, 0, nil }
+func (at *cursor) nextPacket() { at.i, at.node, at.echoes, at.came = at.i+1, 0, nil, nil }
+
+// comesAlong notes a node of the packet, and tells whether it is only there because it lies below another one.
+func (at *cursor) comesAlong(n *megaclient.Node) bool {
+	if at.came == nil {
+		at.came = map[megaclient.Handle]bool{}
+	}
+	at.came[n.Handle] = true
+	return at.came[n.Parent]
+}
 
 // applyNext applies the next packet, or the next node of a large one.
 func (c *change) applyNext(at *cursor) error {
@@ -162,6 +172,7 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 
 // applyNode applies a node, but for the fields that we have changed since.
 func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
+	along := at.comesAlong(n)
 	ours := c.markFound(n)
 	if n.Version {
 		if err := c.noteVersion(n); err != nil {
@@ -210,7 +221,7 @@ func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
 			return err
 		}
 	}
-	stays := c.staysOut(n, tag)
+	stays := c.staysOut(n, tag, along)
 	if err := c.part(ours, n); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/megaclient"
 	"megadisk/megaclient/megatest"
 	"megadisk/writeback/tree"
 )
@@ -257,4 +258,38 @@ func TestTakenOutOfTheBinWhereWeHadPutItToo(t *testing.T) {
 		view, err := r.view()
 		return err == nil && maps.Equal(view, map[string]string{"d": "/", "d/a": "A", "later": "/"})
 	})
+}
+
+// A large folder that was made and moved to the bin here, of which the packets come after a crash and before the answer
+// about the move: its packet takes two transactions, and what comes with the second isn't what others want back.
+func TestPacketOfALargeRemovalBeforeItsAnswer(t *testing.T) {
+	const folders = nodesAtOnce + 200
+	r := newRig(t, settleNever)
+	f := r.server.Faults()
+	f.FailPoll(int(megaclient.EAGAIN), megatest.Always)
+	r.mkdir("top")
+	for i := range folders {
+		r.mkdir(fmt.Sprintf("top/%d", i))
+	}
+	r.flush()
+	top := r.account.Find("top")
+	for i := range folders {
+		r.rmdir(fmt.Sprintf("top/%d", i))
+	}
+	r.rmdir("top")
+	_, err := r.engine.Approve(r.ctx) // so many at once are asked about
+	require.NoError(t, err)
+	f.DropAfter("", megatest.Always)
+	go func() { _ = r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Commands["m"] > 0 }))
+	r.crash()
+	f.Clear()
+	f.DropAfter("", megatest.Always)
+	r.start()
+	r.caughtUp()
+	f.Clear()
+	r.flush()
+	require.Empty(t, r.names(""))
+	require.Empty(t, r.cloud())
+	require.True(t, r.account.InRubbish(top))
 }
