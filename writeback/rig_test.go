@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -226,7 +227,10 @@ func (m *mount) write(p, content string) {
 }
 
 func (m *mount) tryWrite(p, content string) error {
-	dir, name := m.dirOf(p)
+	dir, name, ok := m.place(p)
+	if !ok {
+		return fmt.Errorf("the folder of %s: %w", p, tree.ErrNotFound)
+	}
 	in, err := m.engine.Tree().Lookup(dir, name)
 	if errors.Is(err, tree.ErrNotFound) {
 		in, err = m.engine.Create(m.ctx, dir, name, 0o644)
