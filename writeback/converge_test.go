@@ -221,7 +221,7 @@ func (m *mount) place(p string) (tree.Ino, string, bool) {
 	if dir == "" {
 		return tree.DriveIno, name, true
 	}
-	ino, err := m.engine.Tree().Resolve(path.Clean(dir))
+	ino, err := m.engine.Tree().Resolve(strings.TrimSuffix(dir, "/"))
 	return ino, name, err == nil
 }
 
