@@ -313,7 +313,9 @@ func (m *model) someReads(t *testing.T, c *Cache, f *cloudFile, rng *rand.Rand) 
 		}
 		n, err := r.ReadAt(ctx, p, off)
 		cancel()
-		if !m.known(err) && !errors.Is(err, context.Canceled) {
+		// Eight readers share the least memory that there can be, and drop each other's files: what a verdict needs may
+		// be gone again as often as it comes.
+		if !m.known(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, errUnverified) {
 			t.Errorf("unexpected: %v", err)
 		}
 		if string(p[:n]) != string(f.plain[min(f.Size, off):min(f.Size, off+int64(n))]) {
