@@ -2,6 +2,7 @@ package megaclient
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"time"
 )
 
@@ -55,3 +56,25 @@ func SetGiveUp(c *Client, d time.Duration) { c.transfers.timing.giveUp = d }
 
 // RAIDPartSize is the length of a part of a spread file.
 func RAIDPartSize(size int64, part int) int64 { return raidPartSize(size, part) }
+
+// JoinParts makes the bytes [off, off+n) of a spread file from its parts, with one of them rebuilt from the others.
+func JoinParts(parts [raidParts][]byte, off, n int64, missing int) []byte {
+	first, last := raidLines(off, off+n)
+	for i := range parts {
+		padded := make([]byte, last*raidSector)
+		copy(padded, parts[i])
+		parts[i] = padded[first*raidSector:]
+	}
+	parts[missing] = make([]byte, len(parts[missing]))
+	rebuildSectors(parts[missing], parts, missing, 0, len(parts[missing]))
+	dst := make([]byte, n)
+	joinSectors(dst, off, first, parts)
+	return dst
+}
+
+// ContentURLs reads the URLs of an answer to g.
+func ContentURLs(raw []byte) ([]string, error) {
+	var urls contentURLs
+	err := json.Unmarshal(raw, &urls)
+	return urls, err
+}
