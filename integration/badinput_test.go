@@ -353,6 +353,26 @@ func TestFusermountThatFails(t *testing.T) {
 	}
 }
 
+// TestUnmountThatTakesLong: the mount's last request is over long before the kernel has forgotten its names. Who asked for
+// the unmounting is answered all the same.
+func TestUnmountThatTakesLong(t *testing.T) {
+	needs.FUSE(t)
+	needs.Programs(t, "fusermount3")
+	real, err := exec.LookPath("fusermount3")
+	require.NoError(t, err)
+	p, _ := program.WithAccount(t)
+	asUser(t, p)
+	p.Login()
+	tools := filepath.Join(p.Dir, "tools")
+	require.NoError(t, os.Mkdir(tools, 0o755))
+	slow := "#!/bin/sh\n" + real + " \"$@\" || exit\n[ \"$1\" != -u ] || sleep 3\n"
+	require.NoError(t, os.WriteFile(filepath.Join(tools, "fusermount3"), []byte(slow), 0o755))
+	p.Env = append(p.Env, "PATH="+tools+":"+os.Getenv("PATH"))
+	p.Run("mount", p.Point)
+	p.Run("unmount", p.Point)
+	require.Empty(t, p.Statuses())
+}
+
 // asUser lets the program run as an ordinary user, who owns its folders.
 func asUser(t *testing.T, p *program.Program) {
 	t.Helper()

@@ -176,16 +176,34 @@ func (p *Process) Unmount(ctx context.Context, r control.UnmountRequest) (ending
 			return false, fmt.Errorf("not everything could be uploaded (%w): `megadisk status` says what, --no-wait leaves it to the next mount", err)
 		}
 	}
-	if err := m.server.Unmount(); err != nil {
+	if err := p.unmount(m); err != nil {
 		return false, &MountpointError{Path: r.Mountpoint, Problem: "it can't be unmounted: " + cause(err)}
 	}
-	<-m.gone
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if held != nil {
 		return p.ended, &HeldError{Held: held, Ended: p.ended}
 	}
 	return p.ended, nil
+}
+
+// unmount ends one mount. Close waits for it: with a million names to forget the kernel goes on for seconds after the
+// mount's last request, and who asked is answered only then.
+func (p *Process) unmount(m *mounted) error {
+	p.mu.Lock()
+	ended := p.ended // by Close, or it was gone already
+	if !ended {
+		p.work.Add(1)
+		defer p.work.Done()
+	}
+	p.mu.Unlock()
+	if !ended {
+		if err := m.server.Unmount(); err != nil {
+			return err
+		}
+	}
+	<-m.gone
+	return nil
 }
 
 // HeldError says that a folder was unmounted while deletions wait for somebody's word: the next mount still has them.

@@ -80,7 +80,7 @@ type Process struct {
 	// Constant data.
 	cancel context.CancelFunc
 	ran    chan struct{}  // closed when the engine's Run has returned
-	work   sync.WaitGroup // of pins and quota
+	work   sync.WaitGroup // of pins, quota, thumbnails, and unmounting
 
 	// Mutable state.
 	mu     sync.Mutex
