@@ -24,7 +24,8 @@ import (
 //	    PendingRemove, and the other way round
 //	I6  the indexes of pending, removed, nameless and doubled inodes hold exactly those
 //	I7  a place that is the cloud's own is the cloud's: parent (unless it waits for it) and name, and if
-//	    the name is another, then the one whose name it is has a better right to it, or is placed here
+//	    the name is another, then the one whose name it is has a better right to it, or is placed here,
+//	    and it is the first of a double's names that no other has
 //	I8  numbers are below the counter
 func (t *Tree) CheckInvariants() error {
 	return t.View(func(tx *Tx) error {
@@ -163,9 +164,13 @@ func (c *checker) cloudPlace(in *Inode) {
 	if in.Cloud.Attrs == nil && in.Name != "" || in.Name == "" && in.Cloud.Attrs != nil {
 		c.fail("inode %d: a name unlike the cloud's", in.Ino)
 	}
-	if !isDouble(in) {
-		return
+	if isDouble(in) {
+		c.doublePlace(in)
 	}
+}
+
+// doublePlace checks what I7 says of doubles.
+func (c *checker) doublePlace(in *Inode) {
 	ino, err := c.tx.entry(in.Parent, Shown(in.Cloud.Name))
 	holder := c.get(ino)
 	switch {
@@ -174,6 +179,15 @@ func (c *checker) cloudPlace(in *Inode) {
 	case placedHere(holder):
 	case Shown(holder.Cloud.Name) != Shown(in.Cloud.Name) || !older(holder.Cloud, in.Cloud):
 		c.fail("inode %d: inode %d has its name without the right", in.Ino, ino)
+	}
+	for i := 1; i <= maxDoubles; i++ {
+		name := doubleName(Shown(in.Cloud.Name), in.Cloud.Handle, i)
+		if name == in.Name {
+			return
+		}
+		if ino, err := c.tx.entry(in.Parent, name); err != nil || ino == 0 {
+			c.fail("inode %d: a double that passes over the free name of number %d (%v)", in.Ino, i, err)
+		}
 	}
 }
 

@@ -2,16 +2,12 @@ package tree
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
-
-	"megadisk/megaclient"
 )
 
 // Where an inode stands is either its own decision (placedHere: it isn't in the cloud, or was moved
 // here) or the cloud's. Names in the cloud need not be unique, here they must be. A name belongs to
 // the oldest of the cloud's nodes that want it (then the lower handle); the others, the *doubles*, are
-// shown as `NAME (HANDLE).EXT` and have an index row each. An inode placed here keeps its name against
+// shown under another one (doubles.go). An inode placed here keeps its name against
 // no node of the cloud: it gets a conflict name.
 //
 // During a transaction names are given first come, first served, by the order of what is known; at its
@@ -20,11 +16,6 @@ import (
 // placedHere says whether the inode's place is not the cloud's.
 func placedHere(in *Inode) bool {
 	return in.Cloud == nil || in.Pending.Has(PendingCreate|PendingPlace)
-}
-
-// isDouble says whether an inode is shown under another name than its own since that is taken.
-func isDouble(in *Inode) bool {
-	return !in.Removed && in.Name != "" && !placedHere(in) && in.Name != Shown(in.Cloud.Name)
 }
 
 // older says whether a has the better right to a name than b.
@@ -117,7 +108,7 @@ func (tx *Tx) placeAt(e *Inode, parent Ino) error {
 		tx.contested[entryID{parent, wanted}] = struct{}{} // its right to it may be less than before
 		return nil
 	}
-	if !e.Removed && e.Parent == parent && isDouble(e) && doubleOf(e.Name, wanted, e.Cloud.Handle) {
+	if !e.Removed && e.Parent == parent && isDouble(e) && doubleRank(e.Name, wanted, e.Cloud.Handle) != 0 {
 		tx.contest(e, parent, wanted)
 		return nil
 	}
@@ -126,16 +117,6 @@ func (tx *Tx) placeAt(e *Inode, parent Ino) error {
 	}
 	e.Removed = false
 	return tx.claim(e, parent, wanted)
-}
-
-// doubleOf says whether shown is one of the names that doubleName makes.
-func doubleOf(shown, wanted string, h megaclient.Handle) bool {
-	for i := 1; i <= maxDoubles; i++ {
-		if shown == doubleName(wanted, h, i) {
-			return true
-		}
-	}
-	return false
 }
 
 // claim gives an inode that has no entry the one it wants, if it has the best right to it.
@@ -192,46 +173,6 @@ func (tx *Tx) consequence() (end func()) {
 	before := tx.quiet
 	tx.quiet = true
 	return func() { tx.quiet = before }
-}
-
-// maxDoubles bounds the names tried for one double; more can only be taken on purpose.
-const maxDoubles = 64
-
-// contest notes that a double wants a name.
-func (tx *Tx) contest(e *Inode, parent Ino, wanted string) {
-	id := entryID{parent, wanted}
-	tx.contested[id] = struct{}{}
-	if !slices.Contains(tx.doubles[id], e.Ino) {
-		tx.doubles[id] = append(tx.doubles[id], e.Ino)
-	}
-}
-
-// placeDouble gives an inode the name of a double, any but one that is about to be taken.
-func (tx *Tx) placeDouble(e *Inode, parent Ino, wanted, taken string) error {
-	tx.contest(e, parent, wanted)
-	for i := 1; i <= maxDoubles; i++ {
-		name := doubleName(wanted, e.Cloud.Handle, i)
-		ino, err := tx.entry(parent, name)
-		if err != nil {
-			return err
-		}
-		if ino == 0 && name != taken {
-			return tx.setPlace(e, parent, name)
-		}
-	}
-	name, err := tx.ConflictName(parent, wanted)
-	if err != nil {
-		return err
-	}
-	return tx.setPlace(e, parent, name)
-}
-
-func doubleName(wanted string, h megaclient.Handle, i int) string {
-	suffix := " (" + string(h) + ")"
-	if i > 1 {
-		suffix = " (" + string(h) + "-" + strconv.Itoa(i) + ")"
-	}
-	return withSuffix(wanted, suffix)
 }
 
 const conflictLetters = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"

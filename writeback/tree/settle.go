@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
 // settleNames gives each contested name to the one who has the best right to it.
@@ -33,8 +31,11 @@ func compareEntries(a, b entryID) int {
 
 func (tx *Tx) settleName(id entryID) error {
 	best, err := tx.bestDouble(id)
-	if err != nil || best == nil {
+	if err != nil {
 		return err
+	}
+	if best == nil {
+		return tx.shortenDouble(id)
 	}
 	ino, err := tx.entry(id.dir, id.name)
 	if err != nil {
@@ -60,36 +61,4 @@ func (tx *Tx) settleName(id entryID) error {
 		return err
 	}
 	return tx.setPlace(e, id.dir, id.name)
-}
-
-// bestDouble gives the double that has the best right to a name; nil if there is none.
-func (tx *Tx) bestDouble(id entryID) (best *Inode, err error) {
-	consider := func(in *Inode) {
-		if in != nil && in.Parent == id.dir && isDouble(in) && Shown(in.Cloud.Name) == id.name &&
-			(best == nil || older(in.Cloud, best.Cloud)) {
-			best = in
-		}
-	}
-	for _, ino := range tx.doubles[id] {
-		consider(tx.slots[ino].in)
-	}
-	if !tx.rare.doubles {
-		return best, nil
-	}
-	if ok, err := tx.row(doubleKey(id.dir, id.name, ""), nil); !ok {
-		return best, err
-	}
-	prefix := doubleKey(id.dir, id.name, "")
-	err = tx.scan(prefix, append(prefix, 1), func(item *badger.Item) (bool, error) {
-		var r doubleRow
-		if err := item.Value(func(b []byte) error { return decodeRow(b, &r) }); err != nil {
-			return false, err
-		}
-		s, err := tx.slot(r.Ino)
-		if err == nil {
-			consider(s.in)
-		}
-		return true, err
-	})
-	return best, err
 }
