@@ -37,29 +37,18 @@ func readWhole(b *testing.B, c *Cache, f *cloudFile, p []byte) {
 }
 
 // The steady state: everything is in memory. No allocation.
-func BenchmarkReadAtMemory(b *testing.B) {
-	f := makeFile(b, benchSize)
-	c, err := Open(Options{Fetch: instant(f)})
-	require.NoError(b, err)
-	defer c.Close()
-	p := make([]byte, UnitSize)
-	readWhole(b, c, f, p)
-	r := c.NewReader(f.File)
-	defer r.Close()
-	b.SetBytes(UnitSize)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		off := int64(i) * UnitSize % f.Size
-		if _, err := r.ReadAt(context.Background(), p, off); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
+func BenchmarkReadAtMemory(b *testing.B) { benchReadAt(b, Options{}) }
 
 // Everything is on disk (in the page cache), and the memory level is too small to help.
 func BenchmarkReadAtDisk(b *testing.B) {
+	benchReadAt(b, Options{Dir: b.TempDir(), DiskFloor: -1, MemoryUnits: 32})
+}
+
+// benchReadAt reads a file, which has come whole, unit by unit.
+func benchReadAt(b *testing.B, o Options) {
 	f := makeFile(b, benchSize)
-	c, err := Open(Options{Dir: b.TempDir(), DiskFloor: -1, MemoryUnits: 32, Fetch: instant(f)})
+	o.Fetch = instant(f)
+	c, err := Open(o)
 	require.NoError(b, err)
 	defer c.Close()
 	p := make([]byte, UnitSize)

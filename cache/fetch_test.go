@@ -84,11 +84,7 @@ func TestShortAndLongFetches(t *testing.T) {
 
 func TestCloseOfTheCacheEndsReads(t *testing.T) {
 	for _, size := range []int{500_000, 8 << 20} {
-		f := makeFile(t, size)
-		cl := newCloud(f)
-		fault, _ := gate(0)
-		cl.fault = fault
-		c := cl.open(t, onDisk(t.TempDir()))
+		f, cl, c, _ := stuckFetch(t, size, onDisk(t.TempDir()))
 		r := c.NewReader(f.File)
 		failed := make(chan error)
 		go func() {

@@ -115,6 +115,14 @@ func gate(at int64) (fault func(*fetched) error, open func()) {
 	}, sync.OnceFunc(func() { close(ch) })
 }
 
+// stuckFetch is a cache over a cloud that sends no byte of a file before open is called.
+func stuckFetch(t *testing.T, size int, change ...func(*Options)) (f *cloudFile, cl *cloud, c *Cache, open func()) {
+	f = makeFile(t, size)
+	cl = newCloud(f)
+	cl.fault, open = gate(0)
+	return f, cl, cl.open(t, change...), open
+}
+
 func TestAReaderWaitsForItsBytesOnly(t *testing.T) {
 	f := makeFile(t, 8<<20)
 	cl := newCloud(f)
@@ -139,11 +147,7 @@ func TestAReaderWaitsForItsBytesOnly(t *testing.T) {
 
 func TestOneFlightForAllReaders(t *testing.T) {
 	for _, size := range []int{500_000, 8 << 20} {
-		f := makeFile(t, size)
-		cl := newCloud(f)
-		fault, open := gate(0)
-		cl.fault = fault
-		c := cl.open(t)
+		f, cl, c, open := stuckFetch(t, size)
 		var g errgroup.Group
 		for range 20 {
 			g.Go(func() error { return readAt(t, c, f, 1000, 50_000) })
@@ -176,11 +180,7 @@ func (c *Cache) waiting(f File) (n int) {
 
 func TestContextEndsTheWaitNotTheFetch(t *testing.T) {
 	for _, size := range []int{500_000, 8 << 20} {
-		f := makeFile(t, size)
-		cl := newCloud(f)
-		fault, open := gate(0)
-		cl.fault = fault
-		c := cl.open(t)
+		f, cl, c, open := stuckFetch(t, size)
 		r := c.NewReader(f.File)
 		ctx, cancel := context.WithCancel(bg)
 		failed := make(chan error)
@@ -200,11 +200,7 @@ func TestContextEndsTheWaitNotTheFetch(t *testing.T) {
 
 func TestCloseCancelsTheFetch(t *testing.T) {
 	for _, size := range []int{500_000, 8 << 20} {
-		f := makeFile(t, size)
-		cl := newCloud(f)
-		fault, _ := gate(0)
-		cl.fault = fault
-		c := cl.open(t)
+		f, cl, c, _ := stuckFetch(t, size)
 		r := c.NewReader(f.File)
 		ctx, cancel := context.WithCancel(bg)
 		go func() {
@@ -224,11 +220,7 @@ func TestCloseCancelsTheFetch(t *testing.T) {
 }
 
 func TestAFetchGoesOnForTheOtherReader(t *testing.T) {
-	f := makeFile(t, 8<<20)
-	cl := newCloud(f)
-	fault, open := gate(0)
-	cl.fault = fault
-	c := cl.open(t)
+	f, cl, c, open := stuckFetch(t, 8<<20)
 	first, second := c.NewReader(f.File), c.NewReader(f.File)
 	defer second.Close()
 	ctx, cancel := context.WithCancel(bg)

@@ -46,23 +46,28 @@ func (c *Cache) atRest(t testing.TB, cl *cloud) {
 	}, testPatience, time.Millisecond)
 }
 
+// filled is the folder of a cache, closed since, that has all of a file.
+func filled(t *testing.T, size int) (f *cloudFile, cl *cloud, dir string) {
+	f = makeFile(t, size)
+	cl, dir = newCloud(f), t.TempDir()
+	c := cl.open(t, onDisk(dir))
+	readAll(t, c, f)
+	c.awaitVerified(t, f.File)
+	c.atRest(t, cl)
+	require.NoError(t, c.Close())
+	return f, cl, dir
+}
+
 func TestTheNextMountFindsItAll(t *testing.T) {
 	for _, size := range []int{1, 1000, UnitSize, smallSize, 6<<20 + 1} {
-		f := makeFile(t, size)
-		cl := newCloud(f)
-		dir := t.TempDir()
-		c := cl.open(t, onDisk(dir))
-		readAll(t, c, f)
-		c.awaitVerified(t, f.File)
-		c.atRest(t, cl)
-		require.NoError(t, c.Close())
+		f, _, dir := filled(t, size)
 		raw, err := os.ReadFile(contentFile(t, dir))
 		require.NoError(t, err)
 		require.Equal(t, f.cipher, raw[:size], "ciphertext at its own offsets")
 
 		offline := newCloud(f)
 		offline.fault = func(*fetched) error { return errors.New("offline") }
-		c = offline.open(t, onDisk(dir))
+		c := offline.open(t, onDisk(dir))
 		require.Equal(t, State{Cached: f.Size, Verified: Verified}, c.State(f.File))
 		readAll(t, c, f)
 		require.Empty(t, offline.calls())
@@ -129,16 +134,9 @@ func TestDamageOnDiskIsHealedSilently(t *testing.T) {
 		"a random mess all over it": mess,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := makeFile(t, size)
-			cl := newCloud(f)
-			dir := t.TempDir()
-			c := cl.open(t, onDisk(dir))
-			readAll(t, c, f)
-			c.awaitVerified(t, f.File)
-			c.atRest(t, cl)
-			require.NoError(t, c.Close())
+			f, cl, dir := filled(t, size)
 			damage(t, contentFile(t, dir))
-			c = cl.open(t, onDisk(dir))
+			c := cl.open(t, onDisk(dir))
 			readAll(t, c, f)
 			c.awaitVerified(t, f.File)
 			require.Zero(t, c.Stats().Mismatches)

@@ -51,11 +51,7 @@ func TestRandomReadingForLong(t *testing.T) {
 	const files, size = 40, 64 << 20
 	p, account := program.WithAccount(t)
 	needs.FUSE(t)
-	for i := range files {
-		account.Put(megatest.PutSpec{
-			Parent: account.Root(), Name: fmt.Sprint(i), Size: size, Mtime: time.Now(), RAID: i%4 == 0,
-		})
-	}
+	putSynthetic(account, files, size)
 	p.Login()
 	socket := filepath.Join(p.Dir, "metrics")
 	p.Run("mount", p.Point, "-o", "cache_size=512M,metrics=unix:"+socket)

@@ -86,16 +86,19 @@ func TestMetered(t *testing.T) {
 	require.Less(t, p.Server.Stats().BytesDown, int64(15<<20), "the kernel's own read-ahead is all")
 }
 
+// putSynthetic puts n files of a size, named by their numbers, into the drive; a quarter of them is spread over six URLs.
+func putSynthetic(account *megatest.Account, n int, size int64) {
+	for i := range n {
+		account.Put(megatest.PutSpec{Parent: account.Root(), Name: fmt.Sprint(i), Size: size, Mtime: time.Now(), RAID: i%4 == 0})
+	}
+}
+
 // Twenty programs read at once, within the memory that was promised.
 func TestTwentyStreams(t *testing.T) {
 	const streams, size = 20, 12 << 20
 	p, account := program.WithAccount(t)
 	needs.FUSE(t)
-	for i := range streams {
-		account.Put(megatest.PutSpec{
-			Parent: account.Root(), Name: fmt.Sprint(i), Size: size, Mtime: time.Now(), RAID: i%4 == 0,
-		})
-	}
+	putSynthetic(account, streams, size)
 	p.Login()
 	p.Mount()
 	var group sync.WaitGroup

@@ -259,10 +259,7 @@ func overwriteFile(ctx context.Context, e *Engine, name string, seed uint64) err
 // Killed in the middle of moving staged bytes, and at any moment while it goes
 // on all the time: each block holds what was acknowledged, or what came after.
 func TestKilledWhileCompacting(t *testing.T) {
-	kills := 8
-	if os.Getenv("MEGADISK_LONG") != "" {
-		kills = 200
-	}
+	kills := killsOr(200)
 	points := []string{"compact-copied", "compact-swapped", "committed", ""}
 	r := newRigFor(t, time.Hour, smallSegments)
 	r.stop()

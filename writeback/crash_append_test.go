@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -83,10 +82,7 @@ func (l *appendLog) open(ctx context.Context, e *Engine) (*File, error) {
 // What close acknowledged is there after each of many kills, whole and once,
 // also while uploads and their packets come in between, some of them late.
 func TestAppendsSurviveKills(t *testing.T) {
-	kills := 8
-	if os.Getenv("MEGADISK_LONG") != "" {
-		kills = 300
-	}
+	kills := killsOr(300)
 	r := newRigFor(t, time.Hour, settleNever)
 	r.stop()
 	rnd := testRandom()
@@ -97,8 +93,7 @@ func TestAppendsSurviveKills(t *testing.T) {
 			r.server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always)
 		}
 		r.server.Faults().SlicePackets(1)
-		after := time.Duration(60+rnd.IntN(200)) * time.Millisecond
-		_ = r.killChild(crashJob{Seed: uint64(i), Append: true, early: i%4 == 3}, "", after, func(line []byte) {
+		r.killEventually(rnd, crashJob{Seed: uint64(i), Append: true, early: i%4 == 3}, func(line []byte) {
 			if name, text, ok := strings.Cut(string(line), " "); ok && lines[name] != nil && !lines[name][text] {
 				lines[name][text] = true
 				all++

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -85,10 +84,7 @@ func saveOver(ctx context.Context, e *Engine, name, content string, rnd *rand.Ra
 // What was saved is there after each of many kills, at once and while the packets of what was sent before come in, and
 // never something older.
 func TestSavesSurviveKills(t *testing.T) {
-	kills := 8
-	if os.Getenv("MEGADISK_LONG") != "" {
-		kills = 300
-	}
+	kills := killsOr(300)
 	r := newRigFor(t, time.Hour, settleNever)
 	r.stop()
 	rnd := testRandom()
@@ -97,8 +93,7 @@ func TestSavesSurviveKills(t *testing.T) {
 		if i%2 == 1 {
 			r.server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always)
 		}
-		after := time.Duration(60+rnd.IntN(200)) * time.Millisecond
-		_ = r.killChild(crashJob{Seed: uint64(i + 1), Save: true, early: i%4 == 3}, "", after, func(line []byte) {
+		r.killEventually(rnd, crashJob{Seed: uint64(i + 1), Save: true, early: i%4 == 3}, func(line []byte) {
 			if name, text, ok := strings.Cut(string(line), " "); ok {
 				saved[name] = text
 			}

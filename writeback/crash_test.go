@@ -236,6 +236,20 @@ func (r *rig) killChild(job crashJob, failpoint string, killAfter time.Duration,
 	return err
 }
 
+// killsOr is how many kills a test makes: few, or as many as said when there is time.
+func killsOr(long int) int {
+	if os.Getenv("MEGADISK_LONG") != "" {
+		return long
+	}
+	return 8
+}
+
+// killEventually kills a child after some 160 ms, at no moment of note.
+func (r *rig) killEventually(rnd *rand.Rand, job crashJob, said func(line []byte)) {
+	r.Helper()
+	_ = r.killChild(job, "", time.Duration(60+rnd.IntN(200))*time.Millisecond, said)
+}
+
 // settleCrash brings the model in line with what the step that was cut off may
 // have left, and checks that nothing else is different.
 func (r *rig) settleCrash(m model, pending *crashStep) {

@@ -349,29 +349,38 @@ func TestSmallFilesShareRequests(t *testing.T) {
 	t.Logf("%d requests for 200 files", after.Batches-before.Batches)
 }
 
+// theirsOnTop writes a file and loses the answer, does something, lets another client put its version on top, and looks
+// that this one is what all see.
+func theirsOnTop(t *testing.T, meanwhile func(*rig)) {
+	t.Helper()
+	r := newRig(t, settleNever)
+	r.write("a", "ours")
+	r.server.Faults().DropAfter("p", megatest.Always)
+	go func() { _ = r.engine.Flush(r.ctx, 0) }()
+	r.eventually(func() bool { return r.account.Find("a") != "" })
+	meanwhile(r)
+	r.account.PutVersion(r.account.Find("a"), []byte("theirs"), time.Time{})
+	r.caughtUp()
+	r.server.Faults().Clear()
+	r.flush()
+	r.caughtUp()
+	require.Equal(t, map[string]string{"a": "theirs"}, r.cloud())
+	require.Equal(t, []string{"a"}, r.names(""), r.dump())
+	require.Equal(t, "theirs", r.read("a"))
+	require.Empty(t, r.engine.Status().Pending)
+}
+
 // Another client's version lands on top of ours before our answer comes.
 func TestVersionOnTopOfOursBeforeTheAnswer(t *testing.T) {
 	for _, open := range []bool{false, true} {
 		t.Run(fmt.Sprint("open ", open), func(t *testing.T) {
-			r := newRig(t, settleNever)
-			r.write("a", "ours")
-			r.server.Faults().DropAfter("p", megatest.Always)
-			go func() { _ = r.engine.Flush(r.ctx, 0) }()
-			r.eventually(func() bool { return r.account.Find("a") != "" })
-			if open {
-				f, err := r.engine.Open(r.ctx, r.ino("a"), false, false)
-				require.NoError(t, err)
-				defer f.Release()
-			}
-			r.account.PutVersion(r.account.Find("a"), []byte("theirs"), time.Time{})
-			r.caughtUp()
-			r.server.Faults().Clear()
-			r.flush()
-			r.caughtUp()
-			require.Equal(t, map[string]string{"a": "theirs"}, r.cloud())
-			require.Equal(t, []string{"a"}, r.names(""), r.dump())
-			require.Equal(t, "theirs", r.read("a"))
-			require.Empty(t, r.engine.Status().Pending)
+			theirsOnTop(t, func(r *rig) {
+				if open {
+					f, err := r.engine.Open(r.ctx, r.ino("a"), false, false)
+					require.NoError(t, err)
+					t.Cleanup(f.Release)
+				}
+			})
 		})
 	}
 }
@@ -402,21 +411,7 @@ func TestVersionsOnTopOfOursBeforeTheAnswer(t *testing.T) {
 
 // The same, when the file was removed here meanwhile: theirs stays.
 func TestVersionOnTopOfOursThatWasRemoved(t *testing.T) {
-	r := newRig(t, settleNever)
-	r.write("a", "ours")
-	r.server.Faults().DropAfter("p", megatest.Always)
-	go func() { _ = r.engine.Flush(r.ctx, 0) }()
-	r.eventually(func() bool { return r.account.Find("a") != "" })
-	r.unlink("a")
-	r.account.PutVersion(r.account.Find("a"), []byte("theirs"), time.Time{})
-	r.caughtUp()
-	r.server.Faults().Clear()
-	r.flush()
-	r.caughtUp()
-	require.Equal(t, map[string]string{"a": "theirs"}, r.cloud())
-	require.Equal(t, []string{"a"}, r.names(""), r.dump())
-	require.Equal(t, "theirs", r.read("a"))
-	require.Empty(t, r.engine.Status().Pending)
+	theirsOnTop(t, func(r *rig) { r.unlink("a") })
 }
 
 // Packets that are older than our move to the bin don't bring the node back.

@@ -20,16 +20,22 @@ import (
 
 const pictures = 200
 
-// TestFileManager: Thunar shows a folder of 200 pictures without a byte of their content, deletes to the trash and
-// restores; a text file is opened with the Return key, saved in the editor, and renamed. The pictures for docs/img are taken
-// on the way.
-func TestFileManager(t *testing.T) {
+// picturesFolder is where the pictures of the screen go. Without one the test isn't run.
+func picturesFolder(t *testing.T) string {
 	images := os.Getenv("MEGADISK_DESKTOP")
 	if images == "" {
 		t.Skip("NOT RUN: `make desktop` does")
 	}
 	images, err := filepath.Abs(images)
 	require.NoError(t, err)
+	return images
+}
+
+// TestFileManager: Thunar shows a folder of 200 pictures without a byte of their content, deletes to the trash and
+// restores; a text file is opened with the Return key, saved in the editor, and renamed. The pictures for docs/img are taken
+// on the way.
+func TestFileManager(t *testing.T) {
+	images := picturesFolder(t)
 	needs.FUSE(t)
 	needs.Programs(t, "Xvfb", "dbus-daemon", "thunar", "xdotool", "import", "mousepad")
 	p, account := program.WithAccount(t)

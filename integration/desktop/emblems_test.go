@@ -17,12 +17,7 @@ import (
 // TestEmblems: Caja, with its Python extensions, shows what of a folder is here, pinned, waiting or in conflict, and pins
 // from its menu. The picture for docs/img is taken on the way.
 func TestEmblems(t *testing.T) {
-	images := os.Getenv("MEGADISK_DESKTOP")
-	if images == "" {
-		t.Skip("NOT RUN: `make desktop` does")
-	}
-	images, err := filepath.Abs(images)
-	require.NoError(t, err)
+	images := picturesFolder(t)
 	needs.FUSE(t)
 	needs.Programs(t, "Xvfb", "dbus-daemon", "caja", "xdotool", "import")
 	needs.File(t, "/usr/share/doc/python3-caja")

@@ -10,21 +10,30 @@ import (
 	"megadisk/megaclient/megacrypto"
 )
 
-// applyKnown applies a node that has an inode: the shadow follows always, what is shown only where
-// nothing is pending.
-func (tx *Tx) applyKnown(ino Ino, c *Cloud, parent Ino, own bool) error {
+// editKnown is the row of an inode that a node is applied to, which takes from the row what it doesn't say itself.
+func (tx *Tx) editKnown(ino Ino, c *Cloud) (*Inode, error) {
 	in, err := tx.peek(ino)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if in.Kind != c.kind() || in.Parent == 0 || in.Cloud == nil {
-		return fmt.Errorf("a node that became another thing: %w", ErrInvalid)
+		return nil, fmt.Errorf("a node that became another thing: %w", ErrInvalid)
 	}
 	e, err := tx.edit(ino)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tx.keepKnown(e.Cloud, c)
+	return e, nil
+}
+
+// applyKnown applies a node that has an inode: the shadow follows always, what is shown only where
+// nothing is pending.
+func (tx *Tx) applyKnown(ino Ino, c *Cloud, parent Ino, own bool) error {
+	e, err := tx.editKnown(ino, c)
+	if err != nil {
+		return err
+	}
 	moved := e.Cloud.Parent != c.Parent
 	if moved && !own {
 		if done, err := tx.binned(e, c, parent); done || err != nil {
@@ -32,7 +41,7 @@ func (tx *Tx) applyKnown(ino Ino, c *Cloud, parent Ino, own bool) error {
 		}
 	}
 	yielded := !own && tx.yieldPlace(e, c)
-	if in.Kind == Dir && !placedHere(e) && !e.Removed && e.Parent != parent {
+	if e.Kind == Dir && !placedHere(e) && !e.Removed && e.Parent != parent {
 		if err := tx.breakCycle(e, parent); err != nil {
 			if yielded {
 				e.Pending |= PendingPlace

@@ -44,18 +44,10 @@ func (tx *Tx) parkKnown(ino Ino, c *Cloud) error {
 	if c.Parent == "" {
 		return fmt.Errorf("a node without a parent: %w", ErrInvalid)
 	}
-	in, err := tx.peek(ino)
+	e, err := tx.editKnown(ino, c)
 	if err != nil {
 		return err
 	}
-	if in.Kind != c.kind() || in.Parent == 0 || in.Cloud == nil {
-		return fmt.Errorf("a node that became another thing: %w", ErrInvalid)
-	}
-	e, err := tx.edit(ino)
-	if err != nil {
-		return err
-	}
-	tx.keepKnown(e.Cloud, c)
 	e.Epoch = tx.epoch
 	if err := tx.setOrphan(c.Parent, c.Handle, nil, false); err != nil {
 		return err
