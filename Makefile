@@ -5,7 +5,7 @@ DEMO ?= $(CURDIR)/demo
 PREFIX ?= /usr/local
 VERSION ?= 0.1~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 
-.PHONY: converge converge-peers build demo test race peers crash bench desktop posix fuzz release install deb lint clean deps
+.PHONY: converge converge-peers build demo test race peers crash soak bench desktop posix fuzz release install deb lint clean deps
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/megadisk
@@ -37,6 +37,10 @@ peers: deps ## clients written by others against megatest, each reading what the
 
 crash: deps build ## KILLS (default 500) kills of the mounting process while programs write
 	MEGADISK_KILLS=$(KILLS) go test -count=1 -v -timeout 0 -run TestKilledWhileProgramsWrite ./integration
+
+HOURS ?= 3
+soak: deps build ## HOURS (0.5 is half of one) of programs at work with random faults, kills and remounts; what grows fails
+	MEGADISK_SOAK=$(HOURS)h MEGADISK_LONG=1 go test -count=1 -v -timeout 0 -run TestSoak ./integration
 
 bench: build ## figures, each beside a plain folder and go-fuse's loopback in the same run
 	go run ./integration/bench

@@ -156,21 +156,8 @@ func sameInCloud(t *testing.T, p *program.Program, account *megatest.Account, di
 	t.Helper()
 	p.Run("flush")
 	require.Zero(t, p.Statuses()[0].Pending.Changes)
-	here := map[string]string{}
-	root := filepath.Join(p.Point, dir)
-	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == p.Point {
-			return err
-		}
-		rel, _ := filepath.Rel(p.Point, path)
-		if d.IsDir() {
-			here[rel] = "dir"
-			return nil
-		}
-		data, err := os.ReadFile(path)
-		here[rel] = fmt.Sprintf("%x", sha256.Sum256(data))
-		return err
-	}))
+	here, err := treeOf(p.Point, dir)
+	require.NoError(t, err)
 	cloud := map[string]string{}
 	for path, e := range account.Tree() {
 		if dir == "." || path == dir || strings.HasPrefix(path, dir+"/") {
@@ -178,6 +165,24 @@ func sameInCloud(t *testing.T, p *program.Program, account *megatest.Account, di
 		}
 	}
 	require.Equal(t, here, cloud)
+}
+
+// treeOf is what a mount shows in one of its folders: by path, the sum of a file's content, or "dir".
+func treeOf(point, dir string) (map[string]string, error) {
+	here := map[string]string{}
+	return here, filepath.WalkDir(filepath.Join(point, dir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == point {
+			return err
+		}
+		rel, _ := filepath.Rel(point, path)
+		if d.IsDir() {
+			here[rel] = "dir"
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		here[rel] = fmt.Sprintf("%x", sha256.Sum256(data))
+		return err
+	})
 }
 
 func readFile(t *testing.T, parts ...string) []byte {

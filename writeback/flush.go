@@ -247,10 +247,13 @@ func (q *queue) progress(c *claims) (open, refused int, changed <-chan struct{})
 // onlyBlocked tells whether all that is still open waits for something that
 // was refused: nothing more will happen until that is tried again.
 func (e *Engine) onlyBlocked(c *claims) bool {
+	p := &e.planner
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	e.queue.mu.Lock()
-	refused := make(map[tree.Ino]error, len(c.refused))
-	for ino, err := range c.refused {
-		refused[ino] = err
+	waits := make(map[tree.Ino]bool, len(c.refused))
+	for ino := range c.refused {
+		waits[ino] = true
 	}
 	var open []tree.Ino
 	moving := false
@@ -265,20 +268,31 @@ func (e *Engine) onlyBlocked(c *claims) bool {
 		return false
 	}
 	for _, ino := range open {
-		if !e.belowRefused(ino, refused) {
+		if !p.waitsForOne(ino, waits) {
 			return false
 		}
 	}
 	return true
 }
 
-func (e *Engine) belowRefused(ino tree.Ino, refused map[tree.Ino]error) bool {
-	for up := e.parentOf(ino); up != 0; up = e.parentOf(up) {
-		if refused[up] != nil {
-			return true
+// waitsForOne tells whether an inode waits, directly or through others, for
+// one that known says so of, and notes what it finds there. Who calls holds
+// p.mu.
+func (p *planner) waitsForOne(ino tree.Ino, known map[tree.Ino]bool) bool {
+	if waits, ok := known[ino]; ok {
+		return waits
+	}
+	known[ino] = false // whoever waits for itself waits for nobody else
+	old := p.seen[ino]
+	if old == nil {
+		return false
+	}
+	for _, on := range old.waitsFor {
+		if p.waitsForOne(on, known) {
+			known[ino] = true
 		}
 	}
-	return false
+	return known[ino]
 }
 
 // refusalsNamed is how many refusals a Flush gives by name.

@@ -1,0 +1,92 @@
+package writeback
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"megadisk/megaclient"
+)
+
+// everyCode are all numbers that the server may refuse with, but for those that end or block the session
+// (TestSessionEnded, TestBlockedAccount), and two that nobody knows.
+func everyCode() (codes []int) {
+	for code := -1; code >= int(megaclient.ESUBUSERKEYMISSING); code-- {
+		if code != int(megaclient.ESID) && code != int(megaclient.EBLOCKED) {
+			codes = append(codes, code)
+		}
+	}
+	return append(codes, -99, -1<<31)
+}
+
+// Whichever number refuses whichever command: nothing is lost here, and once the server is sound again the cloud comes to
+// hold the same, at once for what was asked to be tried again.
+func TestEveryCodeOnEveryCommandOfChanges(t *testing.T) {
+	const accounts = 8
+	for part := range accounts {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(o *Options) {
+				settleNever(o)
+				o.Timings.RetryFirst, o.Timings.RetryMax = time.Millisecond, 10*time.Millisecond
+			})
+			m := model{}
+			for i, code := range everyCode() {
+				for _, command := range []string{"p", "u", "a", "m"} {
+					if i%accounts != part {
+						continue
+					}
+					dir := fmt.Sprint("dir", command, code)
+					r.server.Faults().FailCommand(command, code, 2)
+					r.refusedWork(m, dir)
+					_ = r.engine.Flush(r.ctx, 0) // it ends, also where what is refused holds up others
+					require.NoError(t, r.ctx.Err(), dir)
+					r.requireHere(m, dir)
+					r.server.Faults().Clear()
+					r.eventually(func() bool {
+						r.engine.Retry()
+						return r.engine.Flush(r.ctx, 0) == nil
+					})
+					r.requireSame(m, r.cloud(), dir+": the cloud")
+				}
+			}
+			r.caughtUp()
+			r.requireHere(m, "in the end")
+			require.Empty(t, r.engine.Status().Pending)
+		})
+	}
+}
+
+// refusedWork needs every command that changes send.
+func (r *rig) refusedWork(m model, dir string) {
+	r.Helper()
+	r.mkdir(dir)
+	m[dir] = "/"
+	for _, p := range []string{dir + "/new", "common"} { // one of them a new version
+		r.write(p, p+" of "+dir)
+		m[p] = p + " of " + dir
+	}
+	if _, ok := m["moved"]; ok {
+		r.rename("moved", dir+"/moved")
+		m.move("moved", dir+"/moved")
+		r.unlink("gone")
+		delete(m, "gone")
+	}
+	for _, p := range []string{"moved", "gone"} {
+		r.write(p, "first of "+dir)
+		m[p] = "first of " + dir
+	}
+	from, to := "ping", "pong" // its name alone changes
+	if _, ok := m[from]; !ok {
+		from, to = to, from
+	}
+	if _, ok := m[from]; ok {
+		r.rename(from, to)
+		m.move(from, to)
+	} else {
+		r.write(from, "its name changes")
+		m[from] = "its name changes"
+	}
+}
