@@ -23,16 +23,12 @@ func (c *Client) LoadKeys(ctx context.Context) error {
 	if c.link != nil {
 		return nil
 	}
-	blob, err := c.userAttribute(ctx, c.session.User, "^!keys")
+	keys, err := c.accountKeys(ctx)
 	if errors.Is(err, ENOENT) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the account's keys: %w", err)
-	}
-	keys, err := megacrypto.ParseAccountKeys(c.session.MasterKey, blob)
-	if err != nil {
-		return fmt.Errorf("reading the account's keys: %w", err)
+		return err
 	}
 	c.mu.Lock()
 	c.modern = true
@@ -48,6 +44,19 @@ func (c *Client) LoadKeys(ctx context.Context) error {
 		return fmt.Errorf("reading the keys of new shares: %w", err)
 	}
 	return c.openPending(ctx, keys.Cu25519Private, pending)
+}
+
+// accountKeys reads ^!keys; ENOENT if the account has none.
+func (c *Client) accountKeys(ctx context.Context) (megacrypto.AccountKeys, error) {
+	blob, err := c.userAttribute(ctx, c.session.User, "^!keys")
+	if err != nil {
+		return megacrypto.AccountKeys{}, fmt.Errorf("reading the account's keys: %w", err)
+	}
+	keys, err := megacrypto.ParseAccountKeys(c.session.MasterKey, blob)
+	if err != nil {
+		return megacrypto.AccountKeys{}, fmt.Errorf("reading the account's keys: %w", err)
+	}
+	return keys, nil
 }
 
 func note(pending map[UserHandle]map[Handle][]byte, u UserHandle, h Handle, key []byte) {
@@ -116,10 +125,15 @@ func (c *Client) openPending(ctx context.Context, private []byte, pending map[Us
 
 // pairwiseKey gives the key between us and another user: HKDF-SHA256 of the Curve25519 secret.
 func (c *Client) pairwiseKey(ctx context.Context, own *ecdh.PrivateKey, user UserHandle) (megacrypto.Key, error) {
-	raw, err := c.userAttribute(ctx, user, "+puCu255")
+	raw, err := c.userAttribute(ctx, user, exchangeKeyAttr)
 	if err != nil {
 		return megacrypto.Key{}, err
 	}
+	return pairKey(own, raw)
+}
+
+// pairKey is pairwiseKey with the other user's public key at hand.
+func pairKey(own *ecdh.PrivateKey, raw []byte) (megacrypto.Key, error) {
 	public, err := ecdh.X25519().NewPublicKey(raw)
 	if err != nil {
 		return megacrypto.Key{}, err

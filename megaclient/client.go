@@ -136,6 +136,9 @@ func Resume(cfg Config, s Session) (*Client, error) {
 // waiting for them. It is called before the first one.
 func (c *Client) Hurry() { c.timing.unreachable = c.timing.hurried }
 
+// User is the account that the client speaks for.
+func (c *Client) User() UserHandle { return c.session.User }
+
 // Session gives what Resume needs later. It holds the master key.
 func (c *Client) Session() Session {
 	s := c.session

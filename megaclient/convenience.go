@@ -2,7 +2,6 @@ package megaclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -124,9 +123,6 @@ func (c *Client) Unexport(ctx context.Context, h Handle) error {
 	return nil
 }
 
-// errNewShare refuses what only MEGA's own clients can do.
-var errNewShare = errors.New("this account keeps its share keys where only MEGA's own clients may write: share the folder there first")
-
 // openFolder shares a folder with whoever has its key. A key made for that would have to be written
 // into ^!keys on a modern account, which is never done here.
 func (c *Client) openFolder(ctx context.Context, n *Node, below []KeyedNode) (megacrypto.Key, error) {
@@ -136,13 +132,13 @@ func (c *Client) openFolder(ctx context.Context, n *Node, below []KeyedNode) (me
 			return key, err
 		}
 		if key, known = c.ownKey(n.Handle); !known && c.isModern() {
-			return key, errNewShare
+			return key, ErrNewShare
 		}
 	}
 	if !known {
 		key = megacrypto.NewKey()
 	}
-	op := shareFolder{folder: n, key: key, below: below}
+	op := shareFolder{folder: n, key: key, below: below, with: exportUser, access: AccessRead}
 	if _, err := c.do(ctx, op); err != nil {
 		return key, err
 	}

@@ -191,11 +191,13 @@ func (op PutKeys) encode(c *Client, tag string) (any, error) {
 	return keysCommand{A: "k", I: tag, CR: cr}, nil
 }
 
-// shareFolder shares a folder with everybody who will have its link (PROTOCOL 7, s2).
+// shareFolder shares a folder with a user, or with everybody who will have its link (PROTOCOL 7, s2).
 type shareFolder struct {
 	folder *Node
 	key    megacrypto.Key
 	below  []KeyedNode
+	with   string // user handle, or exportUser
+	access int
 }
 
 type shareCommand struct {
@@ -203,14 +205,24 @@ type shareCommand struct {
 	I  string          `json:"i"`
 	N  Handle          `json:"n"`
 	S  []shareTarget   `json:"s"`
-	OK string          `json:"ok"`
-	HA string          `json:"ha"`
-	CR *cryptoResponse `json:"cr"`
+	OK string          `json:"ok,omitempty"`
+	HA string          `json:"ha,omitempty"`
+	CR *cryptoResponse `json:"cr,omitempty"`
 }
 
 type shareTarget struct {
 	U string `json:"u"`
-	R int    `json:"r"`
+	R *int   `json:"r,omitempty"` // nil takes the access back
+}
+
+// unshareFolder takes a user's access back.
+type unshareFolder struct {
+	folder Handle
+	with   UserHandle
+}
+
+func (op unshareFolder) encode(_ *Client, tag string) (any, error) {
+	return shareCommand{A: "s2", I: tag, N: op.folder, S: []shareTarget{{U: string(op.with)}}}, nil
 }
 
 func (op shareFolder) encode(c *Client, tag string) (any, error) {
@@ -224,7 +236,7 @@ func (op shareFolder) encode(c *Client, tag string) (any, error) {
 	}
 	nodes, keys := splitKeyed(append([]KeyedNode{{op.folder.Handle, op.folder.Key}}, op.below...))
 	return shareCommand{
-		A: "s2", I: tag, N: op.folder.Handle, S: []shareTarget{{U: exportUser, R: AccessRead}},
+		A: "s2", I: tag, N: op.folder.Handle, S: []shareTarget{{U: op.with, R: &op.access}},
 		OK: megacrypto.EncodeBase64(sealed),
 		HA: megacrypto.EncodeBase64(auth),
 		CR: &cryptoResponse{shares: []Handle{op.folder.Handle}, keks: []megacrypto.Key{op.key}, nodes: nodes, keys: keys},

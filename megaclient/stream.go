@@ -126,7 +126,7 @@ func (f *fetch) user(raw json.RawMessage) error {
 		M string     `json:"m"`
 	}
 	if tolerant(json.Unmarshal(raw, &w)) == nil && validUser(w.U) {
-		f.result.Users = append(f.result.Users, User{Handle: w.U, Email: w.M, Self: w.C == 2})
+		f.result.Users = append(f.result.Users, User{Handle: w.U, Email: w.M, Self: w.C == 2, Contact: w.C == 1})
 	}
 	return nil
 }

@@ -95,9 +95,10 @@ type Quota struct {
 
 // User is somebody the account knows (PROTOCOL 3.1, key u).
 type User struct {
-	Handle UserHandle
-	Email  string
-	Self   bool // it is the account itself
+	Handle  UserHandle
+	Email   string
+	Self    bool // it is the account itself
+	Contact bool // the two have agreed to know each other: folders can be shared
 }
 
 // Share is one outgoing share of a folder (PROTOCOL 3.1, keys s and ps).

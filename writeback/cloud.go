@@ -9,6 +9,7 @@ import (
 
 // Cloud is what the engine needs of MEGA; *megaclient.Client is one.
 type Cloud interface {
+	User() megaclient.UserHandle
 	LoadKeys(ctx context.Context) error
 	ShareKeys() map[megaclient.Handle]megaclient.ShareKey
 	AddShareKeys(m map[megaclient.Handle]megaclient.ShareKey)

@@ -165,6 +165,9 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 				return err
 			}
 		}
+		if err := c.applyShare(p); err != nil {
+			return err
+		}
 		return c.AddShareKeys(c.e.client.ShareKeys())
 	}
 	return nil

@@ -119,7 +119,7 @@ func (e *Engine) endFetch(ctx context.Context, epoch uint32, result *megaclient.
 				}
 			}
 		}
-		if err := c.keepUsers(result.Users); err != nil {
+		if err := c.keepPeople(result); err != nil {
 			return err
 		}
 		return c.SetSN(result.SN)

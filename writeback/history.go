@@ -144,11 +144,11 @@ func (e *Engine) cacheWhole(ctx context.Context, v Version) error {
 	return nil
 }
 
-// metaUsers is the value of the tree that holds the e-mail addresses of those
-// who share something with this account.
+// metaUsers is the value of the tree that holds the e-mail addresses of this
+// account's contacts, and of those who share something with it.
 const metaUsers = "writeback/users"
 
-// keepUsers notes the addresses of those who own what is shared with us.
+// keepUsers notes the addresses of contacts, and of those who own what is shared with us.
 func (c *change) keepUsers(users []megaclient.User) error {
 	shares, err := c.ReadDir(tree.SharesIno, "", 0)
 	if err != nil {
@@ -162,28 +162,26 @@ func (c *change) keepUsers(users []megaclient.User) error {
 	}
 	known := map[megaclient.UserHandle]string{}
 	for _, u := range users {
-		if owners[u.Handle] && u.Email != "" {
+		if (u.Contact || owners[u.Handle]) && u.Email != "" {
 			known[u.Handle] = u.Email
 		}
 	}
-	raw, err := encodeRow(known)
-	if err != nil {
+	return c.writeMeta(metaUsers, known)
+}
+
+func (e *Engine) users() (map[megaclient.UserHandle]string, error) {
+	known := map[megaclient.UserHandle]string{}
+	err := e.tree.View(func(tx *tree.Tx) error {
+		_, err := readMeta(tx, metaUsers, &known)
 		return err
-	}
-	return c.SetMeta(metaUsers, raw)
+	})
+	return known, err
 }
 
 // ShareOwner names who shares something with this account: by the e-mail
 // address, or by the user's handle as long as that isn't known.
 func (e *Engine) ShareOwner(h megaclient.UserHandle) string {
-	known := map[megaclient.UserHandle]string{}
-	err := e.tree.View(func(tx *tree.Tx) error {
-		raw, err := tx.Meta(metaUsers)
-		if err != nil || raw == nil {
-			return err
-		}
-		return decodeRow(raw, &known)
-	})
+	known, err := e.users()
 	if err != nil {
 		e.log.WithError(err).Warn("the addresses of those who share could not be read")
 	}

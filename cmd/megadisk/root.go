@@ -78,7 +78,7 @@ and everything works offline.`,
 
 	root.AddCommand(newLogin(c), newLogout(c), newWhoami(c), newMount(c), newUnmount(c), newStatus(c), newFlush(c), newVerify(c),
 		newPin(c), newUnpin(c), newDoctor(c), newConfig(c), newMan(), newDemo(c))
-	root.AddCommand(newVersions(c), newRestore(c), newBin(c), newDebris(c), newLink(c), newLog(c))
+	root.AddCommand(newVersions(c), newRestore(c), newBin(c), newDebris(c), newLink(c), newShare(c), newLog(c))
 	root.AddCommand(newGet(c), newPut(c), newImport(c), newFree(c), newFind(c), newDu(c), newCache(c), newSessions(c))
 	root.AddCommand(newRetry(c), newPause(c), newResume(c), newApprove(c), newRevert(c), newExportPending(c))
 	c.complete(root)

@@ -27,6 +27,8 @@ type AccountKeys struct {
 	RSAPrivate      []byte                    // as MPIs, plain
 	ShareKeys       map[string]Key            // by node handle, base64
 	TrustedShares   map[string]bool           // of those, which ones the account marks as trusted
+	SigningKeys     map[string]MetKey         // Ed25519 keys of others, by user handle, base64
+	ExchangeKeys    map[string]MetKey         // Cu25519 keys of others
 	PendingInShares map[string]PendingInShare // by node handle, base64
 }
 
@@ -38,6 +40,12 @@ func (AccountKeys) GoString() string { return redacted }
 
 // Format hides the keys from every verb.
 func (AccountKeys) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MetKey is a public key of another user as the account's clients have met it.
+type MetKey struct {
+	Credentials Credentials
+	Compared    bool // of an Ed25519 key: a person has compared the fingerprint
+}
 
 // PendingInShare is the key of an incoming share that wasn't accepted as genuine yet: it is still
 // encrypted between the two users.
@@ -59,6 +67,7 @@ func ParseAccountKeys(mk Key, blob []byte) (AccountKeys, error) {
 		return AccountKeys{}, err
 	}
 	k := AccountKeys{ShareKeys: map[string]Key{}, TrustedShares: map[string]bool{}, PendingInShares: map[string]PendingInShare{}}
+	k.SigningKeys, k.ExchangeKeys = map[string]MetKey{}, map[string]MetKey{}
 	for len(plain) > 0 {
 		if len(plain) < 4 {
 			return AccountKeys{}, fmt.Errorf("%w: a record cut short", ErrAccountKeys)
@@ -111,6 +120,8 @@ const (
 	tagEd25519         = 16
 	tagCu25519         = 17
 	tagRSA             = 18
+	tagSigningKeys     = 32
+	tagExchangeKeys    = 33
 	tagShareKeys       = 48
 	tagPendingInShares = 65
 )
@@ -135,6 +146,10 @@ func (k *AccountKeys) record(tag byte, value []byte) error {
 		k.Cu25519Private = bytes.Clone(value)
 	case tagRSA:
 		k.RSAPrivate = bytes.Clone(value)
+	case tagSigningKeys:
+		return metKeys(k.SigningKeys, value)
+	case tagExchangeKeys:
+		return metKeys(k.ExchangeKeys, value)
 	case tagShareKeys:
 		return k.shareKeys(value)
 	case tagPendingInShares:
@@ -156,6 +171,21 @@ func (k *AccountKeys) shareKeys(value []byte) error {
 		handle := EncodeBase64(value[:6])
 		k.ShareKeys[handle] = Key(value[6:22])
 		k.TrustedShares[handle] = value[22]&shareKeyTrusted != 0
+	}
+	return nil
+}
+
+const (
+	metKeyRecord   = 8 + len(Credentials{}) + 1 // user handle, credentials, how they were met
+	metKeyCompared = 1                          // 0: seen; 2, of Cu25519 keys: signed by the user's Ed25519 key
+)
+
+func metKeys(met map[string]MetKey, value []byte) error {
+	if len(value)%metKeyRecord != 0 {
+		return fmt.Errorf("%w: keys of others of %d bytes", ErrAccountKeys, len(value))
+	}
+	for ; len(value) > 0; value = value[metKeyRecord:] {
+		met[EncodeBase64(value[:8])] = MetKey{Credentials(value[8:28]), value[28] == metKeyCompared}
 	}
 	return nil
 }

@@ -19,6 +19,13 @@ import (
 type curveKeys struct {
 	private *ecdh.PrivateKey
 	sign    ed25519.PrivateKey
+	met     map[string]met // other users, by handle
+}
+
+// met is how the account's clients have met another user's keys.
+type met struct {
+	signing, exchange megacrypto.Credentials
+	compared          bool
 }
 
 // makeCurveKeys gives the account its Curve25519 keys and writes ^!keys.
@@ -31,11 +38,42 @@ func (a *Account) makeCurveKeys() {
 	if err != nil {
 		panic("megatest: making an Ed25519 key: " + err.Error())
 	}
-	a.curve = &curveKeys{private, sign}
+	a.curve = &curveKeys{private, sign, map[string]met{}}
 	a.setUserAttr("+puCu255", private.PublicKey().Bytes())
 	a.setUserAttr("+puEd255", sign.Public().(ed25519.PublicKey))
+	a.setUserAttr("+sigCu255", a.curve.signature(a.user.created))
 	a.writeAccountKeys()
 }
+
+// signature is how the Ed25519 key signs the Curve25519 key: a time, then the signature of both.
+func (k *curveKeys) signature(when int64) []byte {
+	ts := binary.BigEndian.AppendUint64(nil, uint64(when))
+	return append(ts, ed25519.Sign(k.sign, append(append([]byte("keyauth"), ts...), k.private.PublicKey().Bytes()...))...)
+}
+
+// Credentials are what the account's person tells others by another way, for them to compare.
+func (a *Account) Credentials() megacrypto.Credentials {
+	return megacrypto.CredentialsOf(a.curve.sign.Public().(ed25519.PublicKey))
+}
+
+// Meet makes two accounts with ^!keys contacts of each other, and notes the other one's keys as MEGA's clients do when
+// they first see them; with compared, as when the person has compared the credentials.
+func (a *Account) Meet(other *Account, compared bool) {
+	a.Befriend(other)
+	exchange := megacrypto.CredentialsOf(other.curve.private.PublicKey().Bytes())
+	a.curve.met[other.Handle] = met{other.Credentials(), exchange, compared}
+	a.writeAccountKeys()
+}
+
+// Befriend makes two accounts contacts of each other, without any client having looked at a key.
+func (a *Account) Befriend(other *Account) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.user.contacts[other.Handle], other.user.contacts[a.Handle] = other.user, a.user
+}
+
+// RenewKeys gives the account new Ed25519 and Curve25519 keys, as when it was reset with a lost password.
+func (a *Account) RenewKeys() { a.makeCurveKeys() }
 
 // setUserAttr sets an attribute of the user to bytes.
 func (a *Account) setUserAttr(name string, value []byte) {
@@ -56,6 +94,8 @@ const (
 	keysEd25519    = 16
 	keysCu25519    = 17
 	keysRSA        = 18
+	keysSigning    = 32
+	keysExchange   = 33
 	keysShares     = 48
 )
 
@@ -74,8 +114,25 @@ func (a *Account) writeAccountKeys() {
 	record(keysEd25519, a.curve.sign.Seed())
 	record(keysCu25519, a.curve.private.Bytes())
 	record(keysRSA, a.rsa.Marshal())
+	signing, exchange := a.curve.rings()
+	record(keysSigning, signing)
+	record(keysExchange, exchange)
 	record(keysShares, a.shareKeyRecords())
 	a.setUserAttr("^!keys", sealAccountKeys(a.master, plain))
+}
+
+// rings lists the keys of others: user handle, credentials, and how they were met (0 seen, 1 compared, 2 signed).
+func (k *curveKeys) rings() (signing, exchange []byte) {
+	for handle, m := range k.met {
+		raw, _ := b64.DecodeString(handle)
+		how := byte(0)
+		if m.compared {
+			how = 1
+		}
+		signing = append(append(append(signing, raw...), m.signing[:]...), how)
+		exchange = append(append(append(exchange, raw...), m.exchange[:]...), 2)
+	}
+	return signing, exchange
 }
 
 // shareKeyRecords lists the account's share keys: handle, key, flags (1 trusted, 2 in use).

@@ -28,6 +28,7 @@ type Backend interface {
 	History
 	DebrisKeeper
 	Linker
+	Sharer
 	Chronicler
 	Carrier
 	// Revive goes on with the session of a new login.

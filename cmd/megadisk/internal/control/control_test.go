@@ -16,6 +16,7 @@ type fake struct {
 	History      // nil: nobody asks for it here
 	DebrisKeeper // nor for these
 	Linker
+	Sharer
 	Chronicler
 	Carrier
 	mounted []MountRequest

@@ -85,6 +85,7 @@ func handler(b Backend, describe Describe) http.Handler {
 	historyHandlers(mux, b, describe)
 	debrisHandlers(mux, b, describe)
 	linkHandlers(mux, b, describe)
+	shareHandlers(mux, b, describe)
 	logHandlers(mux, b, describe)
 	carrierHandlers(mux, b, describe)
 	return mux

@@ -69,37 +69,49 @@ func (p *Process) linkTo(ctx context.Context, ino tree.Ino, remove bool) (string
 	case remove:
 		return "", p.o.Client.Unexport(ctx, in.Cloud.Handle)
 	}
-	below, err := p.keysBelow(ino, nil)
+	below, err := p.keysBelow(ino)
 	if err != nil {
 		return "", err
 	}
-	c := in.Cloud
-	link, err := p.o.Client.ExportLink(ctx, &megaclient.Node{
-		Handle: c.Handle, Parent: c.Parent, Owner: c.Owner, Type: c.Type, Key: c.Key, Attrs: c.Attrs,
-	}, below...)
+	link, err := p.o.Client.ExportLink(ctx, nodeOf(in.Cloud), below...)
 	return link.String(), err
 }
 
 // keysBelow lists the keys of all that is in a folder.
-func (p *Process) keysBelow(dir tree.Ino, all []megaclient.KeyedNode) ([]megaclient.KeyedNode, error) {
+func (p *Process) keysBelow(dir tree.Ino) (all []megaclient.KeyedNode, err error) {
+	err = p.eachNodeBelow(dir, func(c *tree.Cloud) {
+		if c.Key != nil {
+			all = append(all, megaclient.KeyedNode{Handle: c.Handle, Key: c.Key})
+		}
+	})
+	return all, err
+}
+
+// eachNodeBelow calls fn with all that is in a folder and in the cloud.
+func (p *Process) eachNodeBelow(dir tree.Ino, fn func(*tree.Cloud)) error {
 	if in, err := p.engine.Tree().Get(dir); err != nil || in.Kind != tree.Dir {
-		return all, err
+		return err
 	}
 	for after := ""; ; {
-		page, err := p.engine.Tree().ReadDir(dir, after, 1000)
-		if err != nil || len(page) == 0 {
-			return all, err
+		rows, err := p.engine.Tree().ReadDir(dir, after, page)
+		if err != nil || len(rows) == 0 {
+			return err
 		}
-		for _, in := range page {
-			if in.Cloud != nil && in.Cloud.Key != nil {
-				all = append(all, megaclient.KeyedNode{Handle: in.Cloud.Handle, Key: in.Cloud.Key})
+		for i := range rows {
+			after = rows[i].Name
+			if rows[i].Cloud != nil {
+				fn(rows[i].Cloud)
 			}
-			if in.Kind == tree.Dir {
-				if all, err = p.keysBelow(in.Ino, all); err != nil {
-					return all, err
+			if rows[i].Kind == tree.Dir {
+				if err := p.eachNodeBelow(rows[i].Ino, fn); err != nil {
+					return err
 				}
 			}
-			after = in.Name
 		}
 	}
+}
+
+// nodeOf is the node of something in the cloud, as the client takes it.
+func nodeOf(c *tree.Cloud) *megaclient.Node {
+	return &megaclient.Node{Handle: c.Handle, Parent: c.Parent, Owner: c.Owner, Type: c.Type, Key: c.Key, Attrs: c.Attrs}
 }
