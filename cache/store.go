@@ -278,7 +278,8 @@ func (s *store) shut() error {
 		s.finish(e)
 	}
 	if s.lock != nil {
-		return s.lock.Close()
+		// Closing alone would leave it with a program that is just being started.
+		return errors.Join(unix.Flock(int(s.lock.Fd()), unix.LOCK_UN), s.lock.Close())
 	}
 	return nil
 }

@@ -40,3 +40,9 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlockDir lets go of the lock. Closing alone would leave it with a program that is just being started, which has our
+// files for the moment between its fork and its exec.
+func unlockDir(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}

@@ -18,6 +18,7 @@ import (
 	"megadisk/megaclient/megacrypto"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // onDisk puts the tree into a folder.
@@ -159,6 +160,20 @@ func TestLocked(t *testing.T) {
 	_ = cmd.Wait()
 	tr, err := Open(o)
 	require.NoError(t, err, "the lock died with its process")
+	require.NoError(t, tr.Close())
+}
+
+// A program that is started while the tree is closed has the lock's file too, until its exec. It doesn't keep the lock.
+func TestLockIsNotKeptByAProgramThatStarts(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Key: [32]byte{1, 2, 3}}
+	tr, err := Open(o)
+	require.NoError(t, err)
+	inherited, err := unix.Dup(int(tr.lock.Fd()))
+	require.NoError(t, err)
+	defer unix.Close(inherited)
+	require.NoError(t, tr.Close())
+	tr, err = Open(o)
+	require.NoError(t, err)
 	require.NoError(t, tr.Close())
 }
 

@@ -84,7 +84,7 @@ func Open(o Options) (_ *Tree, err error) {
 		}
 		defer func() {
 			if err != nil {
-				t.lock.Close()
+				_ = unlockDir(t.lock) // what went wrong before counts
 			}
 		}()
 	}
@@ -163,7 +163,7 @@ func (t *Tree) Close() error {
 		err = setRunning(t.opts.Dir, false)
 	}
 	if t.lock != nil && !errors.Is(err, context.DeadlineExceeded) {
-		err = errors.Join(err, t.lock.Close())
+		err = errors.Join(err, unlockDir(t.lock))
 	}
 	if err != nil {
 		return fmt.Errorf("closing the database: %w", err)
