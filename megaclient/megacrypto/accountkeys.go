@@ -147,9 +147,9 @@ func (k *AccountKeys) record(tag byte, value []byte) error {
 	case tagRSA:
 		k.RSAPrivate = bytes.Clone(value)
 	case tagSigningKeys:
-		return metKeys(k.SigningKeys, value)
+		metKeys(k.SigningKeys, value)
 	case tagExchangeKeys:
-		return metKeys(k.ExchangeKeys, value)
+		metKeys(k.ExchangeKeys, value)
 	case tagShareKeys:
 		return k.shareKeys(value)
 	case tagPendingInShares:
@@ -180,14 +180,14 @@ const (
 	metKeyCompared = 1                          // 0: seen; 2, of Cu25519 keys: signed by the user's Ed25519 key
 )
 
-func metKeys(met map[string]MetKey, value []byte) error {
+// metKeys reads the keys of others. In a form that isn't known they count as never met, and the rest of the blob is as good.
+func metKeys(met map[string]MetKey, value []byte) {
 	if len(value)%metKeyRecord != 0 {
-		return fmt.Errorf("%w: keys of others of %d bytes", ErrAccountKeys, len(value))
+		return
 	}
 	for ; len(value) > 0; value = value[metKeyRecord:] {
 		met[EncodeBase64(value[:8])] = MetKey{Credentials(value[8:28]), value[28] == metKeyCompared}
 	}
-	return nil
 }
 
 // pendingInShares reads a list of names (node handles) with one length byte and values (user handle,

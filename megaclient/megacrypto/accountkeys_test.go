@@ -81,6 +81,25 @@ func TestAccountKeysPendingInShares(t *testing.T) {
 	}, k.PendingInShares)
 }
 
+// Keys of others that the account has met are read, those in a form that isn't known are none, and the rest is as good.
+func TestAccountKeysMet(t *testing.T) {
+	one := append([]byte("USERUSERfingerprint of 20 by"), 1)
+	for _, test := range []struct {
+		value []byte
+		want  map[string]mc.MetKey
+	}{
+		{one, map[string]mc.MetKey{mc.EncodeBase64([]byte("USERUSER")): {mc.Credentials([]byte("fingerprint of 20 by")), true}}},
+		{append(one, 0), map[string]mc.MetKey{}},
+	} {
+		plain := append([]byte{32, 0, 0, byte(len(test.value))}, test.value...)
+		plain = append(plain, append([]byte{48, 0, 0, 23}, make([]byte, 23)...)...)
+		k, err := mc.ParseAccountKeys(mc.Key{}, sealAccountKeys(t, mc.Key{}, plain))
+		require.NoError(t, err)
+		require.Equal(t, test.want, k.SigningKeys)
+		require.Len(t, k.ShareKeys, 1)
+	}
+}
+
 func TestAccountKeysRefuse(t *testing.T) {
 	for _, plain := range [][]byte{
 		{1}, {1, 0, 0, 1}, {1, 0, 0, 2, 1, 1}, {48, 0, 0, 22}, append([]byte{48, 0, 0, 22}, make([]byte, 22)...),
