@@ -244,13 +244,16 @@ func (c *change) settleAttrs(in tree.Inode, it item, tag string) error {
 		return nil // a newer version took its place
 	}
 	if !it.Echoed {
-		shadow := in.Cloud.Clone()
+		theirs, shadow := in.Cloud.Attrs, in.Cloud.Clone()
 		shadow.Attrs = it.Attrs
 		shadow.Name, _ = it.Attrs.String("n")
 		if err := c.SetCloud(it.Ino, shadow); err != nil {
 			return err
 		}
 		if err := c.addEcho(it.Handle, tag, fieldAttrs); err != nil {
+			return err
+		}
+		if err := c.owe(it.Ino, theirs, it.Set, false); err != nil {
 			return err
 		}
 	}

@@ -265,6 +265,7 @@ func (b *batchBuilder) addFile(in *tree.Inode, t task, it item) error {
 		it.Handle, node.Replaces = old.Handle, old.Handle
 		it.Thin = g.Thins == old.Handle
 		it.Keep = b.c.e.queue.interrupted(t.ino)
+		it.Set = fieldsSet(old, it)
 	}
 	b.gens = append(b.gens, g)
 	b.busy[t.ino], b.busy[it.Over] = true, true
@@ -295,7 +296,9 @@ func (b *batchBuilder) replaced(t task, it *item) (*tree.Cloud, error) {
 func fileAttrs(in *tree.Inode, old *tree.Cloud, it item, crc [16]byte) megacrypto.Attributes {
 	attrs := megacrypto.Attributes{}
 	if old != nil && old.Attrs != nil {
-		attrs = old.Attrs.Clone()
+		if attrs = old.Attrs.Clone(); old == in.Cloud {
+			attrs = in.CloudAttrs()
+		}
 		delete(attrs, "c0") // the fingerprint of what was there before
 		if it.Over != 0 {
 			delete(attrs, tree.ExtraName) // another inode's
@@ -307,6 +310,16 @@ func fileAttrs(in *tree.Inode, old *tree.Cloud, it item, crc [16]byte) megacrypt
 	return attrs
 }
 
+// fieldsSet lists the fields of attributes in which a new version is to differ from the one that it replaces. What
+// programs set is the new file's if that takes the place of another.
+func fieldsSet(old *tree.Cloud, it item) []string {
+	set := tree.ChangedFields(old.Attrs, it.Attrs)
+	if it.Over != 0 {
+		set = append(set, tree.OwnFields()...)
+	}
+	return set
+}
+
 func (b *batchBuilder) addAttrs(in *tree.Inode, it item) error {
 	if in.Removed || in.Cloud == nil {
 		return nil
@@ -314,7 +327,7 @@ func (b *batchBuilder) addAttrs(in *tree.Inode, it item) error {
 	if in.Cloud.Attrs == nil || in.Cloud.Key == nil {
 		return b.c.refuse(in.Ino, fmt.Errorf("its attributes can't be decrypted: %w", megaclient.EKEY), false)
 	}
-	it.Kind, it.Handle, it.Attrs = itemAttrs, in.Cloud.Handle, in.Cloud.Attrs.Clone()
+	it.Kind, it.Handle, it.Attrs = itemAttrs, in.Cloud.Handle, in.CloudAttrs()
 	it.Attrs.SetString("n", it.Name)
 	if text, ok := it.Attrs.String("c"); ok && in.Kind == tree.File && !in.Pending.Has(tree.PendingContent) {
 		if f, err := megacrypto.ParseFingerprint(text); err == nil && f.Mtime != unixSeconds(in.Mtime) {
@@ -323,6 +336,7 @@ func (b *batchBuilder) addAttrs(in *tree.Inode, it item) error {
 		}
 	}
 	in.StoreExtra(it.Attrs)
+	it.Set = tree.ChangedFields(in.Cloud.Attrs, it.Attrs)
 	return b.push(megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: it.Attrs}, it)
 }
 
@@ -380,6 +394,7 @@ func (b *batchBuilder) addTrash(in *tree.Inode, it item) error {
 		mark := it
 		mark.Kind, mark.Attrs = itemAttrs, in.Cloud.Attrs.Clone()
 		mark.Attrs.SetString("rr", string(in.Cloud.Parent))
+		mark.Set = tree.ChangedFields(in.Cloud.Attrs, mark.Attrs)
 		op := megaclient.SetAttrs{Node: it.Handle, Type: in.Cloud.Type, Key: in.Cloud.Key, Attrs: mark.Attrs}
 		if fitsNode(mark.Attrs) { // it can go to the bin without, too
 			if err := b.push(op, mark); err != nil {

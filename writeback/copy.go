@@ -211,6 +211,7 @@ func (b *batchBuilder) addCopy(in *tree.Inode, ent entry, t task, it item) error
 	node := megaclient.NewNode{Token: string(in.Base.Handle), Type: megaclient.FileNode, Key: it.Key, Attrs: it.Attrs}
 	if old != nil {
 		it.Handle, node.Replaces = old.Handle, old.Handle
+		it.Set = fieldsSet(old, it)
 	}
 	b.busy[t.ino], b.busy[it.Over] = true, true
 	return b.push(megaclient.PutNodes{Parent: it.Parent, Shares: shares, Nodes: []megaclient.NewNode{node}}, it)

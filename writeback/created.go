@@ -14,7 +14,7 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 	if it.Found != "" && in.Cloud == nil {
 		return c.settleOvertaken(in, it, st)
 	}
-	made := c.madeCloud(in, it, node)
+	made, theirs := c.madeCloud(in, it, node), c.replaced(&it)
 	if it.cameBetween(in.Cloud, made.Handle) && it.Found == "" {
 		if err := c.Part(it.Ino, made); err != nil {
 			return err
@@ -37,6 +37,9 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 		if err := c.addEcho(made.Handle, tag, fieldPlace, fieldAttrs); err != nil {
 			return err
 		}
+	}
+	if err := c.owe(it.Ino, theirs, it.Set, false); err != nil {
+		return err
 	}
 	in, err := c.Get(it.Ino)
 	if err != nil {

@@ -208,6 +208,9 @@ func (c *change) overtakenAttrs(p *megaclient.AttrsPacket) (done bool, err error
 	if err != nil {
 		return true, nil
 	}
+	if in.Cloud.Handle == v.Parent {
+		return true, c.oweHeld(ino, attrs)
+	}
 	name, _ := attrs.String("n")
 	return true, c.followBase(in, in.Cloud.Parent, name)
 }

@@ -33,6 +33,8 @@ type echoRow struct {
 	// Held: somebody's packet for the field was held off. That it was older than
 	// our change is proved by our packet only.
 	Held bool `cbor:"3,keyasint,omitempty"`
+	// Set: the fields of the attributes that the command was to change.
+	Set []string `cbor:"4,keyasint,omitempty"`
 }
 
 // echoIndex is the echo rows in memory: by node, then by field and tag. While
@@ -70,9 +72,11 @@ func parseEchoKey(k []byte) (echoID, bool) {
 // addEcho notes that packets of a command of the batch in flight are still to
 // come.
 func (c *change) addEcho(h megaclient.Handle, tag string, fields ...field) error {
-	row := echoRow{Acked: c.e.now().UnixNano(), Seq: c.e.flight.seqOf(tag)}
 	for _, f := range fields {
-		id := echoID{h, f, tag}
+		id, row := echoID{h, f, tag}, echoRow{Acked: c.e.now().UnixNano(), Seq: c.e.flight.seqOf(tag)}
+		if f == fieldAttrs {
+			row.Set = c.e.flight.Items[c.e.flight.tags[tag]].Set
+		}
 		if err := putRow(c.b, id.key(), row); err != nil {
 			return err
 		}
@@ -119,7 +123,7 @@ func (c *change) holdOff(h megaclient.Handle, f field, tag string) (bool, error)
 			return true, err
 		}
 		c.after = append(c.after, func() {
-			if c.e.echoes[id.handle][id] != (echoRow{}) {
+			if _, there := c.e.echoes[id.handle][id]; there {
 				c.e.echoes.put(id, row)
 			}
 		})

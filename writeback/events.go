@@ -228,7 +228,9 @@ func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
 	if err := c.part(ours, n); err != nil {
 		return err
 	}
-	err = c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
+	err = c.applyOurs(c.unheard(tag), func() error {
+		return c.keepNanos(n.Handle, func() error { return c.ApplyNode(n, tag) })
+	})
 	if err == nil && ours != 0 {
 		err = c.created(ours, n.Handle)
 	}
@@ -325,13 +327,18 @@ func (c *change) applyAttrs(p *megaclient.AttrsPacket) error {
 	if err != nil {
 		return err
 	}
-	if err := c.endEcho(echoID{p.Node, fieldAttrs, p.PacketTag()}); err != nil || held {
+	if err := c.endEcho(echoID{p.Node, fieldAttrs, p.PacketTag()}); err != nil {
 		return err
+	}
+	if held {
+		return c.heldAttrs(p)
 	}
 	if done, err := c.overtakenAttrs(p); done || err != nil {
 		return err
 	}
-	return c.keepNanos(p.Node, func() error { return c.ApplyAttrs(p.Node, p.RawAttrs, p.PacketTag()) })
+	return c.applyOurs(c.unheard(p.PacketTag()), func() error {
+		return c.keepNanos(p.Node, func() error { return c.ApplyAttrs(p.Node, p.RawAttrs, p.PacketTag()) })
+	})
 }
 
 func (c *change) applyRemove(p *megaclient.RemovePacket) error {

@@ -265,21 +265,6 @@ var matrix = []matrixRow{
 			require.Contains(w, w.cloud(), "f") // what was in it may be gone, or all of it be there
 		}},
 
-	{name: "attributes, attributes", before: func(o there) { o.write("a", "A") },
-		here:  func(w world) { w.setXattr("a", "colour", "red") },
-		there: func(o there) { o.setAttr("a", "lbl", "3") },
-		want:  map[string]string{"a": "A"},
-		check: func(w world, o there, late bool) {
-			attrs := o.account.Attrs(o.handle("a"))
-			label, _ := attrs.String("lbl")
-			if !late { // a command sets all attributes: who comes later, and hasn't heard, sets those of before
-				require.Equal(w, "3", label)
-			}
-			in, err := w.engine.Tree().Get(w.ino("a"))
-			require.NoError(w, err)
-			require.Equal(w, map[string]string{"colour": "red"}, in.Xattrs)
-			require.Contains(w, attrs, tree.ExtraName)
-		}},
 	{name: "attributes, modified", before: func(o there) { o.write("a", "A") },
 		here:  func(w world) { w.setXattr("a", "colour", "red") },
 		there: func(o there) { o.write("a", "theirs") },

@@ -107,6 +107,8 @@ type item struct {
 	Thin bool `cbor:"17,keyasint,omitempty"`
 	// Under: the events said that it lies directly below the new one.
 	Under bool `cbor:"18,keyasint,omitempty"`
+	// Set: the fields of the attributes that the command was to change.
+	Set []string `cbor:"19,keyasint,omitempty"`
 }
 
 // batchRow is a batch that was (or was about to be) sent.

@@ -146,9 +146,13 @@ func attrsDiffer(in *tree.Inode) tree.Own {
 // reviewAttrs compares the attributes with the shadow once more, after
 // something was sent: what still differs is pending.
 func reviewAttrs(in *tree.Inode) {
+	in.Own = attrsDiffer(in)
 	in.Pending &^= tree.PendingAttrs
-	if own := attrsDiffer(in); own != 0 {
-		in.Claim(own)
+	if in.Own != 0 {
+		in.Pending |= tree.PendingAttrs
+	}
+	if in.Own&tree.OwnOthers == 0 {
+		in.Others = nil
 	}
 }
 

@@ -168,6 +168,7 @@ func (in *Inode) inherit(o *Inode) {
 		in.Xattrs = o.Xattrs
 	}
 	in.Claim(own &^ OwnLink)
+	in.Others = o.Others
 }
 
 // orphanContent takes a file with pending content out of the cloud: it goes up as a new one.

@@ -208,6 +208,8 @@ func (r *reader) inodeField(key int64, in *Inode) {
 		in.Atime = r.int()
 	case 22:
 		r.fields(func(key int64) { r.placeField(key, &in.Was) })
+	case 23:
+		in.Others = r.texts()
 	default:
 		r.skip(0)
 	}

@@ -119,6 +119,7 @@ func encodeInode(in *Inode) []byte {
 	appendMap(w, 19, in.Xattrs)
 	w.uint(20, uint64(in.Own))
 	w.int(21, in.Atime)
+	appendMap(w, 23, in.Others)
 	if in.Was != (Place{}) {
 		w.key(22)
 		defer w.open()()

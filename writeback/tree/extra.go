@@ -59,26 +59,47 @@ var extraEncoding = must(cbor.EncOptions{String: cbor.StringToByteString, Sort: 
 
 // ParseExtra reads the attribute of a node. What makes no sense in it is as if it weren't there.
 func ParseExtra(a megacrypto.Attributes) (x Extra) {
-	text, ok := a.String(ExtraName)
-	if !ok {
-		return x
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(raw) == 0 {
-		return x
-	}
-	if raw[0] > extraFirst {
-		x.newer = true
-		return x
-	}
-	fields := map[uint64]cbor.RawMessage{}
-	if raw[0] != extraFirst || decoding.Unmarshal(raw[1:], &fields) != nil {
-		return x
-	}
+	var fields map[uint64]cbor.RawMessage
+	fields, x.newer = extraFields(a)
 	for key, value := range fields {
 		x.field(key, value)
 	}
 	return x
+}
+
+// extraFields takes the attribute apart; nil if there is none, or none that makes sense. newer: a later version has
+// written it.
+func extraFields(a megacrypto.Attributes) (fields map[uint64]cbor.RawMessage, newer bool) {
+	text, ok := a.String(ExtraName)
+	if !ok {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(raw) == 0 {
+		return nil, false
+	}
+	if raw[0] > extraFirst {
+		return nil, true
+	}
+	if raw[0] != extraFirst || decoding.Unmarshal(raw[1:], &fields) != nil {
+		return nil, false
+	}
+	return fields, false
+}
+
+// setExtraFields is the inverse of extraFields; no fields, no attribute.
+func setExtraFields(a megacrypto.Attributes, fields map[uint64]cbor.RawMessage) {
+	if len(fields) == 0 {
+		delete(a, ExtraName)
+		return
+	}
+	// Fields of others go out as they came. The library would look into them once more, and refuse what it read.
+	raw := append([]byte{extraFirst}, must(extraEncoding.Marshal(len(fields)))...)
+	raw[1] |= majorMap << 5
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		raw = append(append(raw, must(extraEncoding.Marshal(key))...), fields[key]...)
+	}
+	a.SetString(ExtraName, base64.RawURLEncoding.EncodeToString(raw))
 }
 
 // field reads one field.
@@ -139,17 +160,7 @@ func (x Extra) store(a megacrypto.Attributes) {
 			fields[key] = value
 		}
 	}
-	if len(fields) == 0 {
-		delete(a, ExtraName)
-		return
-	}
-	// Fields of others go out as they came. The library would look into them once more, and refuse what it read.
-	raw := append([]byte{extraFirst}, must(extraEncoding.Marshal(len(fields)))...)
-	raw[1] |= majorMap << 5
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		raw = append(append(raw, must(extraEncoding.Marshal(key))...), fields[key]...)
-	}
-	a.SetString(ExtraName, base64.RawURLEncoding.EncodeToString(raw))
+	setExtraFields(a, fields)
 }
 
 // Own is a set of the attributes that PendingAttrs is about.
@@ -161,6 +172,7 @@ const (
 	OwnMode
 	OwnXattrs
 	OwnLink
+	OwnOthers // those in Others
 
 	ownAll = OwnMtime | OwnMode | OwnXattrs | OwnLink
 )
@@ -168,10 +180,11 @@ const (
 // Claim notes that attributes were changed here and the cloud has to hear of it: they don't follow it any more.
 func (in *Inode) Claim(own Own) {
 	if !in.Pending.Has(PendingAttrs) {
-		in.Own = 0
+		in.Own, in.Others = 0, nil
 	}
 	in.Pending |= PendingAttrs
 	in.Own |= own
+	in.claimed(own)
 }
 
 // owned gives the attributes that don't follow the cloud.
@@ -214,6 +227,9 @@ func (in *Inode) ownMode() bool { return in.HasMode && !in.ModeLocal }
 func (in *Inode) Differs(a megacrypto.Attributes) (own Own) {
 	if a == nil {
 		return 0
+	}
+	if len(in.others()) > 0 {
+		a, own = in.withOthers(a), OwnOthers
 	}
 	x := ParseExtra(a)
 	if in.mtimeDiffers(a, x) {
@@ -274,12 +290,9 @@ func (in *Inode) FitsExtra() bool {
 	if size > MaxXattrs {
 		return false
 	}
-	a := megacrypto.Attributes{}
-	if in.Cloud != nil {
-		a = in.Cloud.Attrs.Clone()
-		if a == nil {
-			a = megacrypto.Attributes{}
-		}
+	a := in.CloudAttrs()
+	if a == nil {
+		a = megacrypto.Attributes{}
 	}
 	in.StoreExtra(a)
 	size = len("MEGA{}") + 6*MaxName + 64 // a name full of what JSON escapes, and a fingerprint
@@ -295,8 +308,12 @@ func (tx *Tx) followAttrs(e *Inode, old *Cloud) {
 	if e.Cloud == nil || e.Cloud.Attrs == nil {
 		return
 	}
-	x, own := ParseExtra(e.Cloud.Attrs), e.owned()
-	mtime, exact := e.Cloud.exactMtime(x)
+	shadow := *e.Cloud
+	if len(e.others()) > 0 {
+		shadow.Attrs = e.CloudAttrs()
+	}
+	x, own := ParseExtra(shadow.Attrs), e.owned()
+	mtime, exact := shadow.exactMtime(x)
 	switch {
 	case own&OwnMtime != 0:
 	case e.Kind == File && !e.Pending.Has(PendingContent):

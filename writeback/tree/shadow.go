@@ -26,6 +26,9 @@ func (tx *Tx) setShadow(e *Inode, c *Cloud) error {
 			return err
 		}
 	}
+	if old != nil {
+		e.settleOthers(old.Attrs, c.Attrs)
+	}
 	if old != nil && old.Handle == c.Handle {
 		c.Versions = old.Versions
 		e.Cloud = c

@@ -96,7 +96,7 @@ func (tx *Tx) Put(in *Inode) error {
 		return err
 	}
 	if !e.Pending.Has(PendingAttrs) {
-		e.Own = 0
+		e.Own, e.Others = 0, nil
 	}
 	if old.Mode != e.Mode || old.HasMode != e.HasMode || old.Size != e.Size || old.Mtime != e.Mtime || old.Ctime != e.Ctime || old.Atime != e.Atime {
 		tx.Note(Change{Ino: e.Ino, Attr: true})

@@ -84,6 +84,7 @@ type Inode struct {
 	Own       Own               `cbor:"20,keyasint,omitempty"` // what PendingAttrs is about; 0 then: all
 	Atime     int64             `cbor:"21,keyasint,omitempty"` // ns, if a program has set it; never in the cloud
 	Was       Place             `cbor:"22,keyasint,omitzero"`  // where it was when others put it into the bin, or, while it isn't in the cloud, took its name
+	Others    map[string]string `cbor:"23,keyasint,omitempty"` // fields of its node that others set and ours replaced (others.go); never changed in place
 }
 
 // Place is an entry of a folder.
