@@ -1,0 +1,143 @@
+// Command baddisk shows a folder as a disk that can go bad: once it has got SIGUSR1, reading, writing and syncing files
+// there fails with EIO; after SIGUSR2 it is a good disk again. Tests put a state folder on it.
+//
+//	baddisk MOUNTPOINT FOLDER
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+var bad atomic.Bool
+
+func main() {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	go func() {
+		for s := range signals {
+			bad.Store(s == syscall.SIGUSR1)
+		}
+	}()
+	if err := run(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(point, folder string) error {
+	var st syscall.Stat_t
+	if err := syscall.Stat(folder, &st); err != nil {
+		return err
+	}
+	root := &fs.LoopbackRoot{Path: folder, Dev: uint64(st.Dev)}
+	root.NewNode = func(root *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
+		return &node{fs.LoopbackNode{RootData: root}}
+	}
+	root.RootNode = root.NewNode(root, nil, "", &st)
+	server, err := fs.Mount(point, root.RootNode, &fs.Options{MountOptions: fuse.MountOptions{FsName: "baddisk", DirectMount: true}})
+	if err != nil {
+		return err
+	}
+	server.Wait()
+	return nil
+}
+
+// failure is what the disk answers.
+func failure() syscall.Errno {
+	if bad.Load() {
+		return syscall.EIO
+	}
+	return 0
+}
+
+// node is a file or folder of the disk.
+type node struct{ fs.LoopbackNode }
+
+// Open opens a file.
+func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	h, more, errno := n.LoopbackNode.Open(ctx, flags)
+	return wrap(h), more, errno
+}
+
+// Create makes one.
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	if errno := failure(); errno != 0 {
+		return nil, nil, 0, errno
+	}
+	in, h, more, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
+	return in, wrap(h), more, errno
+}
+
+// Setattr is also how a file is cut or made longer.
+func (n *node) Setattr(ctx context.Context, h fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if errno := failure(); errno != 0 {
+		return errno
+	}
+	if f, ok := h.(*file); ok {
+		h = f.good
+	}
+	return n.LoopbackNode.Setattr(ctx, h, in, out)
+}
+
+// good is what a good file can do; above all it doesn't hand itself to the kernel.
+type good interface {
+	fs.FileReader
+	fs.FileWriter
+	fs.FileFsyncer
+	fs.FileFlusher
+	fs.FileReleaser
+	fs.FileGetattrer
+	fs.FileSetattrer
+	fs.FileAllocater
+	fs.FileLseeker
+}
+
+// file is an open file of the disk.
+type file struct{ good }
+
+func wrap(h fs.FileHandle) fs.FileHandle {
+	if g, ok := h.(good); ok {
+		return &file{g}
+	}
+	return h
+}
+
+// Read reads, or fails.
+func (f *file) Read(ctx context.Context, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	if errno := failure(); errno != 0 {
+		return nil, errno
+	}
+	return f.good.Read(ctx, p, off)
+}
+
+// Write writes, or fails.
+func (f *file) Write(ctx context.Context, p []byte, off int64) (uint32, syscall.Errno) {
+	if errno := failure(); errno != 0 {
+		return 0, errno
+	}
+	return f.good.Write(ctx, p, off)
+}
+
+// Fsync syncs, or fails.
+func (f *file) Fsync(ctx context.Context, flags uint32) syscall.Errno {
+	if errno := failure(); errno != 0 {
+		return errno
+	}
+	return f.good.Fsync(ctx, flags)
+}
+
+// Allocate takes room, or fails.
+func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
+	if errno := failure(); errno != 0 {
+		return errno
+	}
+	return f.good.Allocate(ctx, off, size, mode)
+}

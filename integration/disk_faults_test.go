@@ -1,0 +1,115 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"megadisk/integration/needs"
+	"megadisk/integration/program"
+)
+
+// The disk below the state fails: what programs are told is then an error, and what they had been told before is there
+// when the disk is good again; the process may have ended, since the kernel makes SIGBUS of a page that can't be read.
+func TestDiskOfTheStateFails(t *testing.T) {
+	needs.FUSE(t)
+	needs.Root(t)
+	p, account := program.WithAccount(t)
+	disk, set := badDisk(t)
+	p.Env = append(p.Env, "MEGADISK_STATE_DIR="+filepath.Join(disk, "state"))
+	p.Login()
+	p.Mount()
+	pid := p.Statuses()[0].PID
+	want := map[string]string{}
+	for i := range 20 {
+		name := fmt.Sprint("before", i)
+		want[name] = strings.Repeat(name, 20_000)
+		require.NoError(t, os.WriteFile(filepath.Join(p.Point, name), []byte(want[name]), 0o644))
+	}
+	set(unix.SIGUSR1)
+	for i := range 20 {
+		name := fmt.Sprint("amid", i)
+		require.Error(t, writeSynced(filepath.Join(p.Point, name), strings.Repeat(name, 20_000)))
+	}
+	set(unix.SIGUSR2)
+	ended, err := program.Ends(pid, 3*time.Second)
+	require.NoError(t, err)
+	t.Log("the process has ended: ", ended)
+	if ended {
+		p.Run("unmount", p.Point)
+	} else {
+		p.Run("unmount", "--no-wait", p.Point) // a sync that failed is only made good by another process
+	}
+	p.Mount()
+	for i := range 20 { // of these nothing was promised
+		if err := os.Remove(filepath.Join(p.Point, fmt.Sprint("amid", i))); !errors.Is(err, unix.ENOENT) {
+			require.NoError(t, err)
+		}
+	}
+	requireGoesOn(t, p, account, want)
+	p.Run("unmount", p.Point)
+}
+
+func writeSynced(path, text string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// badDisk mounts a disk that goes bad and good again by signals.
+func badDisk(t *testing.T) (dir string, set func(unix.Signal)) {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "baddisk")
+	out, err := exec.Command("go", "build", "-o", bin, "megadisk/integration/baddisk").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	dir = t.TempDir()
+	cmd := exec.Command(bin, dir, t.TempDir())
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	require.Eventually(t, func() bool {
+		var st unix.Statfs_t
+		return unix.Statfs(dir, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC
+	}, bounded, time.Millisecond)
+	probe := filepath.Join(dir, "probe")
+	return dir, func(s unix.Signal) {
+		t.Helper()
+		require.NoError(t, cmd.Process.Signal(s))
+		require.Eventually(t, func() bool { return (os.WriteFile(probe, nil, 0o600) != nil) == (s == unix.SIGUSR1) }, bounded, time.Millisecond)
+	}
+}
+
+// A state folder that can't be written is said in one sentence, and nothing is mounted.
+func TestReadOnlyState(t *testing.T) {
+	needs.FUSE(t)
+	disk := smallDisk(t, "1g")
+	p, account := program.WithAccount(t)
+	p.Env = append(p.Env, "MEGADISK_STATE_DIR="+filepath.Join(disk, "state"))
+	p.Login()
+	p.Mount()
+	p.Shell("echo kept >kept")
+	p.Run("unmount", "--no-wait", p.Point)
+	require.NoError(t, unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	said := refused(t, p, 7, "", "mount", p.Point)
+	require.Contains(t, said, "read-only file system")
+	require.Len(t, strings.Split(strings.TrimSpace(said), "\n"), 1)
+	require.NoError(t, unix.Mount("", disk, "", unix.MS_REMOUNT, ""))
+	p.Mount()
+	requireGoesOn(t, p, account, map[string]string{"kept": "kept\n"})
+	p.Run("unmount", p.Point)
+}
