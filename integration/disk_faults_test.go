@@ -29,18 +29,18 @@ func TestDiskOfTheStateFails(t *testing.T) {
 	p.Mount()
 	pid := p.Statuses()[0].PID
 	want := map[string]string{}
-	for i := range 20 {
+	for i := range 5 {
 		name := fmt.Sprint("before", i)
 		want[name] = strings.Repeat(name, 20_000)
 		require.NoError(t, os.WriteFile(filepath.Join(p.Point, name), []byte(want[name]), 0o644))
 	}
 	set(unix.SIGUSR1)
-	for i := range 20 {
+	for i := range 5 {
 		name := fmt.Sprint("amid", i)
 		require.Error(t, writeSynced(filepath.Join(p.Point, name), strings.Repeat(name, 20_000)))
 	}
 	set(unix.SIGUSR2)
-	ended, err := program.Ends(pid, 3*time.Second)
+	ended, err := program.Ends(pid, time.Second)
 	require.NoError(t, err)
 	t.Log("the process has ended: ", ended)
 	if ended {
@@ -49,7 +49,7 @@ func TestDiskOfTheStateFails(t *testing.T) {
 		p.Run("unmount", "--no-wait", p.Point) // a sync that failed is only made good by another process
 	}
 	p.Mount()
-	for i := range 20 { // of these nothing was promised
+	for i := range 5 { // of these nothing was promised
 		if err := os.Remove(filepath.Join(p.Point, fmt.Sprint("amid", i))); !errors.Is(err, unix.ENOENT) {
 			require.NoError(t, err)
 		}

@@ -33,16 +33,11 @@ func main() {
 }
 
 func run(point, folder string) error {
-	var st syscall.Stat_t
-	if err := syscall.Stat(folder, &st); err != nil {
+	root, err := fs.NewLoopbackRoot(folder)
+	if err != nil {
 		return err
 	}
-	root := &fs.LoopbackRoot{Path: folder, Dev: uint64(st.Dev)}
-	root.NewNode = func(root *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{fs.LoopbackNode{RootData: root}}
-	}
-	root.RootNode = root.NewNode(root, nil, "", &st)
-	server, err := fs.Mount(point, root.RootNode, &fs.Options{MountOptions: fuse.MountOptions{FsName: "baddisk", DirectMount: true}})
+	server, err := fs.Mount(point, &node{root.(*fs.LoopbackNode)}, &fs.Options{MountOptions: fuse.MountOptions{FsName: "baddisk", DirectMount: true}})
 	if err != nil {
 		return err
 	}
@@ -59,7 +54,12 @@ func failure() syscall.Errno {
 }
 
 // node is a file or folder of the disk.
-type node struct{ fs.LoopbackNode }
+type node struct{ *fs.LoopbackNode }
+
+// WrapChild makes all below it such nodes too.
+func (n *node) WrapChild(_ context.Context, below fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{below.(*fs.LoopbackNode)}
+}
 
 // Open opens a file.
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
