@@ -88,7 +88,7 @@ type Engine struct {
 // Tree gives the merged view: what is served.
 func (e *Engine) Tree() *tree.Tree { return e.tree }
 
-func (e *Engine) now() time.Time { return time.Now() }
+func (e *Engine) now() time.Time { return e.opts.Now() }
 
 // isOpen is the tree's question whether a handle here is open on ino.
 func (e *Engine) isOpen(ino tree.Ino) bool {

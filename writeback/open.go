@@ -65,7 +65,7 @@ func (e *Engine) openStores() (err error) {
 	e.tree, err = tree.Open(tree.Options{
 		Dir: filepath.Join(e.opts.Dir, treeDir), Key: subkey(e.opts.StateKey, labelTree), Log: e.log,
 		IsOpen: e.isOpen, PendingKey: e.pendingKey, OwnTag: e.ownTag, Decrypt: e.client.Unlock, Host: e.opts.Host,
-		Room: e.makeRoom,
+		Room: e.makeRoom, Now: e.opts.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the tree: %w", err)

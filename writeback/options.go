@@ -17,7 +17,8 @@ type Options struct {
 	Client   Cloud
 	Cache    *cache.Cache
 	Log      logrus.FieldLogger
-	Host     string // names this machine in conflict names; "" means "megadisk"
+	Host     string           // names this machine in conflict names; "" means "megadisk"
+	Now      func() time.Time // for tests; nil means time.Now
 	// PermanentDelete removes for good; otherwise what is removed goes to the Rubbish Bin.
 	PermanentDelete bool
 	// Uploaded is told of each file of which a new version from here is in the cloud, and must not wait; nil: nobody is.
@@ -97,6 +98,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Host == "" {
 		o.Host = "megadisk"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Log == nil {
 		l := logrus.New()

@@ -84,7 +84,7 @@ func plan(f facts) verdict {
 	if row.Pending == 0 || (row.Cloud == nil && row.Removed) {
 		return do(stepSettle)
 	}
-	if retry := time.Unix(0, f.entry.Retry); f.entry.Retry != 0 && f.now.Before(retry) {
+	if retry := time.Unix(0, f.entry.Retry); f.entry.Retry != 0 && f.isToCome(retry, f.times.RetryWall) {
 		return waitUntil(retry)
 	}
 	if f.stays {
@@ -96,7 +96,7 @@ func plan(f facts) verdict {
 	if row.Removed {
 		return planRemoval(f)
 	}
-	if due := settled(f.entry, f.times.Settle, f.times.SettleMax); !f.asked && f.now.Before(due) {
+	if due := settled(f.entry, f.times.Settle, f.times.SettleMax); !f.asked && f.isToCome(due, f.times.SettleMax) {
 		return waitUntil(due)
 	}
 	if f.trashed {
@@ -121,6 +121,14 @@ func plan(f facts) verdict {
 		return do(stepAttrs)
 	}
 	return do(stepSettle)
+}
+
+// isToCome tells whether a time that was journaled is still to come. One that is
+// further ahead than its wait can be long is of a clock that was set back since,
+// and counts as past: nobody would wait for that year.
+func (f *facts) isToCome(at time.Time, longest time.Duration) bool {
+	ahead := at.Sub(f.now)
+	return ahead > 0 && ahead <= longest+time.Second
 }
 
 // settled gives the end of the rest.
@@ -221,7 +229,7 @@ func planRemoval(f facts) verdict {
 	if gone := f.lastGone.UnixNano(); !f.lastGone.IsZero() && gone > rest.Last {
 		rest.Last = gone
 	}
-	if due := settled(rest, f.times.DeleteSettle, f.times.DeleteMax); !f.asked && f.now.Before(due) {
+	if due := settled(rest, f.times.DeleteSettle, f.times.DeleteMax); !f.asked && f.isToCome(due, f.times.DeleteMax) {
 		return waitUntil(due)
 	}
 	return do(stepTrash)
