@@ -21,7 +21,7 @@ import (
 var (
 	inlineRegion = 128 << 10 // packed extents up to this stand in the region's own row
 	partBytes    = 256 << 10 // of packed extents in a part row
-	regionBytes  = 1 << 20   // of region rows that one transaction takes
+	regionBytes  = 512 << 10 // of region rows that one transaction takes
 )
 
 // What the second byte of a region row says.

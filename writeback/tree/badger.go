@@ -13,18 +13,25 @@ import (
 
 // Sizes for a laptop; Badger's own defaults are a server's.
 const (
-	memTableSize = 16 << 20
-	numMemtables = 1 // waiting to be written, beside the one that is and the one in use
+	memTableSize = 8 << 20 // a table made of one takes four times that meanwhile
+	numMemtables = 1       // waiting to be written, beside the one that is and the one in use
 	valueLogSize = 16 << 20
 	valueInTree  = 1 << 20 // values below this live in the tree itself: the value log stays empty
 	blockCache   = 32 << 20
 	indexCache   = 24 << 20 // filters and block indexes of a million nodes: 10 MiB; a miss is dear
 	tableSize    = 1 << 20  // at every level: a dozen are made at once, and each takes six times that meanwhile
+
+	levelZero, levelZeroStall               = 5, 20 // tables that are merged, and with which writing waits for that
+	fillingLevelZero, fillingLevelZeroStall = 64, 80
 )
 
-// badgerOptions are the options of the one database of tree and journal. Writes aren't synced one by
-// one (Sync does that, for whoever asked); since there is one writer, conflicts aren't looked for.
-func badgerOptions(o Options) badger.Options {
+// badgerOptions are the options of the one database of tree and journal, to be filled or to be used. Writes aren't
+// synced one by one (Sync does that, for whoever asked); since there is one writer, conflicts aren't looked for.
+func badgerOptions(o Options, filling bool) badger.Options {
+	tables, stall := levelZero, levelZeroStall
+	if filling {
+		tables, stall = fillingLevelZero, fillingLevelZeroStall
+	}
 	b := badger.DefaultOptions(o.Dir).
 		WithInMemory(o.InMemory).
 		WithLogger(quietLogger{o.Log}).
@@ -36,8 +43,8 @@ func badgerOptions(o Options) badger.Options {
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(numMemtables).
 		WithBaseTableSize(tableSize).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(6).
+		WithNumLevelZeroTables(tables).
+		WithNumLevelZeroTablesStall(stall).
 		WithNumCompactors(2).
 		WithValueThreshold(valueInTree).
 		WithBlockCacheSize(blockCache).
@@ -55,27 +62,33 @@ func badgerOptions(o Options) badger.Options {
 
 // openBadger checks and opens the database, and names the errors that have a reason of their own. What is found
 // wrong only by opening (a file that no check knows) is damage too.
-func openBadger(o Options) (db *badger.DB, recovered string, err error) {
+func openBadger(o Options, filling bool) (db *badger.DB, recovered string, err error) {
 	if !o.InMemory {
 		if recovered, err = checkFiles(o); err != nil {
 			return nil, "", err
 		}
 	}
+	db, err = openChecked(o, filling)
+	return db, recovered, err
+}
+
+// openChecked opens the database without a look at its files.
+func openChecked(o Options, filling bool) (db *badger.DB, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &DamagedError{Dir: o.Dir, Err: errors.New("it can't be read")}
 		}
 	}()
-	db, err = badger.Open(badgerOptions(o))
+	db, err = badger.Open(badgerOptions(o, filling))
 	switch {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
-		return nil, "", ErrWrongKey
+		return nil, ErrWrongKey
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EACCES), errors.Is(err, unix.EROFS):
-		return nil, "", fmt.Errorf("opening the database: %w", err)
+		return nil, fmt.Errorf("opening the database: %w", err)
 	case err != nil:
-		return nil, "", &DamagedError{Dir: o.Dir, Err: err}
+		return nil, &DamagedError{Dir: o.Dir, Err: err}
 	}
-	return db, recovered, nil
+	return db, nil
 }
 
 // quietLogger passes on what Badger says, at level debug but for errors, and only the constant part of

@@ -117,7 +117,7 @@ func (c *surveyor) manifest() (err error) {
 	}
 	defer f.Close()
 	defer c.caught(badger.ManifestFilename, &err)
-	list, end, err := badger.ReplayManifestFile(f, 0, badgerOptions(c.o))
+	list, end, err := badger.ReplayManifestFile(f, 0, badgerOptions(c.o, false))
 	if err != nil {
 		return c.damaged(badger.ManifestFilename, err)
 	}
@@ -241,7 +241,7 @@ func (c *surveyor) table(id uint64, entry badger.TableManifest, indexes *ristret
 		return c.damaged(name, err)
 	}
 	t, err := table.OpenTable(file, table.Options{
-		ReadOnly: true, ChkMode: options.OnTableRead, BlockSize: badgerOptions(c.o).BlockSize,
+		ReadOnly: true, ChkMode: options.OnTableRead, BlockSize: badgerOptions(c.o, false).BlockSize,
 		Compression: entry.Compression, DataKey: key, IndexCache: indexes,
 	})
 	if err != nil {

@@ -38,6 +38,29 @@ func (t *Tree) EndFetch(ctx context.Context, epoch uint32) error {
 		return err
 	}
 	t.setFetching(false)
+	if epoch > firstEpoch {
+		if err := t.removeAllStale(ctx, epoch); err != nil {
+			return err
+		}
+	}
+	err := t.Update(ctx, func(tx *Tx) error {
+		if tx.epoch != epoch {
+			return fmt.Errorf("ending fetch %d during fetch %d: %w", epoch, tx.epoch, ErrInvalid)
+		}
+		tx.fetched = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.reopen(false)
+}
+
+// firstEpoch is that of the first fetch: nothing in the tree is from before.
+const firstEpoch = 1
+
+// removeAllStale removes what the fetch didn't name.
+func (t *Tree) removeAllStale(ctx context.Context, epoch uint32) error {
 	for _, step := range []struct {
 		prefix byte
 		stale  func(*badger.Item, uint32) (bool, error)
@@ -51,16 +74,7 @@ func (t *Tree) EndFetch(ctx context.Context, epoch uint32) error {
 			return fmt.Errorf("ending a fetch: %w", err)
 		}
 	}
-	if err := t.Settled(ctx); err != nil {
-		return err
-	}
-	return t.Update(ctx, func(tx *Tx) error {
-		if tx.epoch != epoch {
-			return fmt.Errorf("ending fetch %d during fetch %d: %w", epoch, tx.epoch, ErrInvalid)
-		}
-		tx.fetched = true
-		return nil
-	})
+	return t.Settled(ctx)
 }
 
 // removeStale goes through all rows of a prefix, some at a time.

@@ -37,9 +37,14 @@ func newLogKeeper(dir string, room func(int64)) (*logKeeper, error) {
 		room = func(int64) {}
 	}
 	k := &logKeeper{dir: dir, room: room}
-	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	return k, k.begin()
+}
+
+// begin looks which log is in use, once Badger has opened.
+func (k *logKeeper) begin() error {
+	logs, err := filepath.Glob(filepath.Join(k.dir, "*.mem"))
 	if err != nil {
-		return nil, fmt.Errorf("finding the database's logs: %w", err)
+		return fmt.Errorf("finding the database's logs: %w", err)
 	}
 	for _, log := range logs {
 		n := 0
@@ -48,10 +53,10 @@ func newLogKeeper(dir string, room func(int64)) (*logKeeper, error) {
 		}
 	}
 	if err := k.fasten(); errors.Is(err, unix.ENOSPC) {
-		return nil, fmt.Errorf("making room for the database's log: %w", err)
+		return fmt.Errorf("making room for the database's log: %w", err)
 	}
 	k.prepare()
-	return k, nil
+	return nil
 }
 
 func (k *logKeeper) path(n int) string { return filepath.Join(k.dir, fmt.Sprintf("%05d.mem", n)) }
@@ -66,14 +71,20 @@ const roomPause = time.Second
 // file mapped into memory: so there must be room for that before, and not before it may come, since other
 // programs can take what is given back.
 func (k *logKeeper) committing() {
-	var st unix.Statfs_t
-	if err := unix.Statfs(k.dir, &st); err != nil || int64(st.Bavail)*st.Bsize >= roomToRotate {
+	if k.hasRoom(roomToRotate) {
 		return
 	}
 	if now := time.Now(); now.Sub(k.asked) >= roomPause && k.filling() {
 		k.asked = now
 		k.room(roomToRotate)
 	}
+}
+
+// hasRoom tells whether the disk has so much, as far as that can be known.
+func (k *logKeeper) hasRoom(need int64) bool {
+	var st unix.Statfs_t
+	err := unix.Statfs(k.dir, &st)
+	return err != nil || int64(st.Bavail)*st.Bsize >= need
 }
 
 // filling tells whether the log in use is filled past a quarter of a memtable, which takes up to twice the room of its log:

@@ -20,15 +20,14 @@ import (
 
 // Tree is an open inode table. All its methods may be called from any goroutine.
 //
-// Lock order: writeMu, then stateMu, then the locks of memory and of the dispatcher. No callback of
+// Lock order: writeMu, then users.mu, then stateMu, then the locks of memory and of the dispatcher. No callback of
 // Options but IsOpen, PendingKey, OwnTag and Decrypt is called under writeMu, and they must not call
 // the tree.
 type Tree struct {
 	// Dependencies.
 	opts Options
 	log  logrus.FieldLogger
-	lock *os.File // nil in memory
-	db   *badger.DB
+	lock *os.File     // nil in memory
 	draw func([]byte) // fills with random bytes
 
 	logs      *logKeeper // nil in memory
@@ -42,15 +41,16 @@ type Tree struct {
 
 	residents residents
 
+	users   users      // who uses the database
+	db      *badger.DB // constant while somebody does
+	filling bool       // GUARDED_BY(writeMu): the database was opened to be filled
+
 	writeMu sync.Mutex // held by the one transaction that writes
 	written *filter    // GUARDED_BY(writeMu): nil after the first fetch
 
 	// Mutable state: what rows say and everybody asks for. Changed only by a commit, with writeMu too.
 	stateMu sync.RWMutex
 	state   state // GUARDED_BY(stateMu)
-	closed  bool  // GUARDED_BY(stateMu)
-
-	users sync.WaitGroup // who uses the database; Add only with stateMu held and not closed
 }
 
 // state is the part of the rows that is kept in memory.
@@ -88,7 +88,8 @@ func Open(o Options) (_ *Tree, err error) {
 			}
 		}()
 	}
-	if t.db, t.recovered, err = openBadger(o); err != nil {
+	t.filling = isNew(o)
+	if t.db, t.recovered, err = openBadger(o, t.filling); err != nil {
 		return nil, err
 	}
 	if t.recovered != "" {
@@ -105,7 +106,12 @@ func Open(o Options) (_ *Tree, err error) {
 			return nil, errors.Join(err, t.db.Close())
 		}
 	}
-	t.syncs = newSyncer(t.db.Sync)
+	if !t.state.fetched {
+		if err := t.reopen(true); err != nil {
+			return nil, errors.Join(err, t.db.Close())
+		}
+	}
+	t.syncs = newSyncer(func() error { return t.db.Sync() })
 	t.dispatch = newDispatcher()
 	t.sweeper = newSweeper(t)
 	return t, nil
@@ -144,15 +150,11 @@ func withDefaults(o Options) Options {
 // Close ends the tree's goroutines and closes the database, when what uses it has ended. Changes already
 // committed are still told to the subscribers. Not to be called by a subscriber.
 func (t *Tree) Close() error {
-	t.stateMu.Lock()
-	if t.closed {
-		t.stateMu.Unlock()
+	if !t.users.close() {
 		return nil
 	}
-	t.closed = true
-	t.stateMu.Unlock()
 	t.sweeper.close()
-	t.users.Wait()
+	t.users.wait()
 	t.dispatch.close()
 	if t.logs != nil {
 		t.logs.room(roomToRotate) // what is in memory becomes a table
@@ -188,19 +190,6 @@ func (t *Tree) closeDatabase() error {
 	}
 }
 
-// enter keeps the database open until leave; ErrClosed if it is not.
-func (t *Tree) enter() error {
-	t.stateMu.RLock()
-	defer t.stateMu.RUnlock()
-	if t.closed {
-		return ErrClosed
-	}
-	t.users.Add(1)
-	return nil
-}
-
-func (t *Tree) leave() { t.users.Done() }
-
 // Poor says that the disk is so full that not even the database's next log has its room: nothing may grow.
 func (t *Tree) Poor() bool { return t.logs != nil && t.logs.poor.Load() }
 
@@ -211,10 +200,10 @@ func (t *Tree) Recovered() string { return t.recovered }
 // Sync returns when every transaction committed before the call survives a loss of power. Calls at the
 // same time share one sync.
 func (t *Tree) Sync() error {
-	if err := t.enter(); err != nil {
+	if err := t.users.enter(); err != nil {
 		return err
 	}
-	defer t.leave()
+	defer t.users.leave()
 	if err := t.syncs.sync(); err != nil {
 		return fmt.Errorf("syncing the database: %w", err)
 	}
@@ -223,10 +212,10 @@ func (t *Tree) Sync() error {
 
 // View runs fn with one consistent view of the tree. What fn gets from tx must not be used after it.
 func (t *Tree) View(fn func(*Tx) error) error {
-	if err := t.enter(); err != nil {
+	if err := t.users.enter(); err != nil {
 		return err
 	}
-	defer t.leave()
+	defer t.users.leave()
 	defer t.used(1)
 	return t.db.View(func(txn *badger.Txn) error {
 		return fn(&Tx{t: t, txn: txn, slots: map[Ino]*slot{}})
@@ -242,10 +231,10 @@ func (t *Tree) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := t.enter(); err != nil {
+	if err := t.users.enter(); err != nil {
 		return err
 	}
-	defer t.leave()
+	defer t.users.leave()
 	defer t.used(residentEvery / 4)
 	tx := newTx(t, Origin(ctx))
 	defer tx.txn.Discard()

@@ -82,7 +82,7 @@ func (tx *Tx) Full() bool {
 
 // A third of what Badger takes in one transaction.
 const (
-	maxRows  = 5000
+	maxRows  = 2500
 	maxBytes = memTableSize * 15 / 100 / 3
 )
 
