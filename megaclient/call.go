@@ -29,7 +29,7 @@ type try struct {
 func failed(err error) try {
 	var t *transportError
 	if errors.As(err, &t) {
-		return try{err: err, retry: true, sent: t.sent}
+		return try{err: err, retry: !errors.Is(err, ErrWrongPin), sent: t.sent}
 	}
 	return try{err: err, retry: true, sent: true}
 }

@@ -105,6 +105,9 @@ func newClient(cfg Config, s Session) (*Client, error) {
 	if err != nil || api.Host == "" || (api.Scheme != "https" && api.Scheme != "http") || api.RawQuery != "" || api.User != nil {
 		return nil, fmt.Errorf("%q is no address of a command server: it must look like %s", cfg.APIURL, DefaultAPIURL)
 	}
+	if len(cfg.Pins) > 0 && api.Scheme != "https" {
+		return nil, fmt.Errorf("%q has no key that could be pinned: it must begin with https", cfg.APIURL)
+	}
 	c := &Client{
 		log: cfg.Log, cfg: cfg, api: api, session: s, sessionID: s.SID, timing: defaultTiming,
 		rate:   newThrottle(defaultTiming),

@@ -3,6 +3,7 @@ package megaclient
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"time"
 )
@@ -52,6 +53,9 @@ func NewBare(cfg Config) (*Client, error) { return newClient(cfg, Session{}) }
 func (c *Client) Ask(ctx context.Context, cmd, out any) error {
 	return c.command(ctx, laneRead, cmd, out)
 }
+
+// CheckPins looks at a connection.
+func (cfg Config) CheckPins(s tls.ConnectionState) error { return cfg.checkPins(s) }
 
 // SecureURL checks an address that the server gave.
 func (c *Client) SecureURL(raw string) (string, error) { return c.secureURL(raw) }

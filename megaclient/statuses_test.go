@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,4 +131,26 @@ func TestEveryAnswerToAQuestion(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Nobody is sent elsewhere: not with a command, whose address holds the session, nor for content.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	r := newRig(t)
+	n := r.put("file", content(10))
+	var asked atomic.Int32
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(elsewhere.Close)
+	r.server.Faults().AnswerDownloads(1, func(w http.ResponseWriter, req *http.Request, _ []byte) {
+		http.Redirect(w, req, elsewhere.URL, http.StatusFound)
+	})
+	r.equal(content(10), r.get(n))
+
+	api := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(api.Close)
+	c, err := megaclient.NewBare(megaclient.Config{APIURL: api.URL})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	megaclient.SetUnreachable(c, time.Millisecond)
+	require.ErrorIs(t, c.Ask(t.Context(), map[string]string{"a": "uq"}, nil), megaclient.ErrUnreachable)
+	require.Zero(t, asked.Load())
 }

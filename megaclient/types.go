@@ -49,6 +49,8 @@ type Config struct {
 	APIURL string
 	// UserAgent is sent with every request; "" means "megadisk".
 	UserAgent string
+	// Pins are the keys of which the command server must have one; none: any key with a certificate that holds will do.
+	Pins []Pin
 	// MaxConnections limits the connections that carry content, for each direction; 0 means 16, of which
 	// half are used until it shows that more help.
 	MaxConnections int

@@ -62,7 +62,7 @@ type warmConn struct {
 func newWarmer(cfg Config) *warmer {
 	w := &warmer{
 		dialer: newDialer(cfg.Silence),
-		tls:    &tls.Config{MinVersion: tls.VersionTLS12}, most: warmMost, kept: warmKept,
+		tls:    &tls.Config{MinVersion: tls.VersionTLS12, VerifyConnection: cfg.checkPins}, most: warmMost, kept: warmKept,
 		open: map[origin]int{}, ahead: map[origin]*warmConn{},
 	}
 	if cfg.MaxConnections > 0 {

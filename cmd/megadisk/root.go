@@ -27,6 +27,7 @@ var version = "dev"
 // common are the flags of every command.
 type common struct {
 	apiURL    string
+	pin       string
 	stateDir  string
 	cacheDir  string
 	keyring   string
@@ -102,6 +103,7 @@ func perhapsCommand(root *cobra.Command, name string) string {
 // add adds the options of every command.
 func (c *common) add(f *pflag.FlagSet) {
 	f.StringVar(&c.apiURL, "api-url", defaultAPI, "the MEGA API to talk to")
+	f.StringVar(&c.pin, "pin", "", "the API's key: its SHA-256 as hex or sha256//BASE64, several with ; between (default: any with a certificate that holds)")
 	f.StringVar(&c.stateDir, "state-dir", "", "where the state is kept (default: the user's state folder)")
 	f.StringVar(&c.cacheDir, "cache-dir", "", "where blocks are cached (default: the user's cache folder)")
 	f.StringVar(&c.config, "config", os.Getenv("MEGADISK_CONFIG"), "the configuration file (default: config.toml in the user's configuration folder)")
@@ -154,6 +156,7 @@ func (c *common) store() (account.Store, error) {
 // client is the configuration of the protocol client.
 func (c *common) client(log logrus.FieldLogger) megaclient.Config {
 	cfg := megaclient.Config{APIURL: c.apiURL, UserAgent: "megadisk/" + version, Log: log}
+	cfg.Pins, _ = c.pins() // checked before
 	if c.reading != nil {
 		cfg = c.reading.client(cfg)
 	}
@@ -164,6 +167,18 @@ func (c *common) client(log logrus.FieldLogger) megaclient.Config {
 		cfg = c.sending.client(cfg)
 	}
 	return cfg
+}
+
+// pins are the keys that the API may have; none: any.
+func (c *common) pins() ([]megaclient.Pin, error) {
+	if c.pin == "" {
+		return nil, nil
+	}
+	pins, err := megaclient.ParsePins(c.pin)
+	if err != nil {
+		return nil, usage("--pin: %v", err)
+	}
+	return pins, nil
 }
 
 // resume opens the stored session of an account ("" is the default one) without asking the server.

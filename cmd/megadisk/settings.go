@@ -130,6 +130,9 @@ func (c *common) prepare(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if _, err := c.pins(); err != nil {
+		return c.blame(err)
+	}
 	return c.absolute()
 }
 
