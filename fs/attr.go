@@ -79,9 +79,8 @@ func split(ns int64) (sec uint64, nsec uint32) {
 	return uint64(s), uint32(rest)
 }
 
-// fillEntry writes what a lookup that found something answers.
-func (b *bridge) fillEntry(out *fuse.EntryOut, in *tree.Inode) {
-	t := b.timeoutsNow()
+// fillEntry writes what a lookup that found something answers, with the timeouts from before the row was read.
+func (b *bridge) fillEntry(out *fuse.EntryOut, in *tree.Inode, t Timeouts) {
 	out.NodeId = b.nodeID(in.Ino)
 	out.Generation = 0 // inode numbers are never used again
 	out.SetEntryTimeout(t.Entry)
@@ -89,13 +88,14 @@ func (b *bridge) fillEntry(out *fuse.EntryOut, in *tree.Inode) {
 	b.fill(&out.Attr, in)
 }
 
-func (b *bridge) fillAttr(out *fuse.AttrOut, in *tree.Inode) {
-	out.SetTimeout(b.timeoutsNow().Attr)
+func (b *bridge) fillAttr(out *fuse.AttrOut, in *tree.Inode, t Timeouts) {
+	out.SetTimeout(t.Attr)
 	b.fill(&out.Attr, in)
 }
 
 // GetAttr answers from the tree, with the size of writes not yet committed to it.
 func (b *bridge) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	t := b.timeoutsNow()
 	row, err := b.engine.Stat(b.ino(in.NodeId))
 	if err != nil {
 		if in.NodeId == fuse.FUSE_ROOT_ID && !b.ready.Load() {
@@ -104,6 +104,6 @@ func (b *bridge) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOu
 			return b.status("getattr", err)
 		}
 	}
-	b.fillAttr(out, &row)
+	b.fillAttr(out, &row, t)
 	return fuse.OK
 }

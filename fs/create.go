@@ -52,7 +52,7 @@ func (b *bridge) make(cancel <-chan struct{}, parent uint64, name string, out *f
 	if err != nil {
 		return b.status(what, err)
 	}
-	b.fillEntry(out, &row)
+	b.fillEntry(out, &row, b.timeoutsNow())
 	return fuse.OK
 }
 

@@ -61,11 +61,12 @@ func (b *bridge) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryL
 
 // ReadDirPlus gives attributes as well; each entry counts as looked up.
 func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	t := b.timeoutsNow()
 	return b.list(in, out, func(e fuse.DirEntry, row *tree.Inode, generation uint64) bool {
 		entry := out.AddDirLookupEntry(e)
 		if entry != nil && row != nil { // "." and ".." keep node id 0: not looked up
 			now := b.freshSince(row, generation)
-			b.fillEntry(entry, &now)
+			b.fillEntry(entry, &now, t)
 		}
 		return entry != nil
 	})

@@ -157,7 +157,7 @@ func newBridge(e engine, t table, o Options) *bridge {
 	}
 	b.versions, _ = lru.New[tree.Ino, opened](versionsKept) // fails only for sizes below 1
 	b.life, b.end = lifetime(b)
-	b.notify = newNotifier(t, b.nodeID, b.letGo)
+	b.notify = newNotifier(t, b.nodeID, b.ready.Load, b.letGo)
 	if t, ok := e.(trasher); ok && !o.ReadOnly {
 		b.trash = t
 	}
@@ -171,7 +171,8 @@ func newBridge(e engine, t table, o Options) *bridge {
 func (b *bridge) String() string { return "megadisk" }
 
 // timeoutsNow gives the kernel's timeouts: none while the first tree is still coming, since what comes is then not
-// made known entry by entry.
+// made known entry by entry. An answer asks for them before it reads the tree: else the row could be from when nothing
+// was made known, and the timeouts from later.
 func (b *bridge) timeoutsNow() Timeouts {
 	if !b.ready.Load() {
 		return Timeouts{}

@@ -34,7 +34,7 @@ func (f front) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string
 	}
 	if c.row != nil {
 		now := f.fresh(*c.row)
-		f.fillEntry(out, &now)
+		f.fillEntry(out, &now, f.timeoutsNow())
 		out.SetEntryTimeout(0)
 		return fuse.OK
 	}

@@ -17,16 +17,17 @@ func (b *bridge) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name stri
 	}
 	ctx := b.request(cancel)
 	defer ctx.end()
+	t := b.timeoutsNow()
 	in, err := b.lookup(ctx, b.ino(header.NodeId), name)
 	if errors.Is(err, tree.ErrNotFound) {
 		out.NodeId = 0
-		out.SetEntryTimeout(b.timeoutsNow().Negative)
+		out.SetEntryTimeout(t.Negative)
 		return fuse.OK
 	}
 	if err != nil {
 		return b.status("lookup", err)
 	}
-	b.fillEntry(out, &in)
+	b.fillEntry(out, &in, t)
 	return fuse.OK
 }
 

@@ -98,8 +98,8 @@ func (s *Server) serve() {
 	mounts.Add(1)
 	b.engine.Attach(b)
 	b.notify.start(s.fuse)
-	s.unsubscribe = b.table.Subscribe(func(changes []tree.Change) { b.notify.changed(b, changes) })
 	b.ready.Store(b.table.Fetched())
+	s.unsubscribe = b.table.Subscribe(func(changes []tree.Change) { b.notify.changed(b, changes) })
 	s.helpers.Add(1)
 	go func() {
 		defer s.helpers.Done()

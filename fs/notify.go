@@ -28,6 +28,7 @@ const notifyWorkers = 16
 type notifier struct {
 	table  table // for where a changed inode is
 	nodeID func(tree.Ino) uint64
+	ready  func() bool        // the kernel keeps names; not while the first tree is still coming
 	letGo  func(ino tree.Ino) // told when the kernel doesn't know a removed inode
 
 	mu      sync.Mutex
@@ -56,9 +57,9 @@ type dueWork struct {
 	removed bool
 }
 
-func newNotifier(t table, nodeID func(tree.Ino) uint64, letGo func(tree.Ino)) *notifier {
+func newNotifier(t table, nodeID func(tree.Ino) uint64, ready func() bool, letGo func(tree.Ino)) *notifier {
 	return &notifier{
-		table: t, nodeID: nodeID, letGo: letGo,
+		table: t, nodeID: nodeID, ready: ready, letGo: letGo,
 		due: map[tree.Ino]*dueWork{}, busy: map[tree.Ino]bool{},
 		handles: map[tree.Ino]int{}, stale: map[tree.Ino]bool{},
 	}
@@ -100,7 +101,7 @@ func (n *notifier) changed(origin any, changes []tree.Change) {
 		if c.Origin == origin {
 			continue
 		}
-		if c.Name != "" {
+		if c.Name != "" && n.ready() {
 			n.markLocked(c.Dir, func(w *dueWork) { w.names = append(w.names, c.Name) })
 		}
 		if c.Content {

@@ -63,7 +63,8 @@ func newTestNotifier(t *testing.T) (*notifier, *fakeKernel, *[]tree.Ino) {
 	f.rows[77] = &tree.Inode{Ino: 77, Parent: 33, Name: "seven"}
 	forgot := &[]tree.Ino{}
 	b := &bridge{root: tree.DriveIno}
-	n := newNotifier(f, b.nodeID, func(ino tree.Ino) { *forgot = append(*forgot, ino) })
+	b.ready.Store(true)
+	n := newNotifier(f, b.nodeID, b.ready.Load, func(ino tree.Ino) { *forgot = append(*forgot, ino) })
 	n.start(k)
 	return n, k, forgot
 }
@@ -131,6 +132,22 @@ func TestNotify(t *testing.T) {
 			n.stop()
 		})
 	}
+}
+
+// While the first tree is still coming, the kernel keeps no names: a million need not be told.
+func TestNamesAreNotToldBeforeTheFirstTreeIsThere(t *testing.T) {
+	n, k, _ := newTestNotifier(t)
+	defer n.stop()
+	ready := false
+	n.ready = func() bool { return ready }
+	change := []tree.Change{{Dir: 33, Name: "a", Ino: 70}, {Ino: 71, Attr: true}}
+	n.changed(self, change)
+	require.NoError(t, n.settled(t.Context()))
+	require.Equal(t, []string{"inode 71 -1 0"}, k.take())
+	ready = true
+	n.changed(self, change[:1])
+	require.NoError(t, n.settled(t.Context()))
+	require.Equal(t, []string{"entry 33 a", "inode 33 0 0"}, k.take())
 }
 
 func TestPagesOfAnOpenFileGoAfterItsLastClose(t *testing.T) {

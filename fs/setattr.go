@@ -30,7 +30,7 @@ func (b *bridge) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 	if want.Size != nil {
 		b.rewrote(row.Ino)
 	}
-	b.fillAttr(out, &row)
+	b.fillAttr(out, &row, b.timeoutsNow())
 	return fuse.OK
 }
 

@@ -60,7 +60,7 @@ func (b *bridge) lookupTrash(cancel <-chan struct{}, out *fuse.EntryOut) fuse.St
 	if err != nil {
 		return b.status("trash", err)
 	}
-	b.fillEntry(out, &dir)
+	b.fillEntry(out, &dir, b.timeoutsNow())
 	out.SetEntryTimeout(0)
 	return fuse.OK
 }
