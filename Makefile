@@ -5,7 +5,7 @@ DEMO ?= $(CURDIR)/demo
 PREFIX ?= /usr/local
 VERSION ?= 0.1~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 
-.PHONY: converge converge-peers build demo test race peers crash soak bench desktop posix fuzz release install deb lint clean deps
+.PHONY: converge converge-peers build demo test race peers crash soak docs-check bench desktop posix fuzz release install deb lint clean deps
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/megadisk
@@ -44,6 +44,9 @@ soak: deps build ## HOURS (0.5 is half of one) of programs at work with random f
 
 bench: build ## figures, each beside a plain folder and go-fuse's loopback in the same run
 	go run ./integration/bench
+
+docs-check: build ## repeats the figures that docs/PERFORMANCE.md marks, and fails where one is worse than its tolerance says (ONLY='reading: ' for a part)
+	go run ./integration/docscheck $(if $(ONLY),-only '$(ONLY)')
 
 desktop: deps build ## Thunar and Caja on a mount, in a screen that nobody sees; takes the pictures in docs/img (apt: thunar tumbler mousepad caja python3-caja xvfb xdotool imagemagick)
 	MEGADISK_DESKTOP=$(CURDIR)/docs/img MEGADISK_REQUIRE_PROGRAMS=1 go test -count=1 -v -timeout 20m ./integration/desktop

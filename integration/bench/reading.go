@@ -99,6 +99,7 @@ func (r *reading) show(f figure, values []float64, note string) {
 	}
 	fmt.Fprintf(r.table, "%s\t%.4g\t%s\t%s\t%s\t%s\n", f.name, v, f.unit, sign, met, strings.TrimSpace(f.against+" "+note))
 	_ = r.table.Flush()
+	record.add(f.name, v, f.atMost)
 }
 
 func median(values []float64) float64 {

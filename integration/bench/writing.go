@@ -84,6 +84,7 @@ func (w *writing) show(name string, values []float64, unit, sign string, aim flo
 		met, bound = map[bool]string{true: "yes", false: "NO"}[ok], fmt.Sprintf("%s %.4g", sign, aim)
 	}
 	fmt.Fprintf(w.table, "%s\t%.4g\t%s\t%s\t%s\t%s\n", name, v, unit, bound, met, beside)
+	record.add(name, v, sign == "≤")
 }
 
 // turns does the same on the mount and on each peer, in turns, and shows the medians and the ratios. aims are by the
