@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -9,13 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// folder is many small files and one that is not.
+// folder is many small files and an empty one.
 func folder(n int) (files []*cloudFile, all []File, byNonce map[[8]byte]*cloudFile) {
 	byNonce = map[[8]byte]*cloudFile{}
 	for i := range n {
 		files = append(files, seededFile(8<<10+i, uint64(i)))
 	}
-	files = append(files, seededFile(2<<20, 99), seededFile(0, 98))
+	files = append(files, seededFile(0, 98))
 	for _, f := range files {
 		byNonce[f.Key.Nonce] = f
 		all = append(all, f.File)
@@ -45,7 +46,7 @@ func TestPrefetchFetchesSmallFilesOnceAndAhead(t *testing.T) {
 		}
 		c.Prefetch(all[:40]) // all of it is here
 		require.NoError(t, c.Close())
-		require.LessOrEqual(t, len(prepared), 40, "in one go, and neither the large nor the empty one")
+		require.LessOrEqual(t, len(prepared), 40, "in one go, and not the empty one")
 		want := int64(0)
 		for _, f := range all[:40] {
 			want += f.Size
@@ -55,6 +56,83 @@ func TestPrefetchFetchesSmallFilesOnceAndAhead(t *testing.T) {
 		c.checkInvariants(t)
 		checkAllGiven(t, c)
 	}
+}
+
+// TestPrefetchOfLargeFilesIsTheirBeginning: who looks at the first KiB of each then waits for nothing, and who reads on
+// is served what the unit has.
+func TestPrefetchOfLargeFilesIsTheirBeginning(t *testing.T) {
+	var files []File
+	byNonce := map[[8]byte]*cloudFile{}
+	for i := range 40 {
+		f := seededFile(3<<20+i, uint64(i))
+		byNonce[f.Key.Nonce], files = f, append(files, f.File)
+	}
+	var fetched int64
+	c, err := Open(Options{Fetch: manyFetch(byNonce, &fetched)})
+	require.NoError(t, err)
+	ahead := int64(len(files)) * beginningLen
+	c.Prefetch(files)
+	require.Eventually(t, func() bool { return c.Stats().Fetched == ahead }, testPatience, time.Millisecond)
+	for _, f := range files[:30] {
+		r := c.NewReader(f)
+		for range 2 {
+			require.NoError(t, readWith(t, r, byNonce[f.Key.Nonce], 0, 4096))
+			require.NoError(t, readWith(t, r, byNonce[f.Key.Nonce], 4096, 12<<10))
+		}
+		r.Close()
+	}
+	require.Equal(t, ahead, c.Stats().Fetched, "nothing was fetched for it")
+	for _, f := range files[:30] {
+		readAll(t, c, byNonce[f.Key.Nonce])
+		c.awaitVerified(t, f)
+	}
+	require.Equal(t, Verified, c.State(files[0]).Verified)
+	require.Zero(t, c.Stats().Mismatches)
+	c.mu.Lock()
+	c.beginnings.Purge()
+	c.mu.Unlock()
+	require.NoError(t, c.Close())
+	require.EqualValues(t, 10*beginningLen, c.Stats().Wasted, "what nobody read")
+	c.checkInvariants(t)
+	checkAllGiven(t, c)
+}
+
+// TestBeginningsAreComparedWithWhatComes: bytes that were served of a beginning and are others in the unit are found out.
+func TestBeginningsAreComparedWithWhatComes(t *testing.T) {
+	f := seededFile(3<<20, 1)
+	var fetched int64
+	honest := manyFetch(map[[8]byte]*cloudFile{f.Key.Nonce: f}, &fetched)
+	lie := true
+	c, err := Open(Options{Fetch: func(ctx context.Context, file File, off, n int64, w io.Writer) error {
+		if !lie {
+			return honest(ctx, file, off, n, w)
+		}
+		lie = false
+		_, err := w.Write(make([]byte, n))
+		return err
+	}})
+	require.NoError(t, err)
+	c.fetchBeginning(f.File)
+	r := c.NewReader(f.File)
+	defer r.Close()
+	got := make([]byte, 4096)
+	n, err := r.ReadAt(t.Context(), got, 0)
+	require.NoError(t, err, "nothing of a large file is verified before it is whole")
+	require.Equal(t, len(got), n)
+	require.NotEqual(t, f.plain[:4096], got)
+	_, _ = r.ReadAt(t.Context(), make([]byte, 1<<20), 0)
+	require.Eventually(t, func() bool { return c.Stats().Mismatches > 0 }, testPatience, time.Millisecond)
+	require.NoError(t, c.Close())
+}
+
+func TestStrictFetchesNoBeginnings(t *testing.T) {
+	f := seededFile(3<<20, 1)
+	var fetched int64
+	c, err := Open(Options{Fetch: manyFetch(map[[8]byte]*cloudFile{f.Key.Nonce: f}, &fetched), Strict: true})
+	require.NoError(t, err)
+	c.Prefetch([]File{f.File})
+	require.NoError(t, c.Close())
+	require.Zero(t, fetched, "nothing of a file is served before all of it is verified")
 }
 
 func TestPrefetchObeysTheBudget(t *testing.T) {

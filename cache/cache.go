@@ -85,26 +85,27 @@ type Cache struct {
 	mu sync.Mutex // see doc.go for the order of locks
 
 	// Mutable state, GUARDED_BY(mu).
-	contents  map[id]*content
-	born      int64                        // contents that there were
-	wasWrong  map[id]int64                 // content.wrong of those of which wrong bytes came in this run
-	idle      *simplelru.LRU[id, *content] // those with no refs
-	mem       *memory
-	ahead     int // fetches under way that no program has asked for
-	streaming int // readers that look ahead
-	link      link
-	metered   bool      // nothing is fetched ahead
-	aheadFrom time.Time // and not before this
-	aheadNext []File    // small files to be fetched ahead
-	aheadBusy int       // goroutines that do so
-	macQueue  []*macJob
-	macers    int  // goroutines that compute MACs
-	macTimer  bool // one is about to
-	spills    []*spill
-	spilling  bool    // a goroutine writes them
-	parts     []*part // of uploads: units that are not whole yet, oldest first
-	closed    bool
-	stats     Stats
+	contents   map[id]*content
+	born       int64                        // contents that there were
+	wasWrong   map[id]int64                 // content.wrong of those of which wrong bytes came in this run
+	idle       *simplelru.LRU[id, *content] // those with no refs
+	mem        *memory
+	ahead      int // fetches under way that no program has asked for
+	streaming  int // readers that look ahead
+	link       link
+	metered    bool                           // nothing is fetched ahead
+	aheadFrom  time.Time                      // and not before this
+	aheadNext  []File                         // files to be fetched ahead
+	aheadBusy  int                            // goroutines that do so
+	beginnings *simplelru.LRU[id, *beginning] // of large files
+	macQueue   []*macJob
+	macers     int  // goroutines that compute MACs
+	macTimer   bool // one is about to
+	spills     []*spill
+	spilling   bool    // a goroutine writes them
+	parts      []*part // of uploads: units that are not whole yet, oldest first
+	closed     bool
+	stats      Stats
 }
 
 // Open makes a cache. It fails only for options that make no sense: a folder that can't be used leaves
@@ -129,6 +130,9 @@ func Open(o Options) (*Cache, error) {
 	c := &Cache{
 		fetch: o.Fetch, log: o.Log, sums: newSums(o.Key), idKey: o.Key, prepareFiles: o.Prepare, strict: o.Strict, timeout: o.Timeout,
 		idleMost: idleLimit(), contents: map[id]*content{}, wasWrong: map[id]int64{}, idle: idle, mem: newMemory(max(units, minUnits)),
+	}
+	if c.beginnings, err = simplelru.NewLRU(beginningsKept, c.dropBeginningLocked); err != nil {
+		return nil, err
 	}
 	blake3.DeriveKey("megadisk cache v1: meta-MAC tag", o.Key[:], c.macKey[:])
 	c.ctx, c.cancel = context.WithCancel(context.Background())

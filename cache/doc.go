@@ -62,7 +62,8 @@
 // Units in memory are plaintext: a warm read is then a copy (about 20 GB/s on the machine where this
 // was decided) and not a copy and a pass of AES-CTR (about 4 GB/s, and one allocation); see
 // BenchmarkMemoryUnit. Everything that needs a buffer takes a permit for it first, of which there are
-// Options.MemoryUnits, so that memory stays bounded whatever the readers do.
+// Options.MemoryUnits, so that memory stays bounded whatever the readers do. The beginnings of large files
+// take up to 4 MiB beside that (beginning.go).
 //
 // # Locks
 //

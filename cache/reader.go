@@ -118,6 +118,9 @@ func (r *Reader) readArriving(ctx context.Context, p []byte, off int64) (int, er
 func (r *Reader) read(ctx context.Context, p []byte, off int64) (n int, err error) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
+	if b := r.readBeginningLocked(off, off+int64(len(p))); b != nil {
+		return copy(p, b), nil
+	}
 	return r.passLocked(ctx, p, off, off+int64(len(p)))
 }
 

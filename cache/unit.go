@@ -72,6 +72,9 @@ func (c *Cache) readyLocked(u *unit) {
 	if u.unread {
 		c.mem.unread++
 	}
+	if u.index == 0 {
+		c.beginnings.Remove(u.co.id) // it is the unit that is read from now on
+	}
 	if !u.gone {
 		c.mem.lru.Add(u, struct{}{})
 	}

@@ -6,7 +6,7 @@ import "time"
 // fetched, beyond a small start: what is left of that budget limits how far streams look ahead, and how
 // much of a folder's files is fetched before they are opened.
 //
-// INVARIANT: a unit is unread (fetched ahead, may still be read), or counted in Stats.Wasted, or neither
+// INVARIANT: a unit, and a beginning, is unread (fetched ahead, may still be read), or counted in Stats.Wasted, or neither
 
 const (
 	wasteStart = 16 << 20 // bytes that may be wasted before anything was of use

@@ -74,6 +74,35 @@ func TestCopyOfAFolderOfSmallFiles(t *testing.T) {
 	require.Less(t, st.BytesDown-before.BytesDown, int64(files*8<<10+files*8<<10/10))
 }
 
+// The first KiB of large files, by which file managers tell what they are, come ahead when a program goes through a
+// folder: then not each file asks for an address of its own.
+func TestKindsOfLargeFiles(t *testing.T) {
+	const files = 80
+	p, account := program.WithAccount(t)
+	needs.FUSE(t)
+	putSynthetic(account, files, 2<<20)
+	p.Login()
+	p.Mount()
+	p.Server.Faults().SetLatency(20 * time.Millisecond)
+	entries, err := os.ReadDir(p.Point)
+	require.NoError(t, err)
+	require.Len(t, entries, files)
+	got, want := make([]byte, 4096), make([]byte, 4096)
+	megatest.SyntheticAt(want, 0)
+	before := p.Server.Stats()
+	for _, e := range entries {
+		f, err := os.Open(filepath.Join(p.Point, e.Name()))
+		require.NoError(t, err)
+		_, err = io.ReadFull(f, got)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		require.Equal(t, want, got, e.Name())
+	}
+	st := p.Server.Stats()
+	t.Logf("%d requests to the command server, %d KiB", st.Batches-before.Batches, (st.BytesDown-before.BytesDown)>>10)
+	require.Less(t, st.Batches-before.Batches, files*3/4)
+}
+
 // With -o metered nothing is fetched that nobody has asked for.
 func TestMetered(t *testing.T) {
 	p, account := impatient(t, "-o", "metered")

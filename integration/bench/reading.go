@@ -71,7 +71,7 @@ func benchReading(c config, places []*place) error {
 		do   func() error
 	}{
 		{"unshaped", r.unshaped}, {"spread", r.spread}, {"rclone", r.rclone}, {"warm", r.warm}, {"disk", r.disk}, {"shaped", r.shaped}, {"random", r.random},
-		{"first byte", r.firstByte}, {"small files", r.copySmall}, {"streams", r.manyStreams}, {"cryptography", r.cryptography},
+		{"first byte", r.firstByte}, {"small files", r.copySmall}, {"heads", r.heads}, {"streams", r.manyStreams}, {"cryptography", r.cryptography},
 	} {
 		if !strings.Contains("reading: "+part.name, c.only) {
 			continue
@@ -135,6 +135,12 @@ func (r *reading) fill() error {
 	if r.wants("streams") {
 		for i := range streams {
 			a.Put(megatest.PutSpec{Parent: many, Name: fmt.Sprint(i), Size: streamLen, Mtime: time.Now()})
+		}
+	}
+	if r.wants("heads") {
+		folder := a.Mkdir(root, "read-videos")
+		for i := range videos {
+			a.Put(megatest.PutSpec{Parent: folder, Name: fmt.Sprintf("video%03d", i), Size: videoLen, Mtime: time.Now()})
 		}
 	}
 	var err error
