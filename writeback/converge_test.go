@@ -305,7 +305,7 @@ func (v *convergence) run() {
 }
 
 // convergeSeeds is how many seeds a test run has; MEGADISK_SEEDS says otherwise: N, or FROM-TO.
-const convergeSeeds = "0-2"
+const convergeSeeds = "0-8"
 
 // TestConvergence: whatever two mounts and others do at the same time, in the end both mounts and the cloud are the
 // same, nothing that was acknowledged is gone, and nothing was sent twice; in each of the ways in which a server may
@@ -355,9 +355,12 @@ func TestConvergence(t *testing.T) {
 	workers.Wait()
 }
 
+// convergeLimit ends a run that would hang; eight of them share the machine, perhaps with much else.
+const convergeLimit = 2 * rigLimit
+
 // converge runs one seed.
 func converge(t *testing.T, seed uint64, how megatest.Superseded) {
-	r := newRig(t, nil, megatest.WithSuperseded(how))
+	r := newRigFor(t, convergeLimit, nil, megatest.WithSuperseded(how))
 	v := &convergence{rig: r, other: newMount(t, r.ctx, r.server, nil), rnd: rand.New(rand.NewPCG(seed, 7)), promised: promises{}}
 	v.other.start()
 	require.NoError(t, v.other.engine.Ready(r.ctx))
@@ -370,10 +373,10 @@ func converge(t *testing.T, seed uint64, how megatest.Superseded) {
 // badSeeds once found something.
 var badSeeds = []uint64{12}
 
-// settled drains two mounts until both show the same, or for ten seconds: what
+// settled drains two mounts until both show the same, or for a minute: what
 // one hears can make it send something that the other must hear.
 func (r *rig) settled(other *mount) (here, there map[string]string) {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	r.eventually(func() bool {
 		if r.engine.Flush(r.ctx, 0) != nil || other.engine.Flush(r.ctx, 0) != nil {
 			return false
