@@ -149,22 +149,38 @@ func (c *change) settleOvertaken(in tree.Inode, it item, st *fileState) error {
 	if in.Removed {
 		return c.release(in)
 	}
-	if done, err := c.followTrashed(in, it, st); done || err != nil {
+	asSent, err := c.asSent(it, st)
+	if err != nil {
 		return err
 	}
+	if top, older := c.IsVersion(it.Found); asSent && older && top != it.Ino && st.writers == 0 {
+		// The other file has it as its older version already.
+		if err := c.Unlink(it.Ino); err != nil {
+			return err
+		}
+		return c.retire(it.Ino)
+	}
+	if asSent {
+		if done, err := c.followTrashed(in, it, st); done || err != nil {
+			return err
+		}
+	}
 	return c.dropGeneration(it.Ino)
+}
+
+// asSent tells whether a file has just the content that the command carried.
+func (c *change) asSent(it item, st *fileState) (bool, error) {
+	g := c.e.queue.generation(it.Ino)
+	if st == nil || st.content || it.Copy || g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
+		return false, nil
+	}
+	ent, _, err := c.entry(it.Ino)
+	return ent.Content == it.Content, err
 }
 
 // followTrashed lets a file follow its node into the bin, where others put it before our answer came. What was written
 // here since would go up anew; otherwise it is in the cloud already.
 func (c *change) followTrashed(in tree.Inode, it item, st *fileState) (done bool, err error) {
-	g := c.e.queue.generation(it.Ino)
-	if st == nil || st.content || it.Copy || g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
-		return false, nil
-	}
-	if ent, _, err := c.entry(it.Ino); err != nil || ent.Content != it.Content {
-		return false, err
-	}
 	ino, known := c.ByHandle(it.Found)
 	if !known {
 		return false, nil
@@ -178,7 +194,7 @@ func (c *change) followTrashed(in tree.Inode, it item, st *fileState) (done bool
 		return false, err
 	}
 	c.later = append(c.later, func() { c.e.passedWall(it.Ino) })
-	return true, c.adopt(in, there, g, st)
+	return true, c.adopt(in, there, c.e.queue.generation(it.Ino), st)
 }
 
 // madeCloud gives the shadow of a creation, from the answer or from what the

@@ -409,6 +409,40 @@ func TestVersionsOnTopOfOursBeforeTheAnswer(t *testing.T) {
 	require.Len(t, r.account.Versions(r.account.Find("a")), 4)
 }
 
+// The same, when theirs was heard of before it was said that ours lies below, and opened in the moment between.
+func TestVersionOnTopOfOursThatIsOpened(t *testing.T) {
+	r := newRig(t, settleNever)
+	w, o := world{r}, there{r}
+	o.write("a", "old")
+	r.caughtUp()
+	r.write("a", "ours")
+	before := sends(r.server.Stats())
+	w.losingAnswers()
+	w.flushUntil(func(<-chan error) bool { return sends(r.server.Stats()) > before })
+	r.server.Faults().FailHTTP(megatest.API, 503, megatest.Always)
+	r.caughtUp()
+	w.hearing(false)
+	h := o.write("a", "theirs")
+	require.NoError(t, r.engine.update(r.ctx, func(c *change) error { // a packet of many nodes ends in several transactions
+		return c.ApplyNode(&megaclient.Node{Handle: megaclient.Handle(h), Parent: megaclient.Handle(r.account.Root()),
+			Type: megaclient.FileNode, Size: 6, Created: time.Now().Unix(), Key: r.account.Key(h), Attrs: r.account.Attrs(h)}, "")
+	}))
+	require.Len(t, r.names(""), 2)
+	for _, name := range r.names("") {
+		if in := r.stat(name); in.Cloud != nil && string(in.Cloud.Handle) == h {
+			f, err := r.engine.Open(r.ctx, in.Ino, false, false)
+			require.NoError(t, err)
+			t.Cleanup(f.Release)
+		}
+	}
+	r.server.Faults().Clear()
+	r.eventually(func() bool { return r.engine.Flush(r.ctx, 0) == nil && r.quiet() })
+	require.Equal(t, map[string]string{"a": "theirs"}, r.cloud())
+	require.Equal(t, []string{"a"}, r.names(""), r.dump())
+	require.Equal(t, "theirs", r.read("a"), r.dump())
+	require.Len(t, r.account.Versions(h), 3)
+}
+
 // The same, when the file was removed here meanwhile: theirs stays.
 func TestVersionOnTopOfOursThatWasRemoved(t *testing.T) {
 	theirsOnTop(t, func(r *rig) { r.unlink("a") })
