@@ -55,7 +55,7 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 			return err
 		}
 	}
-	if in.Parent != it.LocalParent || in.Name != it.LocalName || c.inBin(in.Cloud) {
+	if in.Parent != it.LocalParent || !in.HasCloudName() || c.inBin(in.Cloud) {
 		in.Pending |= tree.PendingPlace
 	}
 	if in.Cloud.Handle == made.Handle {

@@ -21,6 +21,13 @@ func isDouble(in *Inode) bool {
 	return !in.Removed && in.Name != "" && !placedHere(in) && in.Name != Shown(in.Cloud.Name)
 }
 
+// HasCloudName says whether an inode that is in the cloud is shown under the name that it has there, or as a double
+// of it.
+func (in *Inode) HasCloudName() bool {
+	wanted := Shown(in.Cloud.Name)
+	return in.Name == wanted || doubleRank(in.Name, wanted, in.Cloud.Handle) != 0
+}
+
 // maxDoubles bounds the names tried for one double; more can only be taken on purpose.
 const maxDoubles = 64
 
