@@ -48,7 +48,7 @@ bench: build ## figures, each beside a plain folder and go-fuse's loopback in th
 docs-check: build ## repeats the figures that docs/PERFORMANCE.md marks, and fails where one is worse than its tolerance says (ONLY='reading: ' for a part)
 	go run ./integration/docscheck $(if $(ONLY),-only '$(ONLY)')
 
-desktop: deps build ## Thunar and Caja on a mount, in a screen that nobody sees; takes the pictures in docs/img (apt: thunar tumbler mousepad caja python3-caja xvfb xdotool imagemagick)
+desktop: deps build ## Thunar, Caja and Nemo on a mount, and GNOME's keyring, in a screen that nobody sees; takes the pictures in docs/img (apt: thunar tumbler mousepad caja python3-caja nemo nemo-python gnome-keyring xvfb xdotool imagemagick)
 	MEGADISK_DESKTOP=$(CURDIR)/docs/img MEGADISK_REQUIRE_PROGRAMS=1 go test -count=1 -v -timeout 20m ./integration/desktop
 
 posix: build ## POSIX suites that lie on this machine (MEGADISK_PJDFSTEST=DIR), and our own exercisers

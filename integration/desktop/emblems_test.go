@@ -14,37 +14,48 @@ import (
 	"megadisk/megaclient/megatest"
 )
 
-// TestEmblems: Caja, with its Python extensions, shows what of a folder is here, pinned, waiting or in conflict, and pins
-// from its menu. The picture for docs/img is taken on the way.
+// TestEmblems: Caja and Nemo, with their Python extensions, show what of a folder is here, pinned, waiting or in conflict,
+// and pin from their menus. The pictures for docs/img are taken on the way.
 func TestEmblems(t *testing.T) {
 	images := picturesFolder(t)
 	needs.FUSE(t)
-	needs.Programs(t, "Xvfb", "dbus-daemon", "caja", "xdotool", "import")
-	needs.File(t, "/usr/share/doc/python3-caja")
-	p, account := program.WithAccount(t)
-	p.Login()
-	p.Mount()
-	states(t, p, account)
-	s := newScreen(t, p)
-	extensions := filepath.Join(p.Dir, "share", "caja-python", "extensions")
-	require.NoError(t, os.MkdirAll(extensions, 0o755))
-	code, err := os.ReadFile("../../packaging/filemanager/megadisk.py")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(extensions, "megadisk.py"), code, 0o644))
+	for _, manager := range []struct {
+		line            []string
+		python, picture string
+	}{
+		{[]string{"caja", "--sm-client-disable", "--no-desktop", "--browser"}, "python3-caja", "emblems.png"},
+		{[]string{"nemo"}, "nemo-python", "emblems-nemo.png"},
+	} {
+		name := manager.line[0]
+		t.Run(name, func(t *testing.T) {
+			needs.Programs(t, "Xvfb", "dbus-daemon", name, "xdotool", "import")
+			needs.File(t, "/usr/share/doc/"+manager.python)
+			p, account := program.WithAccount(t)
+			p.Login()
+			p.Mount()
+			states(t, p, account)
+			s := newScreen(t, p)
+			extensions := filepath.Join(p.Dir, "share", name+"-python", "extensions")
+			require.NoError(t, os.MkdirAll(extensions, 0o755))
+			code, err := os.ReadFile("../../packaging/filemanager/megadisk.py")
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(extensions, "megadisk.py"), code, 0o644))
 
-	s.env = append(s.env, "XDG_RUNTIME_DIR="+p.Dir) // where the control socket is
-	s.open("caja", "--sm-client-disable", "--no-desktop", "--browser", filepath.Join(p.Point, "Work"))
-	s.window("Work")
-	s.keys("ctrl+1", "ctrl+0") // icons, of the usual size
-	s.settle()
-	s.keys("Home", "Menu")
-	s.settle()
-	s.keys("Up", "Up")
-	s.settle()
-	s.keys("Right")
-	s.shoot(filepath.Join(images, "emblems.png"))
-	s.keys("Return") // "Keep Here"
-	s.until("the pinned file", func() bool { return state(t, filepath.Join(p.Point, "Work", "far.pdf")) == "pinned" })
+			s.env = append(s.env, "XDG_RUNTIME_DIR="+p.Dir) // where the control socket is
+			s.open(append(manager.line, filepath.Join(p.Point, "Work"))...)
+			s.window("Work")
+			s.keys("ctrl+1", "ctrl+0") // icons, of the usual size
+			s.settle()
+			s.keys("Home", "Menu")
+			s.settle()
+			s.keys("Up", "Up")
+			s.settle()
+			s.keys("Right")
+			s.shoot(filepath.Join(images, manager.picture))
+			s.keys("Return") // "Keep Here"
+			s.until("the pinned file", func() bool { return state(t, filepath.Join(p.Point, "Work", "far.pdf")) == "pinned" })
+		})
+	}
 }
 
 // states makes a folder with a file in each state that lasts.
