@@ -234,6 +234,39 @@ func TestRubbishShowsTheBin(t *testing.T) {
 	require.Empty(t, names(t, h.Path(".mega/rubbish")))
 }
 
+func TestTheBinIsLeftOnly(t *testing.T) {
+	h := harness.New(t, harness.WithContent(func(a *megatest.Account) {
+		a.PutFile(a.Root(), "f", []byte("f"), mtime)
+		d := a.Mkdir(a.Root(), "d")
+		a.PutFile(d, "in d", []byte("in d"), mtime)
+		a.Trash(d)
+		a.Trash(a.PutFile(a.Root(), "gone", []byte("gone"), mtime))
+	}))
+	bin := func(elem ...string) string { return h.Path(append([]string{".mega/rubbish"}, elem...)...) }
+	write(t, h.Path("new"), []byte("new"))
+
+	for _, in := range []string{bin(), bin("d")} {
+		to := filepath.Join(in, "x")
+		require.ErrorIs(t, os.WriteFile(to, nil, 0o644), unix.EPERM)
+		require.ErrorIs(t, os.Mkdir(to, 0o755), unix.EPERM)
+		require.ErrorIs(t, os.Symlink("x", to), unix.EPERM)
+		for _, from := range []string{h.Path("f"), h.Path("new"), bin("gone")} {
+			require.ErrorIs(t, os.Rename(from, to), unix.EPERM)
+		}
+	}
+	for _, at := range []string{h.Path("f"), bin("d/in d")} {
+		require.ErrorIs(t, unix.Renameat2(unix.AT_FDCWD, bin("gone"), unix.AT_FDCWD, at, unix.RENAME_EXCHANGE), unix.EPERM)
+		require.ErrorIs(t, unix.Renameat2(unix.AT_FDCWD, at, unix.AT_FDCWD, bin("gone"), unix.RENAME_EXCHANGE), unix.EPERM)
+	}
+	require.Equal(t, []string{"d", "gone"}, names(t, bin()))
+
+	require.NoError(t, os.Rename(bin("d/in d"), h.Path("back")))
+	h.Drain()
+	requireInCloud(t, h, []byte("in d"), "back")
+	requireInCloud(t, h, []byte("f"), "f")
+	requireInCloud(t, h, []byte("new"), "new")
+}
+
 func TestVaultIsReadOnly(t *testing.T) {
 	h := harness.New(t)
 	require.Empty(t, names(t, h.Path(".mega/vault")))

@@ -388,8 +388,8 @@ func (c *change) finish(in tree.Inode, it item) error {
 	return c.putEntry(in.Ino, ent)
 }
 
-// inBin tells whether the server put the node into the bin.
-func (c *change) inBin(cloud *tree.Cloud) bool {
+// cloudInBin tells whether the server put the node into the bin.
+func (c *change) cloudInBin(cloud *tree.Cloud) bool {
 	return cloud != nil && c.isBin(cloud.Parent)
 }
 

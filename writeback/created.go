@@ -55,7 +55,7 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 			return err
 		}
 	}
-	if in.Parent != it.LocalParent || !in.HasCloudName() || c.inBin(in.Cloud) {
+	if in.Parent != it.LocalParent || !in.HasCloudName() || c.cloudInBin(in.Cloud) {
 		in.Pending |= tree.PendingPlace
 	}
 	if in.Cloud.Handle == made.Handle {
@@ -114,7 +114,7 @@ func (c *change) secondFolder(made *tree.Cloud) error {
 	if err != nil || second.Removed || second.Parent == 0 {
 		return nil
 	}
-	if empty, err := c.IsEmptyDir(ino); err != nil || !empty || c.inBin(second.Cloud) {
+	if empty, err := c.IsEmptyDir(ino); err != nil || !empty || c.cloudInBin(second.Cloud) {
 		return nil
 	}
 	return c.remove(second)

@@ -26,8 +26,9 @@ var (
 	ErrKeyMissing = errors.New("the key of the state is missing")
 	// ErrKeyDamaged: the file with the state key can't be read.
 	ErrKeyDamaged = errors.New("the key of the state is damaged")
-	// ErrInBin: what is in the bin can be moved out of it; it goes for good only by emptying the bin.
-	ErrInBin = errors.New("in the bin already")
+	// ErrInBin: what is in the bin can be moved out of it; it goes for good only by emptying the bin. Nothing is made
+	// in it, moved about in it or, but by removing it, into it.
+	ErrInBin = errors.New("what is in the bin can only be moved out of it")
 	// ErrNotWritable: the handle wasn't opened for writing.
 	ErrNotWritable = errors.New("handle not open for writing")
 	// ErrFull: the account that would pay for it has no room in the cloud.

@@ -88,6 +88,9 @@ func (e *Engine) make(ctx context.Context, in tree.Inode, fill func(*change, *tr
 	made := in
 	err := e.update(ctx, func(c *change) error {
 		made = in
+		if err := c.notInBin(in.Parent); err != nil {
+			return err
+		}
 		if err := c.Create(&made); err != nil {
 			return err
 		}
@@ -107,6 +110,15 @@ func (e *Engine) make(ctx context.Context, in tree.Inode, fill func(*change, *tr
 		})
 	})
 	return made, err
+}
+
+// notInBin refuses a folder in the bin as a place to put something.
+func (c *change) notInBin(dir tree.Ino) error {
+	is, err := c.InBin(dir)
+	if err == nil && is {
+		err = ErrInBin
+	}
+	return err
 }
 
 // creationSize is what a new inode needs room for, below 0 if for nothing.
@@ -262,6 +274,9 @@ func (e *Engine) Rename(ctx context.Context, op tree.Ino, on string, np tree.Ino
 		if up, err := c.Get(np); err != nil || up.Cloud != nil && isTrashed(&up, c.row) {
 			return errors.Join(err, ErrInBin) // what was trashed stays as it was
 		}
+		if err := c.notInBin(np); err != nil {
+			return err
+		}
 		dst, err := c.Lookup(np, nn)
 		synced := false
 		switch {
@@ -308,6 +323,9 @@ func (e *Engine) Exchange(ctx context.Context, op tree.Ino, on string, np tree.I
 		}
 		b, err := c.Lookup(np, nn)
 		if err != nil || a.Ino == b.Ino {
+			return err
+		}
+		if err := errors.Join(c.notInBin(op), c.notInBin(np)); err != nil {
 			return err
 		}
 		if err := c.Tx.Exchange(a.Ino, b.Ino); err != nil {

@@ -149,7 +149,7 @@ const echoPause = 100 * time.Millisecond
 // having been removed here, and take it out.
 func (c *change) unview(t task) error {
 	in, err := c.Get(t.ino)
-	if err != nil || in.Removed || in.Parent != tree.TrashIno || !c.inBin(in.Cloud) || c.inFlight(t.ino) {
+	if err != nil || in.Removed || in.Parent != tree.TrashIno || !c.cloudInBin(in.Cloud) || c.inFlight(t.ino) {
 		return nil
 	}
 	shadow := in.Cloud.Clone()

@@ -75,11 +75,11 @@ func (tx *Tx) yieldPlace(e *Inode, c *Cloud) bool {
 // keepRevived leaves a folder where it is that we put into the bin, but whose removal was undone before that was
 // heard, for something that others put into it: it is to be moved back.
 func (tx *Tx) keepRevived(e *Inode, parent Ino) error {
-	into, err := tx.inBin(parent)
+	into, err := tx.InBin(parent)
 	if err != nil || !into {
 		return err
 	}
-	was, err := tx.inBin(e.Ino)
+	was, err := tx.InBin(e.Ino)
 	if err == nil && !was {
 		e.Pending |= PendingPlace
 		tx.Note(Change{Ino: e.Ino, Pending: true})

@@ -12,8 +12,8 @@ import (
 // where it is, to go up anew: a file at once (applyKnown), what is below a folder in steps of the sweeper. For
 // it the folders around it are made anew, each the twin of one in the bin.
 
-// inBin says whether an inode is in the bin.
-func (tx *Tx) inBin(ino Ino) (bool, error) {
+// InBin says whether an inode is in the bin.
+func (tx *Tx) InBin(ino Ino) (bool, error) {
 	p, err := tx.climb(ino, nil)
 	return err == nil && !p.gone && p.root == BinIno, err
 }
@@ -24,11 +24,11 @@ func (tx *Tx) binned(e *Inode, c *Cloud, parent Ino) (done bool, err error) {
 	if e.Removed || e.Pending.Has(PendingCreate) {
 		return false, nil
 	}
-	is, err := tx.inBin(parent)
+	is, err := tx.InBin(parent)
 	if err != nil || !is {
 		return false, err
 	}
-	if is, err = tx.inBin(e.Ino); err != nil || is {
+	if is, err = tx.InBin(e.Ino); err != nil || is {
 		return false, err
 	}
 	if e.Kind == File && e.Pending.Has(PendingContent) {
@@ -47,7 +47,7 @@ func (tx *Tx) binned(e *Inode, c *Cloud, parent Ino) (done bool, err error) {
 
 // takeOutBelow takes what has to go up out of a folder that is in the bin, some of it; done says that all is out.
 func (tx *Tx) takeOutBelow(dir Ino) (done bool, err error) {
-	if is, err := tx.inBin(dir); err != nil || !is {
+	if is, err := tx.InBin(dir); err != nil || !is {
 		return true, err
 	}
 	var list []Ino
@@ -73,7 +73,7 @@ func (tx *Tx) takeOutBelow(dir Ino) (done bool, err error) {
 
 // takeOutPending takes one inode that is pending out of the bin.
 func (tx *Tx) takeOutPending(ino Ino) error {
-	if is, err := tx.inBin(ino); err != nil || !is {
+	if is, err := tx.InBin(ino); err != nil || !is {
 		return err
 	}
 	e, err := tx.edit(ino)
@@ -108,7 +108,7 @@ func (tx *Tx) takeOutPending(ino Ino) error {
 
 // TakeOutContent takes a file out of the bin whose content is another one here: it goes up anew, and its node stays.
 func (tx *Tx) TakeOutContent(ino Ino) error {
-	if is, err := tx.inBin(ino); err != nil || !is {
+	if is, err := tx.InBin(ino); err != nil || !is {
 		return err
 	}
 	e, err := tx.edit(ino)
@@ -128,7 +128,7 @@ func (tx *Tx) TakeOutContent(ino Ino) error {
 // TakeOut takes something out of the bin that must not be there, into the folder that it was in, or a twin of that.
 // It is then to be moved in the cloud too.
 func (tx *Tx) TakeOut(ino Ino) error {
-	if is, err := tx.inBin(ino); err != nil || !is {
+	if is, err := tx.InBin(ino); err != nil || !is {
 		return err
 	}
 	e, err := tx.edit(ino)
