@@ -47,7 +47,7 @@ func main() {
 	connMB := flag.Int64("conn", 0, "MB/s of each connection (0: unshaped)")
 	totalMB := flag.Int64("total", 0, "MB/s in all (0: unshaped)")
 	flag.StringVar(&c.bin, "bin", "bin/megadisk", "the program to measure")
-	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \", \"writing: \", \"scale: \" for those; those of scale only if asked for)")
+	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \", \"writing: \", \"scale: \", \"growth: \" for those; the last two only if asked for)")
 	flag.StringVar(&record.path, "json", "", "append each figure of reading, writing and scale to this file, a JSON object a line")
 	flag.Parse()
 	c.written = *writeMib << 20
@@ -69,6 +69,9 @@ func run(c config) error {
 	}
 	if strings.HasPrefix(c.only, "scale: ") {
 		return benchScale(c, work)
+	}
+	if strings.HasPrefix(c.only, "growth: ") {
+		return benchGrowth(c, work)
 	}
 	places, err := openPlaces(c, work)
 	if err != nil {

@@ -113,28 +113,45 @@ func (s *shape) fill(a *megatest.Account) {
 	})
 }
 
-func benchScale(c config, work string) error {
+// openScale makes the account, and logs in; nothing is mounted yet.
+func openScale(c config, work string) (*scale, error) {
 	s := &scale{c: c, work: work, point: filepath.Join(work, "megadisk"), shape: *newShape(c.nodes)}
 	s.table = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	s.show = reading{table: s.table}
 	s.server = megatest.NewServer(megatest.WithPacketLog(4 * packets))
-	defer s.server.Close()
 	s.account = s.server.AddAccount(email, password, megatest.Quota(1<<50))
-	var err error
-	if s.run, err = programFor(c, work, s.server); err != nil {
-		return err
+	err := os.Mkdir(s.point, 0o755)
+	if err == nil {
+		s.run, err = programFor(c, work, s.server)
 	}
+	if err == nil {
+		s.shape.fill(s.account)
+		_, err = s.run(password+"\n", "login", email, "--password-file", "-")
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// close ends the mount, if there is one, and the server.
+func (s *scale) close() {
+	if s.run != nil {
+		_, _ = s.run("", "unmount", "--no-wait", s.point)
+	}
+	s.server.Close()
+}
+
+func benchScale(c config, work string) error {
 	began := time.Now()
-	s.shape.fill(s.account)
+	s, err := openScale(c, work)
+	if err != nil {
+		return err
+	}
+	defer s.close()
 	fmt.Printf("\nScale: %d nodes, made in %.1f s.\n\n", c.nodes, time.Since(began).Seconds())
-	if err := os.Mkdir(s.point, 0o755); err != nil {
-		return err
-	}
-	if _, err := s.run(password+"\n", "login", email, "--password-file", "-"); err != nil {
-		return err
-	}
 	fmt.Fprintln(s.table, "figure\tmeasured\tunit\ttarget\tmet\tagainst")
-	defer func() { _, _ = s.run("", "unmount", "--no-wait", s.point) }()
 	for _, part := range []struct {
 		name string
 		do   func() error
