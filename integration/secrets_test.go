@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/integration/needs"
 	"megadisk/integration/program"
 	"megadisk/megaclient/megatest"
 )
@@ -62,6 +64,24 @@ func TestNothingSecretIsLeftBehind(t *testing.T) {
 			require.Greater(t, searched, 1<<20, "state, cache and logs were there")
 		})
 	}
+}
+
+// The mounting process keeps its keys in memory that the kernel neither swaps out (lo) nor dumps (dd) nor gives to children
+// (wf), and writes no dumps.
+func TestKeyMemoryIsLocked(t *testing.T) {
+	needs.Root(t) // nobody else may look into it
+	p, _ := mountedProgram(t)
+	smaps, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", p.Statuses()[0].PID))
+	require.NoError(t, err)
+	locked := 0
+	for line := range strings.Lines(string(smaps)) {
+		if flags, ok := strings.CutPrefix(line, "VmFlags:"); ok {
+			if set := strings.Fields(flags); slices.Contains(set, "lo") && slices.Contains(set, "dd") && slices.Contains(set, "wf") {
+				locked++
+			}
+		}
+	}
+	require.Equal(t, 1, locked)
 }
 
 // forms are the ways in which a secret could be written.

@@ -52,7 +52,7 @@ func (c *Client) accountKeys(ctx context.Context) (megacrypto.AccountKeys, error
 	if err != nil {
 		return megacrypto.AccountKeys{}, fmt.Errorf("reading the account's keys: %w", err)
 	}
-	keys, err := megacrypto.ParseAccountKeys(c.session.MasterKey, blob)
+	keys, err := megacrypto.ParseAccountKeys(c.masterKey(), blob)
 	if err != nil {
 		return megacrypto.AccountKeys{}, fmt.Errorf("reading the account's keys: %w", err)
 	}

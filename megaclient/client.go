@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"megadisk/megaclient/keymem"
 	"megadisk/megaclient/megacrypto"
 
 	"github.com/sirupsen/logrus"
@@ -28,8 +29,9 @@ type Client struct {
 
 	// Constant data.
 	cfg     Config
-	api     *url.URL         // base address, its path without a slash at the end
-	session Session          // as it was at first: sid has its id now
+	api     *url.URL // base address, its path without a slash at the end
+	session Session  // as it was at first: sid has its id now, and masterKey its key
+	master  *keymem.Key
 	link    *megacrypto.Link // the public link that it speaks for; nil: it is an account
 	timing  timing
 	closed  context.Context // ends with Close; its cause is ErrClosed
@@ -108,8 +110,10 @@ func newClient(cfg Config, s Session) (*Client, error) {
 	if len(cfg.Pins) > 0 && api.Scheme != "https" {
 		return nil, fmt.Errorf("%q has no key that could be pinned: it must begin with https", cfg.APIURL)
 	}
+	master := keymem.Keep(s.MasterKey[:])
+	s.MasterKey = megacrypto.Key{}
 	c := &Client{
-		log: cfg.Log, cfg: cfg, api: api, session: s, sessionID: s.SID, timing: defaultTiming,
+		log: cfg.Log, cfg: cfg, api: api, session: s, master: master, sessionID: s.SID, timing: defaultTiming,
 		rate:   newThrottle(defaultTiming),
 		puzzle: newLane(1), transfers: newTransfers(cfg),
 		shares: make(map[Handle]shareKey), ownShares: make(map[Handle]struct{}), incoming: make(map[Handle]struct{}),
@@ -145,8 +149,14 @@ func (c *Client) User() UserHandle { return c.session.User }
 // Session gives what Resume needs later. It holds the master key.
 func (c *Client) Session() Session {
 	s := c.session
-	s.SID = c.sid()
+	s.SID, s.MasterKey = c.sid(), c.masterKey()
 	return s
+}
+
+// masterKey is the account's, or the link's.
+func (c *Client) masterKey() (key megacrypto.Key) {
+	c.master.CopyTo(key[:])
+	return key
 }
 
 // ErrOtherAccount says that a session is not one of the account that the client speaks for.
@@ -154,7 +164,7 @@ var ErrOtherAccount = errors.New("the session is one of another account")
 
 // Revive goes on with a new session of the same account, after the old one has ended.
 func (c *Client) Revive(s Session) error {
-	if s.User != c.session.User || s.MasterKey != c.session.MasterKey {
+	if s.User != c.session.User || s.MasterKey != c.masterKey() {
 		return ErrOtherAccount
 	}
 	if sid, err := megacrypto.DecodeBase64(s.SID); err != nil || len(sid) != sidLength {

@@ -87,7 +87,7 @@ func (n NewNode) encode(c *Client) (putNode, error) {
 	if err != nil {
 		return putNode{}, err
 	}
-	key, err := megacrypto.EncryptKey(c.session.MasterKey, n.Key)
+	key, err := megacrypto.EncryptKey(c.masterKey(), n.Key)
 	if err != nil {
 		return putNode{}, err
 	}
@@ -226,11 +226,11 @@ func (op unshareFolder) encode(_ *Client, tag string) (any, error) {
 }
 
 func (op shareFolder) encode(c *Client, tag string) (any, error) {
-	sealed, err := megacrypto.EncryptKey(c.session.MasterKey, op.key[:])
+	sealed, err := megacrypto.EncryptKey(c.masterKey(), op.key[:])
 	if err != nil {
 		return nil, err
 	}
-	auth := megacrypto.ShareAuth(c.session.MasterKey, string(op.folder.Handle))
+	auth := megacrypto.ShareAuth(c.masterKey(), string(op.folder.Handle))
 	if c.isModern() { // its key stands in ^!keys, and here zeros in its place
 		sealed, auth = make([]byte, len(sealed)), make([]byte, len(auth))
 	}

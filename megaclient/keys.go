@@ -78,7 +78,7 @@ var errNoPrivateKey = errors.New("the account has no RSA key")
 
 func (c *Client) privateKey() (*megacrypto.PrivateKey, error) {
 	c.rsa.once.Do(func() {
-		c.rsa.key, c.rsa.err = openPrivateKey(c.session.MasterKey, c.session.PrivateKey)
+		c.rsa.key, c.rsa.err = openPrivateKey(c.masterKey(), c.session.PrivateKey)
 	})
 	return c.rsa.key, c.rsa.err
 }
@@ -124,7 +124,7 @@ func (c *Client) openShareKey(text string) (megacrypto.Key, bool) {
 	if text == "" || strings.Trim(text, "A") == "" {
 		return megacrypto.Key{}, false
 	}
-	key, ok := c.openKey(c.session.MasterKey, text, len(megacrypto.Key{}))
+	key, ok := c.openKey(c.masterKey(), text, len(megacrypto.Key{}))
 	if !ok {
 		return megacrypto.Key{}, false
 	}
@@ -136,7 +136,7 @@ func (c *Client) openShareKey(text string) (megacrypto.Key, bool) {
 func (c *Client) learnOwnShare(h Handle, key, auth string) {
 	c.noteOwnShare(h)
 	given, err := megacrypto.DecodeBase64(auth)
-	if err != nil || !validHandle(h) || !bytes.Equal(given, megacrypto.ShareAuth(c.session.MasterKey, string(h))) {
+	if err != nil || !validHandle(h) || !bytes.Equal(given, megacrypto.ShareAuth(c.masterKey(), string(h))) {
 		return
 	}
 	if len(key) != folderKeyText || c.isModern() { // a modern account's keys are in ^!keys; ha proves who, not which key
@@ -253,7 +253,7 @@ func (c *Client) Unlock(n *Node) bool {
 	}
 	for kek, text := range c.keyEntries(n.RawKey) {
 		if key, ok := c.openKey(kek, text, size); ok && n.accept(key) {
-			n.Foreign = kek != c.session.MasterKey || len(text) > fileKeyText
+			n.Foreign = kek != c.masterKey() || len(text) > fileKeyText
 			return n.Attrs != nil
 		}
 	}
@@ -284,7 +284,7 @@ func (c *Client) keyEntries(raw string) func(yield func(megacrypto.Key, string) 
 			if !ok {
 				text = entry
 			}
-			if (!ok || owner == string(c.session.User)) && text != "" && !yield(c.session.MasterKey, text) {
+			if (!ok || owner == string(c.session.User)) && text != "" && !yield(c.masterKey(), text) {
 				return
 			}
 		}
@@ -294,7 +294,7 @@ func (c *Client) keyEntries(raw string) func(yield func(megacrypto.Key, string) 
 				continue
 			}
 			if c.link != nil { // nothing but its own key opens what a link shows
-				if !yield(c.session.MasterKey, text) {
+				if !yield(c.masterKey(), text) {
 					return
 				}
 				continue

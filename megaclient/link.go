@@ -115,7 +115,7 @@ func linkError(err error) error {
 func (c *Client) noteLinkRoot(raw json.RawMessage) {
 	var w wireNode
 	if tolerant(json.Unmarshal(raw, &w)) == nil && validHandle(w.H) {
-		c.learnShare(w.H, c.session.MasterKey, fromOwner)
+		c.learnShare(w.H, c.masterKey(), fromOwner)
 	}
 }
 

@@ -47,7 +47,7 @@ func (e *Engine) openDebris() (err error) {
 	}
 	e.keeper.wake, e.keeper.changed = make(chan struct{}, 1), make(chan struct{})
 	e.keeper.store, err = debris.Open(debris.Options{
-		Dir: filepath.Join(e.opts.Dir, debrisDir), Key: subkey(e.opts.StateKey, labelDebris), Limit: limit, Log: e.log, Now: e.now,
+		Dir: filepath.Join(e.opts.Dir, debrisDir), Key: e.subkey(labelDebris), Limit: limit, Log: e.log, Now: e.now,
 	})
 	return err
 }

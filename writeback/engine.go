@@ -10,6 +10,7 @@ import (
 
 	"megadisk/cache"
 	"megadisk/megaclient"
+	"megadisk/megaclient/keymem"
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
@@ -26,12 +27,13 @@ type Engine struct {
 	client  Cloud
 
 	// Constant data.
-	opts    Options
-	times   Timings
-	stop    context.Context // ends with Close
-	end     context.CancelFunc
-	jobs    sync.WaitGroup // committer, and Run
-	uploads sync.WaitGroup // uploads, which Run waits for
+	opts     Options     // without its StateKey
+	stateKey *keymem.Key // protects all that is here
+	times    Timings
+	stop     context.Context // ends with Close
+	end      context.CancelFunc
+	jobs     sync.WaitGroup // committer, and Run
+	uploads  sync.WaitGroup // uploads, which Run waits for
 
 	// lane is held by whoever sends commands or fetches the tree: a channel of
 	// one token, so that waiting for it can be interrupted.

@@ -109,7 +109,7 @@ func (e *Engine) ExportPending(ctx context.Context, dir string, tell func(Export
 	}
 	for _, o := range e.listOrphaned() {
 		if err == nil {
-			err = x.salvage(o.Dir, subkey(e.opts.StateKey, labelStaging), filepath.Base(o.Dir))
+			err = x.salvage(o.Dir, e.subkey(labelStaging), filepath.Base(o.Dir))
 		}
 	}
 	return x.result, errors.Join(err, x.finish())

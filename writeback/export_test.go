@@ -86,7 +86,8 @@ func TestSalvage(t *testing.T) {
 	r.write("dir/file", "first")
 	r.write("dir/file", "second")
 	r.write("other", strings.Repeat("x", 300<<10))
-	key := r.engine.opts.StateKey
+	var key [32]byte
+	r.engine.stateKey.CopyTo(key[:])
 	r.stop()
 	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, treeDir)))
 	dir := filepath.Join(t.TempDir(), "saved")

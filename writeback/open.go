@@ -9,6 +9,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"megadisk/megaclient/keymem"
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
@@ -22,8 +23,13 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
+	stateKey := keymem.Keep(o.StateKey[:])
+	o.StateKey = [32]byte{}
+	if err := keymem.Problem(); err != nil {
+		o.Log.WithError(err).Warn("the memory of keys")
+	}
 	e := &Engine{
-		log: o.Log, cache: o.Cache, client: o.Client, opts: o, times: o.Timings,
+		stateKey: stateKey, log: o.Log, cache: o.Cache, client: o.Client, opts: o, times: o.Timings,
 		lane:    make(chan struct{}, 1),
 		files:   map[tree.Ino]*fileState{},
 		mounts:  map[any]bool{},
@@ -63,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 
 func (e *Engine) openStores() (err error) {
 	e.tree, err = tree.Open(tree.Options{
-		Dir: filepath.Join(e.opts.Dir, treeDir), Key: subkey(e.opts.StateKey, labelTree), Log: e.log,
+		Dir: filepath.Join(e.opts.Dir, treeDir), Key: e.subkey(labelTree), Log: e.log,
 		IsOpen: e.isOpen, PendingKey: e.pendingKey, OwnTag: e.ownTag, Decrypt: e.client.Unlock, Host: e.opts.Host,
 		Room: e.makeRoom, Now: e.opts.Now,
 	})
@@ -74,7 +80,7 @@ func (e *Engine) openStores() (err error) {
 		return errors.Join(err, e.tree.Close())
 	}
 	e.staging, err = staging.Open(staging.Options{
-		Dir: filepath.Join(e.opts.Dir, stagingDir), Key: subkey(e.opts.StateKey, labelStaging), Log: e.log,
+		Dir: filepath.Join(e.opts.Dir, stagingDir), Key: e.subkey(labelStaging), Log: e.log,
 		Barrier: e.tree.Sync, SegmentSize: e.opts.SegmentSize,
 	})
 	if err != nil {

@@ -164,6 +164,13 @@ const (
 // CacheKey is the key for package cache that belongs to a state key.
 func CacheKey(stateKey [32]byte) [32]byte { return subkey(stateKey, labelCache) }
 
+// subkey derives the key of one part of the state.
+func (e *Engine) subkey(label string) [32]byte {
+	var key [32]byte
+	e.stateKey.CopyTo(key[:])
+	return subkey(key, label)
+}
+
 func subkey(stateKey [32]byte, label string) [32]byte {
 	k, err := hkdf.Key(sha256.New, stateKey[:], nil, label, 32)
 	if err != nil {
