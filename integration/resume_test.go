@@ -38,7 +38,7 @@ func TestUploadGoesOnAfterAKill(t *testing.T) {
 			}, bounded, 20*time.Millisecond)
 
 			p.Kill()
-			awaitServer(t, p, func(s megatest.Stats) bool { return s.OpenConnections == 0 }) // nothing is under way any more, held or in buffers of the kernel
+			awaitStats(t, p.Server, func(s megatest.Stats) bool { return s.OpenConnections == 0 }) // nothing is under way any more, held or in buffers of the kernel
 			release()
 			before := p.Server.Stats()
 			arrived := before.BytesUp
