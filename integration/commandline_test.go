@@ -115,6 +115,19 @@ func TestUsageMistakes(t *testing.T) {
 	require.NotContains(t, text, key, "a link holds its key")
 }
 
+func TestPathsThatAreNotThere(t *testing.T) {
+	p, _ := mountedProgram(t)
+	p.Shell("echo text >f")
+	for _, path := range []string{filepath.Join(p.Point, "nothing"), filepath.Join(p.Point, "no folder/f")} {
+		for _, cmd := range []string{
+			"flush", "pin", "unpin", "free", "verify", "link", "link --remove", "share", "find", "du", "versions", "bin restore f --to",
+		} {
+			text := refused(t, p, 8, "", append(strings.Fields(cmd), path)...)
+			require.Equal(t, "megadisk: there is no "+path, text, cmd)
+		}
+	}
+}
+
 func TestSignalsUnmountAMountInFront(t *testing.T) {
 	needs.FUSE(t)
 	p, _ := program.WithAccount(t)

@@ -19,7 +19,7 @@ func newBin(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bin",
 		Short: "The Rubbish Bin: list it, take something out of it, empty it",
-		Args:  exactly(0),
+		Args:  onlyCommands,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&account, "account", "", "e-mail address of the account (needed if several are mounted)")

@@ -47,7 +47,7 @@ func newCache(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cache",
 		Short: "What is kept here of the cloud's content: look at it, clear it",
-		Args:  exactly(0),
+		Args:  onlyCommands,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&account, "account", "", "e-mail address of the account (needed if several are mounted)")

@@ -34,6 +34,16 @@ func TestExitStatuses(t *testing.T) {
 	}
 }
 
+func TestLinksEndLater(t *testing.T) {
+	for _, after := range []string{"0", "0d", "-1h", "soon"} {
+		root := newRoot()
+		root.SetArgs([]string{"link", "f", "--expire", after})
+		err := root.Execute()
+		require.ErrorContains(t, err, "--expire is a time from now", after)
+		require.Equal(t, exitUsage, exitStatus(err), after)
+	}
+}
+
 // TestNearestNames: a mistyped command or option is answered with the one that was meant.
 func TestNearestNames(t *testing.T) {
 	for line, meant := range map[string]string{
@@ -41,6 +51,8 @@ func TestNearestNames(t *testing.T) {
 		"mount --umsk=1 /mnt":   "did you mean umask?",
 		"find . --lager 3":      "did you mean larger?",
 		"status --log-levl x":   "did you mean log-level?",
+		"bin lst":               `there is no command "bin lst" (did you mean list?)`,
+		"cache frobnicate":      "see `megadisk cache --help`",
 		"frobnicate":            "there is no command",
 		"find . --frobnicate=1": "unknown flag",
 	} {

@@ -15,7 +15,7 @@ func newConfig(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "What the configuration says",
-		Args:  exactly(0),
+		Args:  onlyCommands,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigShow(c))

@@ -19,7 +19,7 @@ func newDebris(c *common) *cobra.Command {
 		Short: "Copies of files that were deleted or overwritten elsewhere",
 		Long: `When somebody else deletes or overwrites a file that is here whole, a copy of it is kept, encrypted, for 30 days;
 all together take at most a tenth of the cache.`,
-		Args: exactly(0),
+		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&account, "account", "", "e-mail address of the account (needed if several are mounted)")

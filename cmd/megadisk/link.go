@@ -27,8 +27,11 @@ is printed opens only with the password; MEGA doesn't know of that, and the same
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			age, err := parseAge(expire)
-			if err != nil || remove && expire != "" {
-				return usage("--expire is a time from now, like 30d or 12h, and goes without --remove; not %q", expire)
+			if err != nil || expire != "" && age == 0 {
+				return usage("--expire is a time from now, like 30d or 12h, not %q", expire)
+			}
+			if remove && expire != "" {
+				return usage("--expire goes without --remove")
 			}
 			if remove && password.Password != "" {
 				return usage("--password-file goes without --remove")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
@@ -55,15 +56,10 @@ func newRoot() *cobra.Command {
 		Long: `megadisk mounts a MEGA cloud drive as a folder that any program can use:
 reads start at once, writes go to the local disk and then to the cloud,
 and everything works offline.`,
-		Version:       version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("there is no command %q%s: see `megadisk --help`", args[0], perhapsCommand(cmd, args[0]))
-			}
-			return nil
-		},
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              onlyCommands,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.prepare(cmd) },
 	}
@@ -86,10 +82,19 @@ and everything works offline.`,
 	return root
 }
 
+// onlyCommands is for a command that does nothing but have others below it: what follows it is no command.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	_, group, _ := strings.Cut(cmd.CommandPath()+" ", " ")
+	return usage("there is no command %q%s: see `%s --help`", group+args[0], perhapsCommand(cmd, args[0]), cmd.CommandPath())
+}
+
 // perhapsCommand names the command that was meant, if one is like it.
-func perhapsCommand(root *cobra.Command, name string) string {
+func perhapsCommand(group *cobra.Command, name string) string {
 	var known []string
-	for _, cmd := range root.Commands() {
+	for _, cmd := range group.Commands() {
 		if cmd.IsAvailableCommand() {
 			known = append(known, cmd.Name())
 		}

@@ -20,7 +20,7 @@ func newSessions(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sessions",
 		Short: "The programs and browsers that are logged in: list them, close some",
-		Args:  exactly(0),
+		Args:  onlyCommands,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&account, "account", "", "e-mail address of the account (default: the last login)")

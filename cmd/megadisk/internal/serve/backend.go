@@ -251,6 +251,9 @@ func (p *Process) inodeAt(path string) (tree.Ino, error) {
 			continue
 		}
 		in, err := p.engine.Tree().Lookup(ino, name)
+		if errors.Is(err, tree.ErrNotFound) {
+			return 0, notThere("there is no %s", path)
+		}
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", path, err)
 		}

@@ -35,9 +35,6 @@ func (p *Process) Get(ctx context.Context, r control.Carry, tell func(control.Ca
 		return control.Carried{}, err
 	}
 	ino, err := p.inodeAt(r.From)
-	if errors.Is(err, tree.ErrNotFound) {
-		err = notThere("there is no %s", r.From)
-	}
 	if err != nil {
 		return control.Carried{}, err
 	}

@@ -21,9 +21,6 @@ var errPageFull = errors.New("the page is full")
 // nothing has to be kept between them.
 func (p *Process) Find(ctx context.Context, r control.FindRequest) (control.FindPage, error) {
 	ino, err := p.inodeAt(r.Path)
-	if errors.Is(err, tree.ErrNotFound) {
-		err = notThere("there is no %s", r.Path)
-	}
 	if err != nil {
 		return control.FindPage{}, err
 	}

@@ -18,6 +18,8 @@ type NotThereError struct{ Sentence string }
 
 func (e *NotThereError) Error() string { return e.Sentence }
 
+func (e *NotThereError) Unwrap() error { return tree.ErrNotFound }
+
 func notThere(format string, args ...any) error {
 	return &NotThereError{Sentence: fmt.Sprintf(format, args...)}
 }
@@ -77,9 +79,6 @@ func (p *Process) RestoreVersion(ctx context.Context, r control.RestoreRequest) 
 // fileAt finds a file by its path.
 func (p *Process) fileAt(path string) (tree.Ino, error) {
 	ino, err := p.inodeAt(path)
-	if errors.Is(err, tree.ErrNotFound) {
-		return 0, notThere("there is no %s", path)
-	}
 	if err != nil {
 		return 0, err
 	}
