@@ -126,6 +126,8 @@ func TestPathsThatAreNotThere(t *testing.T) {
 			require.Equal(t, "megadisk: there is no "+path, text, cmd)
 		}
 	}
+	none := filepath.Join(p.Dir, "none")
+	require.Equal(t, "megadisk: there is no "+none, refused(t, p, 8, "", "put", none, p.Point))
 }
 
 func TestSignalsUnmountAMountInFront(t *testing.T) {

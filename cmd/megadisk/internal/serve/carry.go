@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -208,6 +209,9 @@ func (g *carrying) put(ctx context.Context, from string, parent tree.Ino, name s
 		return 0, err
 	}
 	info, err := os.Lstat(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, notThere("there is no %s", from)
+	}
 	if err != nil {
 		return 0, err
 	}
