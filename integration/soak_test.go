@@ -60,12 +60,13 @@ type soak struct {
 }
 
 // soakSample is what is taken when an era is over and the drive is empty. Of memory, goroutines and descriptors it is
-// the witness's, since the other process is killed; of the disk it is what state and cache of the killed one take.
+// the witness's, since the other process is killed; of the disk it is what state and cache of the killed one take. The
+// state's debris is apart: that and the cache grow to limits of their own.
 type soakSample struct {
 	at time.Duration
 	footprint
-	state, cache int64
-	pending      int64 // most changes that waited at the end of a round
+	state, debris, cache int64
+	pending              int64 // most changes that waited at the end of a round
 }
 
 func newSoak(t *testing.T, round time.Duration) *soak {
@@ -221,13 +222,17 @@ func (s *soak) sample(at time.Duration) {
 	k.t.Helper()
 	last := &s.samples[len(s.samples)-1]
 	last.at, last.footprint = at, footprintOf(k.t, s.witness.Statuses()[0].PID, s.socket)
-	last.state, last.cache = diskUse(k.t, filepath.Join(k.p.Dir, "state")), diskUse(k.t, filepath.Join(k.p.Dir, "cache"))
+	debris, err := filepath.Glob(filepath.Join(k.p.Dir, "state", "*", "*", "debris"))
+	require.NoError(k.t, err)
+	require.Len(k.t, debris, 1)
+	last.debris, last.cache = diskUse(k.t, debris[0]), diskUse(k.t, filepath.Join(k.p.Dir, "cache"))
+	last.state = diskUse(k.t, filepath.Join(k.p.Dir, "state")) - last.debris
 	k.t.Log(*last)
 }
 
 func (m soakSample) String() string {
-	return fmt.Sprintf("| %v | %.0f | %.0f | %.0f | %d | %d | %.0f | %.0f | %d |", m.at.Round(time.Minute), mib(m.resident), mib(m.private),
-		mib(m.heap), m.goroutines, m.descriptors, mib(m.state), mib(m.cache), m.pending)
+	return fmt.Sprintf("| %v | %.0f | %.0f | %.0f | %d | %d | %.0f | %.0f | %.0f | %d |", m.at.Round(time.Minute), mib(m.resident), mib(m.private),
+		mib(m.heap), m.goroutines, m.descriptors, mib(m.state), mib(m.debris), mib(m.cache), m.pending)
 }
 
 // quarter is the mean of a quarter of the samples.
@@ -235,18 +240,18 @@ func (s *soak) quarter(i int) (mean soakSample) {
 	part := s.samples[len(s.samples)*i/4 : len(s.samples)*(i+1)/4]
 	for _, m := range part {
 		mean.footprint = mean.plus(m.footprint)
-		mean.at, mean.state, mean.cache = m.at, mean.state+m.state, mean.cache+m.cache
+		mean.at, mean.state, mean.debris, mean.cache = m.at, mean.state+m.state, mean.debris+m.debris, mean.cache+m.cache
 		mean.pending = max(mean.pending, m.pending)
 	}
 	n := int64(max(len(part), 1))
-	mean.footprint, mean.state, mean.cache = mean.through(n), mean.state/n, mean.cache/n
+	mean.footprint, mean.state, mean.debris, mean.cache = mean.through(n), mean.state/n, mean.debris/n, mean.cache/n
 	return mean
 }
 
 func (s *soak) report() {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d eras, %d kills, %d remounts, faults: %v\n", len(s.samples), s.kills, s.remount, s.faults)
-	b.WriteString("| until | resident, MiB | private | heap | goroutines | descriptors | state on disk, MiB | cache | most pending |\n|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| until | resident, MiB | private | heap | goroutines | descriptors | state on disk, MiB | debris | cache | most pending |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for i := range 4 {
 		fmt.Fprintln(&b, s.quarter(i))
 	}
