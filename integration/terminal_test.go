@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -146,4 +147,25 @@ func TestVerifyOnATerminal(t *testing.T) {
 	require.Zero(t, tt.ends(), tt.text())
 	require.Eventually(t, func() bool { return strings.Contains(tt.text(), "verified: 3 files") }, bounded, 10*time.Millisecond, tt.text())
 	require.Regexp(t, `verifying, \d of 3 files +\d+% \|`, tt.text())
+}
+
+func TestNamesDoNothingToATerminal(t *testing.T) {
+	const name, harmless = "a\x1b[2Jb", "a?[2Jb"
+	p, account := program.WithAccount(t)
+	file := account.PutFile(account.Root(), name, []byte("text"), time.Now())
+	p.Login()
+	p.Mount()
+	require.Equal(t, []string{p.Point, filepath.Join(p.Point, name)}, strings.Split(strings.TrimSpace(p.Run("find", p.Point)), "\n"),
+		"programs get names as they are")
+	shows := func(args ...string) {
+		tt := newTerminal(p, args...)
+		tt.ends()
+		require.Eventually(t, func() bool { return strings.Contains(tt.text(), harmless) }, bounded, 10*time.Millisecond, args)
+		require.NotContains(t, tt.text(), "\x1b[2J", args)
+	}
+	shows("find", p.Point)
+	shows("versions", filepath.Join(p.Point, "no "+name))
+	account.Trash(file)
+	require.Eventually(t, func() bool { return strings.Contains(p.Run("bin", "list"), harmless) }, bounded, 10*time.Millisecond)
+	shows("bin", "restore", name)
 }

@@ -74,9 +74,9 @@ func newBinList(c *common, account *string) *cobra.Command {
 					size = humanize.IBytes(uint64(max(e.Size, 0)))
 				}
 				if e.From != "" {
-					from = "  (from " + e.From + ")"
+					from = "  (from " + shown(e.From) + ")"
 				}
-				fmt.Printf("%s  %10s  %s%s\n", e.Since.Local().Format(time.DateTime), size, e.Name, from)
+				fmt.Printf("%s  %10s  %s%s\n", e.Since.Local().Format(time.DateTime), size, shown(e.Name), from)
 			}
 			return nil
 		},
@@ -121,7 +121,7 @@ func restores(c *common, account *string, cmd *cobra.Command,
 		if asJSON {
 			return printJSON(os.Stdout, map[string]string{"path": path})
 		}
-		fmt.Println("Restored:", path)
+		fmt.Println("Restored:", shown(path))
 		return nil
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, jsonHelp)

@@ -50,7 +50,7 @@ func newDebrisList(c *common, account *string) *cobra.Command {
 			}
 			for _, it := range list {
 				fmt.Printf("%s  %s  %-8s  %10s  %s\n", it.ID, it.Kept.Local().Format(time.DateTime), it.Why,
-					humanize.IBytes(uint64(max(it.Size, 0))), it.Path)
+					humanize.IBytes(uint64(max(it.Size, 0))), shown(it.Path))
 			}
 			return nil
 		},

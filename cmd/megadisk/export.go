@@ -141,6 +141,6 @@ func printExported(x control.Exported, dir string) {
 		fmt.Printf("saved without the database: %d files, as far as they were written here; some may be in the cloud already\n", x.Salvaged)
 	}
 	for _, f := range x.Incomplete {
-		fmt.Printf("INCOMPLETE: %s: %s\n", f.Path, f.Reason)
+		fmt.Printf("INCOMPLETE: %s: %s\n", shown(f.Path), shown(f.Reason))
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"megadisk/cmd/megadisk/internal/control"
 )
@@ -52,7 +53,8 @@ func newFind(c *common) *cobra.Command {
 		Use:   "find PATH",
 		Short: "List what lies below PATH, out of the tree and not through the mount",
 		Long: `Lists all files and folders at or below a path in a mount, by the tree that is kept here: nothing is downloaded, and no
-program that watches the mount notices. --json prints an object a line.`,
+program that watches the mount notices. On a terminal, what isn't printable in a name is shown as ?. --json prints an
+object a line.`,
 		Example: "  megadisk find ~/mega --name '*.jpg' --larger 10M\n  megadisk find ~/mega --away --newer 30d",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,7 +69,11 @@ program that watches the mount notices. --json prints an object a line.`,
 				case asJSON:
 					return json.NewEncoder(os.Stdout).Encode(e)
 				}
-				_, err := fmt.Println(path.Join(args[0], e.Path))
+				found := path.Join(args[0], e.Path)
+				if term.IsTerminal(int(os.Stdout.Fd())) {
+					found = shown(found)
+				}
+				_, err := fmt.Println(found)
 				return err
 			})
 		},

@@ -80,7 +80,7 @@ What the file holds now becomes a version itself, so that this can be undone.`,
 			if asJSON {
 				return printJSON(os.Stdout, v)
 			}
-			fmt.Printf("Restored: %s as it was saved at %s.\n", args[0][:at], v.Time)
+			fmt.Printf("Restored: %s as it was saved at %s.\n", shown(args[0][:at]), v.Time)
 			return nil
 		},
 	}

@@ -34,7 +34,7 @@ func run() int {
 	if err == nil {
 		return exitDone
 	}
-	code, text := codes(err), sentence(err)
+	code, text := codes(err), shown(sentence(err))
 	if !daemon.Failed(text, code) { // who waits for the mount says it; here it would go to the log, with names in it
 		fmt.Fprintln(os.Stderr, "megadisk: "+text)
 	}

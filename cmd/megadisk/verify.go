@@ -108,9 +108,9 @@ func printReport(r control.VerifyReport) {
 		fmt.Printf("not in the cloud yet: %d files\n", r.Pending)
 	}
 	for _, path := range r.Wrong {
-		fmt.Printf("WRONG: %s\n", path)
+		fmt.Printf("WRONG: %s\n", shown(path))
 	}
 	for _, u := range r.Unreadable {
-		fmt.Printf("unreadable: %s: %s\n", u.Path, u.Reason)
+		fmt.Printf("unreadable: %s: %s\n", shown(u.Path), shown(u.Reason))
 	}
 }
