@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -51,5 +52,36 @@ func (t *Tree) reopen(filling bool) error {
 	if err != nil {
 		return fmt.Errorf("opening the database anew: %w", err)
 	}
+	if !filling {
+		go t.attendMerge()
+	}
 	return nil
+}
+
+// attendMerge lets go of maps while the tables that piled up are merged, which reads and writes all of them through maps;
+// no transaction need come by meanwhile.
+func (t *Tree) attendMerge() {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.sweeper.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if t.users.enter() != nil {
+			return
+		}
+		t.used(residentEvery)
+		piled := 0
+		for _, table := range t.db.Tables() {
+			if table.Level == 0 {
+				piled++
+			}
+		}
+		t.users.leave()
+		if piled <= levelZero {
+			return
+		}
+	}
 }
