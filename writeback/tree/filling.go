@@ -12,8 +12,9 @@ import (
 )
 
 // A first fetch writes a tree once, and little of that is read before its end. Merging its tables all the while takes
-// three fifths of the processor's time at a million nodes, and nearly half of the memory. So until then the database is open to be filled, which lets tables pile up; then it is opened anew, to be used, and they
-// are merged once. Neither differs in what is on the disk.
+// three fifths of the processor's time at a million nodes, and nearly half of the memory. So until then the database is
+// open to be filled, which lets tables pile up; then it is opened anew, to be used, and they are merged once. Neither
+// differs in what is on the disk.
 
 // isNew tells whether the database doesn't exist yet.
 func isNew(o Options) bool {
