@@ -31,6 +31,7 @@ func (e *Engine) ReplaceContent(ctx context.Context, ino tree.Ino, size int64, r
 		return err
 	}
 	f.st.mu.Lock()
+	e.beginSession(f.st) // what is there stays a version, also if the file has been open since before that was made
 	err = e.replaceLocked(ctx, f.st, es, size)
 	f.st.mu.Unlock()
 	if err != nil {

@@ -21,7 +21,7 @@ func (s *session) made(h megaclient.Handle) {
 	}
 }
 
-// beginSession: the first handle was opened. What an earlier session has yet to
+// beginSession: the first handle was opened, or all of the content is about to be replaced. What an earlier session has yet to
 // send goes up with this one's.
 func (e *Engine) beginSession(st *fileState) {
 	e.forgetSession(st.ino)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/megaclient"
 	"megadisk/megaclient/megatest"
 )
 
@@ -161,6 +162,24 @@ func TestOneVersionASession(t *testing.T) {
 	next := r.save("file", "next")
 	r.versions("file", next, last, before)
 	require.Equal(t, "next", r.read("file"))
+}
+
+// Restoring a version keeps what was there as one, also of a file that is open, as one is for a moment after its close.
+func TestRestoringKeepsAVersionOfTheSession(t *testing.T) {
+	r := newRig(t, settleNever)
+	first := r.save("file", "first")
+	f, err := r.engine.Open(r.ctx, r.ino("file"), true, false)
+	require.NoError(t, err)
+	defer f.Release()
+	_, err = f.WriteAt(r.ctx, []byte("again"), 0)
+	require.NoError(t, err)
+	r.flush()
+	again := r.account.Find("file")
+	require.NoError(t, r.engine.RestoreVersion(r.ctx, r.ino("file"), megaclient.Handle(first)))
+	r.flush()
+	r.caughtUp()
+	r.versions("file", r.account.Find("file"), again, first)
+	require.Equal(t, "first", r.read("file"))
 }
 
 // A session that ended with nothing new leaves its version; the next one doesn't
