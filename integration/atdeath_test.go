@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"megadisk/integration/program"
 )
 
 // TestStatusNamesWhatWasOpenAtDeath: after a kill the next mount says which files were being written, and not those that
@@ -35,4 +38,16 @@ func TestStatusNamesWhatWasOpenAtDeath(t *testing.T) {
 	}](t, p.Run("status", "--json"))
 	require.Len(t, all[0].Interrupted, 1)
 	require.Positive(t, all[0].Interrupted[0].Size)
+}
+
+// TestStatusTellsOfADeadMount: until it is mounted again, or unmounted.
+func TestStatusTellsOfADeadMount(t *testing.T) {
+	p, _ := mountedProgram(t)
+	pid := p.Statuses()[0].PID
+	require.NoError(t, unix.Kill(pid, unix.SIGKILL))
+	program.AwaitGone(t, pid)
+	died := "The process that showed " + p.Point + " has died"
+	require.Contains(t, p.Run("status"), died)
+	p.Mount()
+	require.NotContains(t, p.Run("status"), died)
 }

@@ -13,6 +13,7 @@ import (
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/paths"
+	"megadisk/cmd/megadisk/internal/serve"
 )
 
 func newStatus(c *common) *cobra.Command {
@@ -76,6 +77,9 @@ func status(ask func() ([]control.Status, error), args []string, asJSON bool) er
 			return fmt.Errorf("%s is not a folder that megadisk shows", args[0])
 		}
 		fmt.Println("Nothing is mounted.")
+		for _, point := range serve.DeadMounts() {
+			fmt.Printf("! The process that showed %s has died: mounting there again shows it, with all that isn't in the cloud yet.\n", shown(point))
+		}
 	}
 	for _, st := range all {
 		printStatus(os.Stdout, st)
