@@ -293,3 +293,30 @@ func TestPacketOfALargeRemovalBeforeItsAnswer(t *testing.T) {
 	require.Empty(t, r.cloud())
 	require.True(t, r.account.InRubbish(top))
 }
+
+// The packet of a removal comes twice before its answer: nobody wants back what it has put into the bin.
+func TestPacketOfARemovalTwiceBeforeItsAnswer(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.mkdir("top")
+	r.write("top/file", "text")
+	r.flush()
+	r.caughtUp()
+	top := r.account.Find("top")
+	r.unlink("top/file")
+	r.rmdir("top")
+	f := r.server.Faults()
+	f.DropAfter("", megatest.Always)
+	failed := make(chan error, 1)
+	go func() { failed <- r.engine.Flush(r.ctx, 0) }()
+	r.eventually(func() bool { return r.account.InRubbish(top) })
+	r.caughtUp()
+	f.Redeliver(2)
+	r.account.Mkdir(r.account.Root(), "later") // what ends the wait that comes once more
+	r.caughtUp()
+	f.Clear()
+	require.NoError(t, <-failed)
+	r.flush()
+	require.Equal(t, []string{"later"}, r.names(""))
+	require.Equal(t, map[string]string{"later": "/"}, r.cloud())
+	require.True(t, r.account.InRubbish(top))
+}
