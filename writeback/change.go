@@ -154,7 +154,7 @@ func (c *change) bury(ino tree.Ino) error {
 // dropExtents removes the staged bytes of a file, unless it is open: then they
 // go when that ends.
 func (c *change) dropExtents(ino tree.Ino) error {
-	if c.e.isOpen(ino) {
+	if c.e.clearOnceIdle(ino) {
 		return nil
 	}
 	return c.clearExtents(ino)

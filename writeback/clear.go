@@ -61,8 +61,8 @@ func (c *change) clearExtents(ino tree.Ino) error {
 
 // extentsDead tells whether an inode's region rows are left over.
 func (c *change) extentsDead(ino tree.Ino) (bool, error) {
-	if c.e.isOpen(ino) {
-		return false, nil // its next commit removes them
+	if c.e.clearOnceIdle(ino) {
+		return false, nil
 	}
 	in, err := c.Get(ino)
 	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
@@ -87,6 +87,18 @@ func (e *Engine) clearLater(kind byte, ino tree.Ino) {
 	if err := e.clear(context.Background(), kind, ino); err != nil && !errors.Is(err, tree.ErrClosed) {
 		e.log.WithError(err).Warn("removing rows that are left over")
 	}
+}
+
+// clearOnceIdle tells whether somebody holds a file. What is left over of it is then removed by its next commit, or, since a
+// file that is gone has none, when nobody holds it any more.
+func (e *Engine) clearOnceIdle(ino tree.Ino) bool {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	st := e.files[ino]
+	if st != nil {
+		st.leftOver = true
+	}
+	return st != nil
 }
 
 // clear removes what is left over, in steps.

@@ -19,7 +19,8 @@ import (
 type fileState struct {
 	ino tree.Ino
 
-	refs int // GUARDED_BY(Engine.filesMu): handles and pins
+	refs     int  // GUARDED_BY(Engine.filesMu): handles and pins
+	leftOver bool // GUARDED_BY(Engine.filesMu): rows of it may be left over when nobody holds it any more
 
 	mu      sync.Mutex
 	m       *staging.Map // GUARDED_BY(mu): what is staged
@@ -250,7 +251,7 @@ func (e *Engine) unpin(st *fileState) {
 
 // dropIfIdle gives up the last reference, unless somebody came meanwhile.
 func (e *Engine) dropIfIdle(st *fileState) bool {
-	gone, dead := false, false
+	gone, dead, rows := false, false, false
 	st.mu.Lock()
 	e.filesMu.Lock()
 	idle := !st.dirty // both locks: who came meanwhile may have written, and left again
@@ -260,11 +261,15 @@ func (e *Engine) dropIfIdle(st *fileState) bool {
 			delete(e.files, st.ino)
 		}
 		_, dead = e.zombies[st.ino]
+		rows = gone && st.leftOver
 	}
 	e.filesMu.Unlock()
 	st.mu.Unlock()
 	if gone && dead {
 		e.buryIfUnknown(st.ino)
+	}
+	if rows {
+		e.clearLater(rowExtents, st.ino)
 	}
 	return idle
 }
