@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 	"github.com/dgraph-io/ristretto/v2/z"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // Badger trusts its files: a damaged one ends the process in a goroutine of its own, reads as rows that
@@ -44,14 +46,22 @@ var (
 	errNoKey   = errors.New("its key is missing")
 )
 
-// runningName is a file that is there while the database is open: then at least one log is there as well.
+// runningName is a file that is there while the database is open: then at least one log is there as well. It holds the list of
+// tables as it was at the opening, or as much of that as the disk had room for.
 const runningName = "running"
 
 // setRunning makes or removes that file.
 func setRunning(dir string, running bool) error {
 	path := filepath.Join(dir, runningName)
 	if running {
-		return os.WriteFile(path, nil, 0o600)
+		list, err := os.ReadFile(filepath.Join(dir, badger.ManifestFilename))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, list, 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
+			return err
+		}
+		return nil
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -126,10 +136,20 @@ func (c *surveyor) manifest() (err error) {
 	if err != nil {
 		return c.damaged(badger.ManifestFilename, err)
 	}
-	if int64(len(raw)) > end || hasHole(raw) {
+	if int64(len(raw)) > end || hasHole(raw) || c.shortened(raw) {
 		return c.unlisted()
 	}
 	return nil
+}
+
+// shortened tells whether the list may end too early, between two entries: it is less than it was at the last opening
+// (what begins in another way was written anew since), or, after an end in good order, names less than there is.
+func (c *surveyor) shortened(list []byte) bool {
+	before, err := os.ReadFile(c.path(runningName))
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return len(list) < len(before) && bytes.HasPrefix(before, list)
 }
 
 // hasHole finds entries without content, which zeros look like. Only the first one of a new list is such.
@@ -158,8 +178,8 @@ func (c *surveyor) blank() error {
 	return nil
 }
 
-// unlisted looks for tables that a list with a damaged end doesn't name: they may hold what nothing else does. (Where
-// the list is whole, such are what a crash left half-made.)
+// unlisted looks for tables that a list with a damaged end, or one from an end in good order, doesn't name: they may hold
+// what nothing else does. (Where the list is whole after a crash, such are what that left half-made.)
 func (c *surveyor) unlisted() error {
 	names, err := c.files(".sst")
 	if err != nil {

@@ -87,7 +87,7 @@ func TestDamagedDatabase(t *testing.T) {
 	damages := map[string]func(raw []byte) []byte{
 		"missing":      func([]byte) []byte { return nil },
 		"empty":        func(raw []byte) []byte { return raw[:0] },
-		"cut":          func(raw []byte) []byte { return raw[:written(raw)*2/3+3] }, // within an entry
+		"cut":          func(raw []byte) []byte { return raw[:written(raw)*2/3] },
 		"end cut":      func(raw []byte) []byte { return raw[:written(raw)-1] },
 		"noise":        func(raw []byte) []byte { return bytes.Repeat([]byte{0xa5, 0x17}, max(written(raw)/2, 8)) },
 		"head flipped": func(raw []byte) []byte { return flip(raw, 3) },
