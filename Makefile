@@ -12,7 +12,6 @@ build: ## the program, in bin/
 
 demo: build ## an embedded MEGA server, mounted on $(DEMO); Ctrl-C unmounts
 	@.ci/deps
-	@mkdir -p $(DEMO)
 	@$(BIN) demo $(DEMO)
 
 deps: ## what the tests need, installed where possible

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"megadisk/cmd/megadisk/internal/account"
 	"megadisk/cmd/megadisk/internal/serve"
@@ -39,7 +41,8 @@ func newDemo(c *common) *cobra.Command {
 }
 
 func demo(ctx context.Context, c *common, point string) (err error) {
-	if err := os.MkdirAll(point, 0o755); err != nil {
+	err = os.MkdirAll(point, 0o755)
+	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTCONN) { // a mount that died is seen to below
 		return &serve.MountpointError{Path: point, Problem: err.Error()}
 	}
 	work, err := os.MkdirTemp("", "megadisk-demo-")

@@ -146,15 +146,18 @@ const patience = 2 * time.Minute
 // until waits for something that another program does. If that doesn't come, it leaves a picture of the screen.
 func (s *screen) until(what string, cond func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(patience)
+	late := time.After(patience)
+	look := time.NewTicker(50 * time.Millisecond) // a screen tells nobody that it has changed
+	defer look.Stop()
 	for !cond() {
-		if time.Now().After(deadline) {
+		select {
+		case <-look.C:
+		case <-late:
 			picture := filepath.Join(os.TempDir(), "megadisk-desktop-failed.png")
 			_ = s.command("import", "-silent", "-window", "root", picture).Run()
 			windows, _ := s.command("xdotool", "search", "--onlyvisible", "--name", ".", "getwindowname", "%@").Output()
 			require.FailNow(s.t, "not within "+patience.String()+": "+what, "the screen is in %s; windows:\n%s", picture, windows)
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }
 
