@@ -47,19 +47,19 @@ func (t *Tree) reopen(filling bool) error {
 			return err
 		}
 		t.db, t.filling = db, filling
+		if !filling {
+			t.attending.Go(t.attendMerge) // here, where Close can't have begun
+		}
 		return t.logs.begin()
 	})
 	if err != nil {
 		return fmt.Errorf("opening the database anew: %w", err)
 	}
-	if !filling {
-		go t.attendMerge()
-	}
 	return nil
 }
 
 // attendMerge lets go of maps while the tables that piled up are merged, which reads and writes all of them through maps;
-// no transaction need come by meanwhile.
+// no transaction need come by meanwhile. It ends with the sweeper.
 func (t *Tree) attendMerge() {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -40,6 +40,7 @@ type Tree struct {
 	syncs    *syncer
 
 	residents residents
+	attending sync.WaitGroup // of attendMerge
 
 	users   users      // who uses the database
 	db      *badger.DB // constant while somebody does
@@ -154,6 +155,7 @@ func (t *Tree) Close() error {
 		return nil
 	}
 	t.sweeper.close()
+	t.attending.Wait()
 	t.users.wait()
 	t.dispatch.close()
 	if t.logs != nil {
