@@ -5,9 +5,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +25,8 @@ import (
 // remounts, while a second mount of the account (another machine, never restarted) sees all of it. After each round all
 // that programs were told is there; after each era both mounts and the cloud are the same, then everything is removed,
 // so that what the processes and folders take can be compared from one era to the next. `make soak HOURS=n` makes it n
-// hours; otherwise it is one short era, and nothing is said of growth.
+// hours, in which time that it was stopped (SIGSTOP) doesn't count; SIGTERM ends it with the era of that moment. Otherwise
+// it is one short era, and nothing is said of growth.
 func TestSoak(t *testing.T) {
 	long, err := time.ParseDuration(os.Getenv("MEGADISK_SOAK"))
 	round, rounds := 20*time.Second, 4
@@ -31,19 +34,41 @@ func TestSoak(t *testing.T) {
 		long, round, rounds = 0, time.Second, 1
 	}
 	s := newSoak(t, round)
-	for begun := time.Now(); ; {
+	enough := make(chan os.Signal, 1)
+	signal.Notify(enough, syscall.SIGTERM)
+	defer signal.Stop(enough)
+	for worked := awake(t); ; {
 		s.era(rounds)
-		s.sample(time.Since(begun))
-		if time.Since(begun) >= long {
+		s.sample(worked())
+		if worked() >= long || len(enough) > 0 {
 			break
 		}
 	}
 	if len(s.samples) >= 4 {
 		s.report()
 	}
-	if long >= 20*time.Minute {
+	if s.samples[len(s.samples)-1].at >= 20*time.Minute {
 		s.requireNoGrowth()
 	}
+}
+
+// awake is a clock of the time in which this process could run.
+func awake(t *testing.T) func() time.Duration {
+	var passed atomic.Int64
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for last := time.Now(); ; {
+			select {
+			case now := <-tick.C:
+				passed.Add(int64(min(now.Sub(last), 2*time.Second)))
+				last = now
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return func() time.Duration { return time.Duration(passed.Load()) }
 }
 
 // soak is one account with two mounts.
@@ -206,14 +231,23 @@ func (s *soak) same() {
 		want[path] = cloudEntry(e)
 	}
 	for _, p := range []*program.Program{s.k.p, s.witness} {
-		var here map[string]string
-		require.Eventually(s.k.t, func() bool {
-			var err error
-			here, err = treeOf(p.Point, ".")
-			return err == nil && len(here) == len(want)
-		}, bounded, 50*time.Millisecond, "%s never shows as much as the cloud has", p.Point)
-		require.Equal(s.k.t, want, here, p.Point)
+		require.Equal(s.k.t, want, s.shown(p, len(want)), p.Point)
 	}
+}
+
+// shown is the tree of a mount, once it has so many entries. It counts tries, not time, in which it may be stopped.
+func (s *soak) shown(p *program.Program, entries int) map[string]string {
+	s.k.t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for range int(bounded / (50 * time.Millisecond)) {
+		if here, err := treeOf(p.Point, "."); err == nil && len(here) == entries {
+			return here
+		}
+		<-again.C
+	}
+	require.Fail(s.k.t, "it never shows as much as the cloud has", p.Point)
+	return nil
 }
 
 // sample notes what all of it takes.
