@@ -101,6 +101,26 @@ func TestWhatIsNotKept(t *testing.T) {
 	require.Empty(t, r.kept())
 }
 
+// What was removed here, and then from the bin, is no loss, however deep it lay.
+func TestBinEmptiedHereIsNoLoss(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.mkdir("dir")
+	r.mkdir("dir/sub")
+	r.write("dir/f", "was here")
+	r.write("dir/sub/f", "was here too")
+	r.flush()
+	r.caughtUp()
+	r.unlink("dir/sub/f")
+	r.rmdir("dir/sub")
+	r.unlink("dir/f")
+	r.rmdir("dir")
+	r.flush()
+	gone, err := r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 1, gone, "the folder went to the bin as a whole")
+	require.Empty(t, r.kept())
+}
+
 // It outlives restarts, and comes back as a file: where it was, beside what has its name now, or at the top.
 func TestDebrisIsRestored(t *testing.T) {
 	r := newRig(t, settleNever)

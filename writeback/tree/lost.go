@@ -73,8 +73,11 @@ func (tx *Tx) formerPath(e *Inode) (string, bool) {
 		names = append(names, ownName(at))
 		var swept sweepRow
 		if gone, err := tx.row(inoKey(rowSweep, at.Parent), &swept); err == nil && gone { // its own row may be gone too
+			if swept.Path == "" { // it was in the bin
+				return "", false
+			}
 			slices.Reverse(names)
-			return strings.TrimSuffix(swept.Path, "/") + "/" + strings.Join(names, "/"), swept.Path != ""
+			return strings.TrimSuffix(swept.Path, "/") + "/" + strings.Join(names, "/"), true
 		}
 		up, err := tx.peek(at.Parent)
 		if err != nil {
