@@ -156,3 +156,39 @@ func FuzzDecodeRow(f *testing.F) {
 		_, _ = parseEchoKey(raw)
 	})
 }
+
+// What was ready, and went after the planner had taken its marks, isn't done.
+func TestWhatWentMeanwhileIsNotDone(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.stop()
+	r.open() // nobody plans but the test
+	defer r.stop()
+	r.mkdir("dir")
+	r.write("empty", "")
+	p := &r.engine.planner
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now().Add(time.Hour)
+	look := func(see func(s *survey) error) {
+		require.NoError(t, r.engine.Tree().View(func(tx *tree.Tx) error { return see(newSurvey(p, tx, now)) }))
+	}
+	marks, _ := r.engine.queue.takeMarks()
+	look(func(s *survey) error { return p.look(s, marks, now) })
+	ready := 0
+	for _, old := range p.seen {
+		ready += len(old.steps)
+	}
+	require.Equal(t, 2, ready)
+	r.rmdir("dir")
+	r.unlink("empty")
+	look(func(s *survey) error {
+		for _, list := range []*readyList{&p.orders, &p.small} {
+			for _, upload := range []bool{true, false} {
+				tasks, err := p.take(s, list, 10, upload)
+				require.NoError(t, err)
+				require.Empty(t, tasks)
+			}
+		}
+		return nil
+	})
+}

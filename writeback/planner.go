@@ -194,14 +194,14 @@ func (p *planner) unwait(old *planned) {
 // decide plans one inode and enters it where the verdict belongs.
 func (p *planner) decide(s *survey, ino tree.Ino) error {
 	old := p.seen[ino]
-	d, dirty := s.dirty(ino)
-	if old == nil || !dirty {
+	if old == nil {
 		return nil
 	}
 	p.unwait(old)
 	old.until, old.steps = time.Time{}, nil
-	if d.sending {
-		return nil // it is looked at when the answer has come
+	d, dirty := s.dirty(ino)
+	if !dirty || d.sending {
+		return nil // its mark, or the answer, brings it here again
 	}
 	p.decided++
 	v, waitsFor, err := s.verdict(&d)
