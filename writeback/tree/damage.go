@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,11 +15,7 @@ import (
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/fb"
-	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
-	"github.com/dgraph-io/ristretto/v2"
-	"github.com/dgraph-io/ristretto/v2/z"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -223,69 +220,27 @@ func (c *surveyor) keys() (err error) {
 
 // tables checks each block of each table.
 func (c *surveyor) tables() error {
-	if len(c.listed) == 0 {
-		return nil
+	ids := make(chan uint64)
+	group, ctx := errgroup.WithContext(context.Background())
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			t := tableCheck{c: c}
+			for id := range ids {
+				if err := t.check(id, c.listed[id]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	indexes, err := ristretto.NewCache(&ristretto.Config[uint64, *fb.TableIndex]{
-		NumCounters: 1000, MaxCost: indexCache, BufferItems: 64,
-	})
-	if err != nil {
-		return fmt.Errorf("checking the database: %w", err)
+	for id := range c.listed {
+		select {
+		case ids <- id:
+		case <-ctx.Done():
+		}
 	}
-	defer indexes.Close()
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for id, entry := range c.listed {
-		group.Go(func() error { return c.table(id, entry, indexes) })
-	}
+	close(ids)
 	return group.Wait()
-}
-
-// table checks one table.
-func (c *surveyor) table(id uint64, entry badger.TableManifest, indexes *ristretto.Cache[uint64, *fb.TableIndex]) (err error) {
-	path := table.NewFilename(id, c.o.Dir)
-	name := filepath.Base(path)
-	if c.registry == nil {
-		return c.damaged(badger.KeyRegistryFileName, errMissing)
-	}
-	key, err := c.registry.DataKey(entry.KeyID)
-	if err != nil {
-		return c.damaged(name, errNoKey)
-	}
-	if err := readable(path); err != nil {
-		return c.damaged(name, err)
-	}
-	defer c.caught(name, &err)
-	file, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
-	if err != nil {
-		return c.damaged(name, err)
-	}
-	t, err := table.OpenTable(file, table.Options{
-		ReadOnly: true, ChkMode: options.OnTableRead, BlockSize: badgerOptions(c.o, false).BlockSize,
-		Compression: entry.Compression, DataKey: key, IndexCache: indexes,
-	})
-	if err != nil {
-		return c.damaged(name, err)
-	}
-	return t.Close(-1)
-}
-
-// readable reads a file to its end: what the disk can't give back is an error here, and the death of the process
-// where it is mapped into memory.
-func readable(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return errMissing
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	n, err := io.Copy(io.Discard, f)
-	if err == nil && n == 0 {
-		err = io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // discard removes statistics that Badger can't use; it makes them anew.

@@ -180,3 +180,28 @@ func TestTornEntryIsNoDamage(t *testing.T) {
 	require.Empty(t, tr.Recovered())
 	require.Equal(t, all, namesIn(t, tr))
 }
+
+// TestEveryPartOfATableIsChecked: whatever byte of a table is another one, it is found.
+func TestEveryPartOfATableIsChecked(t *testing.T) {
+	sample, _ := filledTree(t)
+	tables, err := filepath.Glob(filepath.Join(sample, "*.sst"))
+	require.NoError(t, err)
+	require.NotEmpty(t, tables)
+	h := &house{t: t, open: map[Ino]bool{}}
+	o := h.options()
+	onDisk(sample)(&o)
+	o = withDefaults(o)
+	check := func() error {
+		c := &surveyor{o: o}
+		return errors.Join(c.manifest(), c.keys(), c.tables())
+	}
+	require.NoError(t, check())
+	raw, err := os.ReadFile(tables[0])
+	require.NoError(t, err)
+	for at := 0; at < len(raw); at += max(1, len(raw)/500) {
+		require.NoError(t, os.WriteFile(tables[0], flip(bytes.Clone(raw), at), 0o600))
+		var damaged *DamagedError
+		require.ErrorAs(t, check(), &damaged, "byte %d of %d", at, len(raw))
+		require.Equal(t, filepath.Base(tables[0]), damaged.File)
+	}
+}
