@@ -54,6 +54,7 @@ func TestNearestNames(t *testing.T) {
 		"bin lst":               `there is no command "bin lst" (did you mean list?)`,
 		"cache frobnicate":      "see `megadisk cache --help`",
 		"frobnicate":            "there is no command",
+		"help bin lst":          `there is no command "bin lst" (did you mean list?)`,
 		"find . --frobnicate=1": "unknown flag",
 	} {
 		root := newRoot()

@@ -78,6 +78,7 @@ and everything works offline.`,
 	root.AddCommand(newVersions(c), newRestore(c), newBin(c), newDebris(c), newLink(c), newShare(c), newLog(c))
 	root.AddCommand(newGet(c), newPut(c), newImport(c), newFree(c), newFind(c), newDu(c), newCache(c), newSessions(c))
 	root.AddCommand(newRetry(c), newPause(c), newResume(c), newApprove(c), newRevert(c), newExportPending(c))
+	root.SetHelpCommand(newHelp())
 	c.complete(root)
 	return root
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"megadisk/cache"
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/fs"
@@ -388,7 +390,7 @@ func (p *Process) listMounts() []control.Mount {
 type PendingError struct{ Changes int }
 
 func (e *PendingError) Error() string {
-	return fmt.Sprintf("%d changes are not yet in the cloud: mount and `megadisk flush` first, or use --discard", e.Changes)
+	return fmt.Sprintf("%s not yet in the cloud: mount and `megadisk flush` first, or use --discard", english.Plural(e.Changes, "change", ""))
 }
 
 // Logout makes the process end, if nothing would be left behind that nobody then sends.
@@ -397,7 +399,7 @@ func (p *Process) Logout(_ context.Context, discard bool) error {
 		return &PendingError{Changes: n}
 	}
 	if n := len(p.listMounts()); n > 0 {
-		return fmt.Errorf("%d folders are still mounted: `megadisk unmount` them first", n)
+		return fmt.Errorf("still mounted: %s: `megadisk unmount` first", english.Plural(n, "folder", ""))
 	}
 	return nil
 }
