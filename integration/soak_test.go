@@ -256,10 +256,11 @@ func (s *soak) sample(at time.Duration) {
 	k.t.Helper()
 	last := &s.samples[len(s.samples)-1]
 	last.at, last.footprint = at, footprintOf(k.t, s.witness.Statuses()[0].PID, s.socket)
-	debris, err := filepath.Glob(filepath.Join(k.p.Dir, "state", "*", "*", "debris"))
+	trees, err := filepath.Glob(filepath.Join(k.p.Dir, "state", "*", "*", "tree"))
 	require.NoError(k.t, err)
-	require.Len(k.t, debris, 1)
-	last.debris, last.cache = diskUse(k.t, debris[0]), diskUse(k.t, filepath.Join(k.p.Dir, "cache"))
+	require.Len(k.t, trees, 1)
+	last.debris = diskUse(k.t, filepath.Join(filepath.Dir(trees[0]), "debris")) // 0 if nothing was ever kept
+	last.cache = diskUse(k.t, filepath.Join(k.p.Dir, "cache"))
 	last.state = diskUse(k.t, filepath.Join(k.p.Dir, "state")) - last.debris
 	k.t.Log(*last)
 }
