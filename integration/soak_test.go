@@ -25,8 +25,9 @@ import (
 // remounts, while a second mount of the account (another machine, never restarted) sees all of it. After each round all
 // that programs were told is there; after each era both mounts and the cloud are the same, then everything is removed,
 // so that what the processes and folders take can be compared from one era to the next. `make soak HOURS=n` makes it n
-// hours, in which time that it was stopped (SIGSTOP) doesn't count; SIGTERM ends it with the era of that moment. Otherwise
-// it is one short era, and nothing is said of growth.
+// hours; SIGTERM ends it with the era of that moment. While the process that MEGADISK_SOAK_WITH names is stopped (SIGSTOP)
+// the programs rest, so that others can measure alone, and that time doesn't count. Otherwise it is one short era, and
+// nothing is said of growth.
 func TestSoak(t *testing.T) {
 	long, err := time.ParseDuration(os.Getenv("MEGADISK_SOAK"))
 	round, rounds := 20*time.Second, 4
@@ -37,7 +38,7 @@ func TestSoak(t *testing.T) {
 	enough := make(chan os.Signal, 1)
 	signal.Notify(enough, syscall.SIGTERM)
 	defer signal.Stop(enough)
-	for worked := awake(t); ; {
+	for worked := workTime(t); ; {
 		s.era(rounds)
 		s.sample(worked())
 		if worked() >= long || len(enough) > 0 {
@@ -52,23 +53,38 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// awake is a clock of the time in which this process could run.
-func awake(t *testing.T) func() time.Duration {
+// resting says whether the process that MEGADISK_SOAK_WITH names is stopped.
+func resting() bool {
+	stat, _ := os.ReadFile(filepath.Join("/proc", os.Getenv("MEGADISK_SOAK_WITH"), "stat")) // "PID (name) state …"
+	return strings.Contains(string(stat), ") T ")
+}
+
+// workTime is a clock of the time in which the programs could work.
+func workTime(t *testing.T) func() time.Duration {
 	var passed atomic.Int64
 	go func() {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		for last := time.Now(); ; {
+		for {
 			select {
-			case now := <-tick.C:
-				passed.Add(int64(min(now.Sub(last), 2*time.Second)))
-				last = now
+			case <-tick.C:
+				if !resting() {
+					passed.Add(int64(time.Second))
+				}
 			case <-t.Context().Done():
 				return
 			}
 		}
 	}()
 	return func() time.Duration { return time.Duration(passed.Load()) }
+}
+
+// rest returns when nobody wants to be alone.
+func rest() {
+	for resting() {
+		pause := time.NewTimer(100 * time.Millisecond)
+		<-pause.C
+	}
 }
 
 // soak is one account with two mounts.
@@ -143,7 +159,7 @@ func (s *soak) work() {
 	for _, w := range k.some(3) {
 		rng := rand.New(rand.NewPCG(k.rng.Uint64(), 1))
 		programs.Go(func() {
-			for (kill || time.Now().Before(end)) && w.step(rng) {
+			for rest(); (kill || time.Now().Before(end)) && w.step(rng); rest() {
 			}
 		})
 	}
@@ -212,6 +228,7 @@ func (s *soak) trouble(rng *rand.Rand, end time.Time) {
 // watch looks through the other mount, and leaves something there, until the end of the round.
 func (s *soak) watch(end time.Time) {
 	for n := 0; time.Now().Before(end); n++ {
+		rest()
 		cmd := exec.Command("sh", "-c", fmt.Sprintf(
 			"mkdir -p witness && echo %d >witness/%d && find . -type f -size -200k | head -50 | xargs -r -d '\\n' cat >/dev/null 2>&1 || true", n, n%10))
 		cmd.Dir = s.witness.Point
@@ -231,23 +248,14 @@ func (s *soak) same() {
 		want[path] = cloudEntry(e)
 	}
 	for _, p := range []*program.Program{s.k.p, s.witness} {
-		require.Equal(s.k.t, want, s.shown(p, len(want)), p.Point)
+		var here map[string]string
+		require.Eventually(s.k.t, func() bool {
+			var err error
+			here, err = treeOf(p.Point, ".")
+			return err == nil && len(here) == len(want)
+		}, bounded, 50*time.Millisecond, "%s never shows as much as the cloud has", p.Point)
+		require.Equal(s.k.t, want, here, p.Point)
 	}
-}
-
-// shown is the tree of a mount, once it has so many entries. It counts tries, not time, in which it may be stopped.
-func (s *soak) shown(p *program.Program, entries int) map[string]string {
-	s.k.t.Helper()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for range int(bounded / (50 * time.Millisecond)) {
-		if here, err := treeOf(p.Point, "."); err == nil && len(here) == entries {
-			return here
-		}
-		<-again.C
-	}
-	require.Fail(s.k.t, "it never shows as much as the cloud has", p.Point)
-	return nil
 }
 
 // sample notes what all of it takes.
