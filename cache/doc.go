@@ -28,7 +28,7 @@
 // quarantined and reads give [ErrQuarantined].
 //
 // The disk level can only help, and nobody waits for it (spill.go). Stretches of several units go past the kernel's
-// page cache (stretch.go). It holds ciphertext; its index is written after the data and never
+// page cache (stretch.go), and a stream's come before they are asked for (disk.go). It holds ciphertext; its index is written after the data and never
 // trusted: at each read the unit's keyed checksum decides, so that what a crash, a power cut, a bad
 // disk or another program left there is either right or silently fetched again. Without room, or
 // without its folder, reads go on from memory and network, and the log says so once. FORMAT.md

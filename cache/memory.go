@@ -24,6 +24,7 @@ type memory struct {
 
 	lru   *simplelru.LRU[*unit, struct{}] // whole units, which may be dropped when nobody has them pinned
 	free  [][]byte                        // buffers to use again
+	fresh buffers                         // those never used
 	queue []*claim                        // who waits for permits, in order
 }
 
@@ -90,7 +91,7 @@ func (m *memory) buffer() []byte {
 		m.free = m.free[:n-1]
 		return b
 	}
-	return make([]byte, UnitSize)
+	return m.fresh.take(m.limit)
 }
 
 // recycle takes a buffer back; its permit is given separately.

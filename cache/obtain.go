@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"slices"
 )
 
@@ -71,7 +70,7 @@ func (r *Reader) obtainLocked(ctx context.Context, at, demand int64, a advice) (
 			}
 		}
 		u := c.newUnitLocked(co, index)
-		if co.entry.has(index) && c.loadLocked(u, r.loadEndLocked(index, demand)) {
+		if co.entry.has(index) && c.loadLocked(u, min(unitEnd(demand), index+stretchMost)) {
 			c.mem.give(cost - 1)
 			return u, nil
 		}
@@ -160,68 +159,3 @@ func (r *Reader) mayLookAhead() bool {
 
 // aheadMax is how many fetches ahead there may be at once, over all readers.
 const aheadMax = 2 * partsMax
-
-// loadEndLocked tells up to which unit it is worth reading the disk for a reader that needs unit index and all
-// before the end of demand.
-func (r *Reader) loadEndLocked(index, demand int64) int64 {
-	end := unitEnd(demand)
-	if !r.still && r.streams.active() {
-		end = max(end, index+loadAhead)
-	}
-	return min(end, unitEnd(r.co.size), index+stretchMost)
-}
-
-// loadAhead is how many units are read from disk at once for a program that reads on and on.
-const loadAhead = 4
-
-// loadLocked fills a new unit, pinned by the caller, from disk, and along with it those that follow before end, as
-// far as they are there and memory is to spare. It tells whether that worked for the first. c.mu is free meanwhile.
-func (c *Cache) loadLocked(u *unit, end int64) bool {
-	var room [stretchMost]*unit
-	var sums [stretchMost][sumSize]byte
-	units := append(room[:0], u)
-	for i := u.index + 1; i < end && u.co.units[i] == nil && u.co.entry.has(i) && c.spareLocked(len(units)) && c.mem.reserve(1); i++ {
-		units = append(units, c.newUnitLocked(u.co, i))
-	}
-	c.mu.Unlock()
-	good, err := u.co.loadUnits(units, sums[:len(units)])
-	c.mu.Lock()
-	if errors.Is(err, errCorrupt) {
-		c.stats.Corrupt++
-	}
-	for i, v := range units {
-		ok := i < good && !v.gone
-		if ok {
-			u.co.seen.take(v.index, unitEnd(u.co.size), markOf(sums[i]))
-			c.loadedLocked(v)
-		} else if v != u {
-			c.failLocked(v, errAbandoned)
-		}
-		if v != u {
-			c.mem.unpin(v)
-		}
-	}
-	return u.ready
-}
-
-// loadUnits reads and decrypts units that follow each other, and tells how many of them came and their checksums.
-func (co *content) loadUnits(units []*unit, sums [][sumSize]byte) (int, error) {
-	r := stretch{first: units[0].index, bufs: make([][]byte, len(units)), sums: sums}
-	for i, u := range units {
-		r.bufs[i] = u.buf[:UnitSize]
-	}
-	good, err := co.entry.read(r)
-	for _, u := range units[:good] {
-		co.cipher.XORKeyStreamAt(u.buf, u.buf, u.index*UnitSize)
-	}
-	return good, err
-}
-
-// loadedLocked makes a unit usable that has come from disk.
-func (c *Cache) loadedLocked(u *unit) {
-	c.stats.DiskHits++
-	u.got = len(u.buf)
-	c.advanceLocked(u)
-	c.readyLocked(u)
-	c.arrivedLocked(u.co, u.index, false)
-}

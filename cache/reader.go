@@ -137,6 +137,7 @@ func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n in
 		}
 		if !settled {
 			r.streams.settle(a, r.aheadLocked(u.index+1, end, a))
+			r.loadAheadLocked(end)
 			settled = true
 		}
 		skip := int(at - u.index*UnitSize)
@@ -144,7 +145,7 @@ func (r *Reader) passLocked(ctx context.Context, p []byte, off, end int64) (n in
 		if c.strict {
 			need = len(u.buf) // what is to be verified counts as having come when it is whole
 		}
-		if !u.has(skip, need) {
+		if !u.has(skip, need) && u.flight != nil {
 			r.streams.starve()
 		}
 		wrong := r.co.wrong

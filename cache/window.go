@@ -190,4 +190,7 @@ func (t *streams) active() bool {
 	return false
 }
 
+// running tells whether the last read took a run further.
+func (t *streams) running() bool { return t.s[t.last].hits > 0 && t.s[t.last].dense() }
+
 func distance(a, b int64) int64 { return max(a-b, b-a) }
