@@ -50,7 +50,7 @@ docs-check: build ## repeats the figures that docs/PERFORMANCE.md marks, and fai
 desktop: deps build ## Thunar, Caja and Nemo on a mount, and GNOME's keyring, in a screen that nobody sees; takes the pictures in docs/img (apt: thunar tumbler mousepad caja python3-caja nemo nemo-python gnome-keyring xvfb xdotool imagemagick)
 	MEGADISK_DESKTOP=$(CURDIR)/docs/img MEGADISK_REQUIRE_PROGRAMS=1 go test -count=1 -v -timeout 20m ./integration/desktop
 
-posix: build ## POSIX suites that lie on this machine (MEGADISK_PJDFSTEST=DIR), and our own exercisers
+posix: build ## POSIX suites that lie on this machine (MEGADISK_PJDFSTEST=DIR, MEGADISK_FSX and MEGADISK_FSSTRESS=PROGRAM), and our own exercisers
 	go test -count=1 -v -timeout 30m ./integration/posix
 	go test -count=1 -timeout 20m -run 'Posix|Model|Exercise' ./integration
 

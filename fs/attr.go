@@ -11,8 +11,8 @@ import (
 
 const (
 	linkMode  = 0o777 // of a symbolic link: nobody looks at it
-	fileMode  = 0o644 // of a file whose mode nobody set, less the umask
-	dirMode   = 0o755 // of a folder whose mode nobody set, less the umask
+	fileMode  = 0o666 // of a file whose mode nobody set, less the umask
+	dirMode   = 0o777 // of a folder whose mode nobody set, less the umask
 	modeBits  = 0o777 // what is honoured of a mode from the cloud: never set-id bits
 	blockSize = 128 << 10
 )

@@ -98,8 +98,11 @@ func TestUmask(t *testing.T) {
 	for _, mask := range []string{"9", "22abc", "0o22", "-1", "1777", "0x10"} {
 		require.Contains(t, refused(t, p, 2, "", "mount", p.Point, "--umask="+mask), "octal", mask)
 	}
-	p.Run("mount", p.Point, "--umask", "027")
-	require.Equal(t, "640\n750\n", p.Shell("stat -c %a d/f d"))
+	for mask, modes := range map[string]string{"027": "640\n750\n", "002": "664\n775\n", "0": "666\n777\n"} {
+		p.Run("mount", p.Point, "--umask", mask)
+		require.Equal(t, modes, p.Shell("stat -c %a d/f d"), mask)
+		p.Run("unmount", p.Point)
+	}
 }
 
 func TestUsageMistakes(t *testing.T) {

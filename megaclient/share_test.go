@@ -13,18 +13,18 @@ import (
 
 // sharers makes two accounts with ^!keys, the first one's client, and a folder of its own with a key for others (which a
 // web client made: it has a link).
-func sharers(t *testing.T) (a, b *megatest.Account, mine, theirs *megaclient.Client, folder *megaclient.Node) {
-	s, a := newWorld(t, megatest.WithAccountKeys())
+func sharers(t *testing.T) (s *megatest.Server, a, b *megatest.Account, mine, theirs *megaclient.Client, folder *megaclient.Node) {
+	s, a = newWorld(t, megatest.WithAccountKeys())
 	b = s.AddAccount("guest@example.com", password, megatest.WithAccountKeys())
 	dir := a.Mkdir(a.Root(), "dir")
 	a.Mkdir(dir, "below")
 	a.Export(dir)
 	mine, theirs = login(t, s, a), login(t, s, b)
-	return a, b, mine, theirs, byName(t, mine)["dir"]
+	return s, a, b, mine, theirs, byName(t, mine)["dir"]
 }
 
 func TestShareFolder(t *testing.T) {
-	a, b, mine, theirs, folder := sharers(t)
+	_, a, b, mine, theirs, folder := sharers(t)
 	a.Meet(b, false)
 	peer, err := mine.Peer(t.Context(), megaclient.UserHandle(b.Handle))
 	require.NoError(t, err)
@@ -47,7 +47,7 @@ func TestShareFolder(t *testing.T) {
 }
 
 func TestPeersAreKnownByTheirKeys(t *testing.T) {
-	a, b, mine, _, _ := sharers(t)
+	_, a, b, mine, _, _ := sharers(t)
 	known := func() megaclient.Acquaintance {
 		peer, err := mine.Peer(t.Context(), megaclient.UserHandle(b.Handle))
 		require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestPeersAreKnownByTheirKeys(t *testing.T) {
 // TestKeysThatNobodySigned: a server that puts a key of its own in place of a user's is found out, unless it replaces the
 // signing key too; that one has another fingerprint.
 func TestKeysThatNobodySigned(t *testing.T) {
-	a, b, mine, _, _ := sharers(t)
+	_, a, b, mine, _, _ := sharers(t)
 	a.Meet(b, false)
 	user := megaclient.UserHandle(b.Handle)
 	before, err := mine.Peer(t.Context(), user)
@@ -85,7 +85,7 @@ func TestKeysThatNobodySigned(t *testing.T) {
 }
 
 func TestOnlyFoldersWithAKeyAreShared(t *testing.T) {
-	a, b, mine, _, _ := sharers(t)
+	_, a, b, mine, _, _ := sharers(t)
 	a.Meet(b, false)
 	peer, err := mine.Peer(t.Context(), megaclient.UserHandle(b.Handle))
 	require.NoError(t, err)

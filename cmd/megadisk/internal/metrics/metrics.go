@@ -80,16 +80,24 @@ func (m *Metrics) Watch(ask func() control.Status) {
 	m.registry.MustRegister(gauges{ask})
 }
 
-// Serve answers at address, which is HOST:PORT or the path of a Unix socket, until close is called.
+// Serve answers at address, which is HOST:PORT or the path of a Unix socket, for this user alone, until stop is called.
 func (m *Metrics) Serve(address string) (stop func(), err error) {
 	network := "tcp"
 	if path, is := strings.CutPrefix(address, "unix:"); is || strings.HasPrefix(address, "/") {
 		network, address = "unix", path
-		_ = os.Remove(path) // of a process that died
+		if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+			_ = os.Remove(path) // of a process that died
+		}
 	}
 	l, err := net.Listen(network, address)
 	if err != nil {
 		return nil, fmt.Errorf("serving metrics: %w", err)
+	}
+	if network == "unix" {
+		if err := os.Chmod(address, 0o600); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("protecting the metrics' socket: %w", err)
+		}
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
