@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -90,12 +91,16 @@ func ownerID(h megaclient.UserHandle) uint64 {
 // child is what a hidden folder holds: something hidden, or an inode.
 type child struct {
 	name  string
+	order string // what it is listed by, where the name may change; "": the name
 	id    uint64
 	mode  uint32 // type and permissions
 	size  int64
 	mtime int64       // ns since 1970
 	row   *tree.Inode // of an inode
 }
+
+// at is where it stands in a listing.
+func (c child) at() string { return cmp.Or(c.order, c.name) }
 
 func (b *bridge) hiddenDir(name string, id uint64, mtime int64) child {
 	return child{name: name, id: id, mode: syscall.S_IFDIR | 0o555, mtime: mtime}
@@ -139,7 +144,7 @@ func (b *bridge) self(id uint64) (child, error) {
 	return child{}, tree.ErrStale
 }
 
-// children lists a hidden folder in the order of the names, from after a name on; at least one, if there is one.
+// children lists a hidden folder in order, from after a place on; at least one, if there is one.
 func (b *bridge) children(id uint64, after string) ([]child, error) {
 	kind, value := splitHidden(id)
 	var list []child
@@ -156,7 +161,7 @@ func (b *bridge) children(id uint64, after string) ([]child, error) {
 	default:
 		return nil, tree.ErrNotDir
 	}
-	return slices.DeleteFunc(list, func(c child) bool { return c.name <= after }), err
+	return slices.DeleteFunc(list, func(c child) bool { return c.at() <= after }), err
 }
 
 func (b *bridge) topChildren() ([]child, error) {
@@ -196,16 +201,20 @@ func (b *bridge) shareRoots() ([]tree.Inode, error) {
 	return slices.DeleteFunc(roots, func(r tree.Inode) bool { return r.Cloud == nil || above[r.Ino] }), nil
 }
 
+// ownerChildren lists who shares something, by the handle: so nobody is skipped or given twice when an address becomes
+// known between two parts of a listing.
 func (b *bridge) ownerChildren() ([]child, error) {
 	roots, err := b.shareRoots()
 	var list []child
 	for _, r := range roots {
 		id := ownerID(r.Cloud.SharedBy)
 		if !slices.ContainsFunc(list, func(c child) bool { return c.id == id }) {
-			list = append(list, b.hiddenDir(b.engine.ShareOwner(r.Cloud.SharedBy), id, b.born))
+			c := b.hiddenDir(b.engine.ShareOwner(r.Cloud.SharedBy), id, b.born)
+			c.order = string(r.Cloud.SharedBy)
+			list = append(list, c)
 		}
 	}
-	slices.SortFunc(list, func(x, y child) int { return strings.Compare(x.name, y.name) })
+	slices.SortFunc(list, func(x, y child) int { return strings.Compare(x.order, y.order) })
 	return list, err
 }
 
@@ -273,6 +282,11 @@ func (b *bridge) childNamed(id uint64, name string) (child, error) {
 	for _, c := range list {
 		if c.name == name {
 			return c, nil
+		}
+	}
+	for _, c := range list {
+		if c.id == ownerID(megaclient.UserHandle(name)) {
+			return c, nil // who is named by the address is still found by the handle, which was the name before that was known
 		}
 	}
 	return child{}, tree.ErrNotFound

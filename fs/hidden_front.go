@@ -270,7 +270,7 @@ func (f front) listHidden(in *fuse.ReadIn, emit func(fuse.DirEntry) bool) fuse.S
 			return fuse.OK
 		}
 	}
-	after, err := f.hiddenNameAt(h, in.Offset)
+	after, err := f.hiddenPlaceAt(h, in.Offset)
 	if err != nil {
 		return f.status("readdir", err)
 	}
@@ -289,19 +289,19 @@ func (f front) listHidden(in *fuse.ReadIn, emit func(fuse.DirEntry) bool) fuse.S
 			if !emit(fuse.DirEntry{Name: c.name, Ino: c.id, Mode: c.mode, Off: c.id}) {
 				return fuse.OK
 			}
-			given = append(given, place{c.id, c.name})
-			after = c.name
+			given = append(given, place{c.id, c.at()})
+			after = c.at()
 		}
 	}
 }
 
-// hiddenNameAt finds the name after which a listing goes on.
-func (f front) hiddenNameAt(h *dirHandle, cookie uint64) (string, error) {
+// hiddenPlaceAt finds the place after which a listing goes on.
+func (f front) hiddenPlaceAt(h *dirHandle, cookie uint64) (string, error) {
 	if cookie <= cookieDotDot {
 		return "", nil
 	}
-	if name, ok := h.recall(cookie); ok {
-		return name, nil
+	if at, ok := h.recall(cookie); ok {
+		return at, nil
 	}
 	for after := ""; ; {
 		list, err := f.children(uint64(h.ino), after)
@@ -313,9 +313,9 @@ func (f front) hiddenNameAt(h *dirHandle, cookie uint64) (string, error) {
 		}
 		for _, c := range list {
 			if c.id == cookie {
-				return c.name, nil
+				return c.at(), nil
 			}
-			after = c.name
+			after = c.at()
 		}
 	}
 }

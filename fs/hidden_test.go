@@ -302,6 +302,42 @@ func TestSharesOfOthers(t *testing.T) {
 	require.True(t, errors.Is(err, os.ErrNotExist), "%v", err)
 }
 
+// Who shares something and isn't known is shown by the handle until the server has said who it is. What a program has
+// opened by the handle, or where it stands, goes on.
+func TestSharesTakeTheirOwnersName(t *testing.T) {
+	h := harness.New(t)
+	release := h.Server.Faults().Hold("uge")
+	defer release()
+	ben := h.Server.AddAccount("ben@example.com", "another")
+	folder := ben.Mkdir(ben.Root(), "lent")
+	ben.PutFile(folder, "f", []byte("text"), mtime)
+	ben.Share(folder, h.Account, megaclient.AccessRead)
+	h.AwaitIn(tree.SharesIno, "lent/f")
+	for range 3 {
+		require.Equal(t, []string{ben.Handle}, names(t, h.Path(".mega/shares")))
+	}
+	before := h.Path(".mega/shares", ben.Handle)
+	ino := inoOf(t, before)
+	_, err := os.Lstat(h.Path(".mega/shares/ben@example.com"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	dir, err := os.OpenRoot(before)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, dir.Close()) }()
+
+	release()
+	require.Eventually(t, func() bool { return slices.Equal([]string{"ben@example.com"}, names(t, h.Path(".mega/shares"))) },
+		harness.Deadline, time.Millisecond)
+	for range 3 {
+		require.Equal(t, []string{"ben@example.com"}, names(t, h.Path(".mega/shares")))
+		requireContent(t, []byte("text"), h.Path(".mega/shares/ben@example.com/lent/f"))
+		requireContent(t, []byte("text"), filepath.Join(before, "lent/f"))
+	}
+	require.Equal(t, ino, inoOf(t, h.Path(".mega/shares/ben@example.com")))
+	text, err := dir.ReadFile("lent/f")
+	require.NoError(t, err)
+	require.Equal(t, "text", string(text))
+}
+
 // After a full fetch the owner's address is known.
 func TestSharesAreNamedByAddress(t *testing.T) {
 	var ben *megatest.Account

@@ -14,7 +14,7 @@ type wirePacket struct {
 	M  int             `json:"m"`
 	OU UserHandle      `json:"ou"`
 	O  UserHandle      `json:"o"`
-	U  json.RawMessage `json:"u"` // a user; in ph a flag
+	U  json.RawMessage `json:"u"` // a user; in c and t a list of them, in ph a flag
 	AT string          `json:"at"`
 	TS int64           `json:"ts"`
 	FA string          `json:"fa"`
@@ -29,6 +29,8 @@ type wirePacket struct {
 	HA   string   `json:"ha"`
 	P    string   `json:"p"`
 	UA   []string `json:"ua"`
+	E    string   `json:"e"`
+	S    int      `json:"s"`
 }
 
 // decodePackets reads events. In place of one that changes nodes and can't be understood there is a BadPacket: without
@@ -68,6 +70,10 @@ func (c *Client) decodePacket(raw json.RawMessage) (Packet, error) {
 		return c.sharePacket(&w)
 	case "ua":
 		return &UserAttrsPacket{Tag: w.I, User: w.user(), Names: w.UA}, nil
+	case "c":
+		return &UsersPacket{Tag: w.I, Users: decodeUsers(w.U)}, nil
+	case "se":
+		return w.emailPacket(), nil
 	case "pk":
 		return &PendingKeysPacket{Tag: w.I}, nil
 	case "psts", "psts_v2", "pses", "ftr", "sqac":
@@ -102,16 +108,29 @@ func (w *wirePacket) user() UserHandle {
 	return ""
 }
 
+// emailAccepted is the state of a new address that its owner has confirmed.
+const emailAccepted = 3
+
+// emailPacket reads that somebody has, or once will have, another address.
+func (w *wirePacket) emailPacket() Packet {
+	p := &UsersPacket{Tag: w.I}
+	if u := w.user(); u != "" && w.S == emailAccepted {
+		p.Users = []User{{Handle: u, Email: validEmail(w.E)}}
+	}
+	return p
+}
+
 // nodesPacket reads new or moved nodes. Entries without a handle are left out, as in the full fetch.
 func (c *Client) nodesPacket(w *wirePacket) (Packet, error) {
 	var tree struct {
 		F  []json.RawMessage `json:"f"`
 		F2 []json.RawMessage `json:"f2"`
+		U  json.RawMessage   `json:"u"`
 	}
 	if err := tolerant(json.Unmarshal(w.T, &tree)); err != nil {
 		return nil, fmt.Errorf("%w: an event of nodes without any", ErrBadAnswer)
 	}
-	p := &NodesPacket{Tag: w.I, Origin: w.OU}
+	p := &NodesPacket{Tag: w.I, Origin: w.OU, Users: append(decodeUsers(tree.U), decodeUsers(w.U)...)}
 	files := make(map[Handle]bool)
 	for i, list := range [][]json.RawMessage{tree.F, tree.F2} {
 		for _, raw := range list {

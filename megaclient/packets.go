@@ -22,6 +22,7 @@ type Packet interface {
 type NodesPacket struct {
 	Tag    string
 	Nodes  []*Node
+	Users  []User // of whom the event tells
 	Origin UserHandle
 }
 
@@ -80,6 +81,12 @@ type UserAttrsPacket struct {
 	Names []string
 }
 
+// UsersPacket says who somebody is: a contact, a former one, or somebody with a new address (c, se).
+type UsersPacket struct {
+	Tag   string
+	Users []User
+}
+
 // PendingKeysPacket says that keys of incoming shares can be had: see LoadKeys (pk).
 type PendingKeysPacket struct{ Tag string }
 
@@ -120,6 +127,9 @@ func (p *SharePacket) PacketTag() string { return p.Tag }
 
 // PacketTag implements Packet.
 func (p *UserAttrsPacket) PacketTag() string { return p.Tag }
+
+// PacketTag implements Packet.
+func (p *UsersPacket) PacketTag() string { return p.Tag }
 
 // PacketTag implements Packet.
 func (p *PendingKeysPacket) PacketTag() string { return p.Tag }

@@ -120,13 +120,8 @@ func (f *fetch) share(raw json.RawMessage, pending bool) {
 const exportUser = "EXP"
 
 func (f *fetch) user(raw json.RawMessage) error {
-	var w struct {
-		U UserHandle `json:"u"`
-		C int        `json:"c"`
-		M string     `json:"m"`
-	}
-	if tolerant(json.Unmarshal(raw, &w)) == nil && validUser(w.U) {
-		f.result.Users = append(f.result.Users, User{Handle: w.U, Email: w.M, Self: w.C == 2, Contact: w.C == 1})
+	if u, ok := decodeUser(raw); ok {
+		f.result.Users = append(f.result.Users, u)
 	}
 	return nil
 }

@@ -101,6 +101,7 @@ type User struct {
 	Email   string
 	Self    bool // it is the account itself
 	Contact bool // the two have agreed to know each other: folders can be shared
+	Former  bool // they no longer do
 }
 
 // Share is one outgoing share of a folder (PROTOCOL 3.1, keys s and ps).

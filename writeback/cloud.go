@@ -11,6 +11,7 @@ import (
 type Cloud interface {
 	User() megaclient.UserHandle
 	LoadKeys(ctx context.Context) error
+	UserEmail(ctx context.Context, u megaclient.UserHandle) (string, error)
 	ShareKeys() map[megaclient.Handle]megaclient.ShareKey
 	AddShareKeys(m map[megaclient.Handle]megaclient.ShareKey)
 	Unlock(n *megaclient.Node) bool

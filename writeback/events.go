@@ -105,6 +105,9 @@ func (c *change) applyNext(at *cursor) error {
 			if err := c.endEchoes(at, nodes); err != nil {
 				return err
 			}
+			if len(nodes.Users) > 0 {
+				err = errors.Join(err, c.hearUsers(nodes.Users))
+			}
 			c.markEchoed(p)
 			at.nextPacket()
 		}
@@ -157,6 +160,8 @@ func (c *change) applyPacket(p megaclient.Packet) error {
 		return c.ApplyFileAttrs(p.Node, p.FileAttrs)
 	case *megaclient.LinkPacket:
 		return c.ApplyLink(p.Node, p.Public, p.Removed)
+	case *megaclient.UsersPacket:
+		return c.hearUsers(p.Users)
 	case *megaclient.BadPacket:
 		return fmt.Errorf("%w: %w", tree.ErrInvalid, p.Err)
 	case *megaclient.SharePacket:
@@ -463,11 +468,13 @@ func (e *Engine) applyIdle(ctx context.Context, a *megaclient.Answer) error {
 
 // afterEvents starts what packets ask for besides changing the tree.
 func (e *Engine) afterEvents(a *megaclient.Answer) {
-	keys := false
+	missing := false
 	for _, p := range a.Packets {
 		switch p := p.(type) {
 		case *megaclient.PendingKeysPacket, *megaclient.SharePacket:
-			keys = true
+			missing = true
+		case *megaclient.NodesPacket:
+			missing = missing || slices.ContainsFunc(p.Nodes, func(n *megaclient.Node) bool { return n.SharedBy != "" })
 		case *megaclient.QuotaPacket:
 			e.status.wantQuota()
 		case *megaclient.UserAttrsPacket:
@@ -480,7 +487,7 @@ func (e *Engine) afterEvents(a *megaclient.Answer) {
 			}
 		}
 	}
-	if keys {
+	if missing {
 		e.stream.wantKeys()
 	}
 	e.queue.kick()

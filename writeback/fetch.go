@@ -48,6 +48,7 @@ func (e *Engine) fullFetch(ctx context.Context) error {
 	failpoint("fetched")
 	e.online()
 	e.stream.fetched(begun)
+	e.wantIncoming()
 	e.queue.kick()
 	return nil
 }

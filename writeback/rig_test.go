@@ -82,11 +82,16 @@ func newRig(t testing.TB, options func(*Options), opts ...megatest.Option) *rig 
 
 func newRigFor(t testing.TB, limit time.Duration, options func(*Options), opts ...megatest.Option) *rig {
 	t.Helper()
+	return newRigOf(t, limit, megatest.V1(), options, opts...)
+}
+
+func newRigOf(t testing.TB, limit time.Duration, account megatest.AccountOption, options func(*Options), opts ...megatest.Option) *rig {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	server := megatest.NewServer(opts...)
 	t.Cleanup(server.Close)
-	r := &rig{TB: t, ctx: ctx, server: server, account: server.AddAccount(testMail, testPassword, megatest.V1())}
+	r := &rig{TB: t, ctx: ctx, server: server, account: server.AddAccount(testMail, testPassword, account)}
 	r.mount = newMount(t, ctx, server, options)
 	r.start()
 	require.NoError(t, r.engine.Ready(ctx))

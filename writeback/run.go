@@ -29,7 +29,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	send := make(chan []task)
 	parts.Go(func() { e.planLoop(ctx, send) })
 	parts.Go(func() { e.sendLoop(ctx, send) })
-	parts.Go(func() { e.keysLoop(ctx) })
+	parts.Go(func() { e.incomingLoop(ctx) })
 	parts.Go(func() { e.quotaLoop(ctx) })
 	parts.Go(func() { e.versionsLoop(ctx) })
 	parts.Go(func() { e.spendLoop(ctx) })
@@ -143,6 +143,7 @@ func (e *Engine) Revive() {
 	poke(e.status.revived)
 	poke(e.status.resend)
 	e.status.wantQuota()
+	e.wantIncoming()
 }
 
 // sessionLives lets be sent again what a session that ended has held up.
@@ -175,32 +176,6 @@ func (e *Engine) trouble(err error) {
 // name things.
 func classifyName(err error) string {
 	return [...]string{"network", "session", "blocked", "refused"}[classify(err)]
-}
-
-// keysLoop looks for share keys when events say that there are some.
-func (e *Engine) keysLoop(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-e.stream.keys:
-		}
-		if err := e.learnKeys(ctx); err != nil && !isCancel(ctx, err) {
-			e.trouble(err)
-		}
-	}
-}
-
-func (e *Engine) learnKeys(ctx context.Context) error {
-	if err := e.client.LoadKeys(ctx); err != nil {
-		return err
-	}
-	err := e.update(ctx, func(c *change) error { return c.AddShareKeys(e.client.ShareKeys()) })
-	if err != nil {
-		return err
-	}
-	_, err = e.tree.Unlock(ctx)
-	return err
 }
 
 // quotaLoop asks how full the account is: at the start, and after changes.

@@ -95,40 +95,6 @@ func (e *Engine) Shares(folder megaclient.Handle) (who map[megaclient.UserHandle
 	return all[folder], known, err
 }
 
-// UserByMail finds a contact by the address; "" if there is none that was heard of: see AskPeople.
-func (e *Engine) UserByMail(mail string) (found megaclient.UserHandle, err error) {
-	users, err := e.users()
-	for h, m := range users {
-		if strings.EqualFold(m, mail) {
-			found = h
-		}
-	}
-	return found, err
-}
-
-// UserMail gives the address of a user, "" if it isn't known.
-func (e *Engine) UserMail(h megaclient.UserHandle) (string, error) {
-	users, err := e.users()
-	return users[h], err
-}
-
-// AskPeople asks the cloud for contacts and shares, which only a full fetch tells.
-func (e *Engine) AskPeople(ctx context.Context) error {
-	result, err := e.client.FetchNodes(ctx, false, func(*megaclient.Node) error { return nil })
-	if err != nil {
-		return err
-	}
-	return e.update(ctx, func(c *change) error { return c.keepPeople(result) })
-}
-
-// keepPeople notes what a full fetch says about others.
-func (c *change) keepPeople(result *megaclient.FetchResult) error {
-	if err := c.keepUsers(result.Users); err != nil {
-		return err
-	}
-	return c.keepShares(result.OutShares)
-}
-
 // Trusted gives the keys that were taken for those of an address; false if none were.
 func (e *Engine) Trusted(mail string) (t Trusted, known bool, err error) {
 	all := map[string]Trusted{}

@@ -9,7 +9,7 @@ import (
 // streamState is what the event loop tells the others, and they it.
 type streamState struct {
 	kick chan struct{} // the stream is asked at once
-	keys chan struct{} // share keys are to be looked for
+	keys chan struct{} // what is missing of others' shares is to be looked for
 	soon chan struct{} // a rest after trouble ends at once
 
 	mu      sync.Mutex

@@ -65,13 +65,6 @@ func (a *Account) Meet(other *Account, compared bool) {
 	a.writeAccountKeys()
 }
 
-// Befriend makes two accounts contacts of each other, without any client having looked at a key.
-func (a *Account) Befriend(other *Account) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
-	a.user.contacts[other.Handle], other.user.contacts[a.Handle] = other.user, a.user
-}
-
 // RenewKeys gives the account new Ed25519 and Curve25519 keys, as when it was reset with a lost password.
 func (a *Account) RenewKeys() { a.makeCurveKeys() }
 

@@ -199,6 +199,19 @@ func cmdPublicKey(c *call) (any, code) {
 	return map[string]any{"u": u.handle, "pubk": u.pubk}, ok
 }
 
+// cmdUserEmail is uge: somebody's address.
+func cmdUserEmail(c *call) (any, code) {
+	var a struct{ U string }
+	if failure := c.parse(&a); failure != ok {
+		return nil, failure
+	}
+	u := c.s.users[a.U]
+	if u == nil {
+		return nil, eNoEnt
+	}
+	return u.email, ok
+}
+
 // findUser finds a user by handle or e-mail; Server.mu is held.
 func (s *Server) findUser(name string) *user {
 	if u := s.users[name]; u != nil {

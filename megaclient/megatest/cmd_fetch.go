@@ -124,9 +124,9 @@ func (s *Server) relationsLocked(u *user) map[string]any {
 			shares = append(shares, map[string]any{"h": n.handle, "u": to.handle, "r": t.access, "ts": t.ts})
 		}
 	}
-	users := []any{map[string]any{"u": u.handle, "c": 2, "m": u.email, "ts": u.created}}
+	users := []any{u.known(2)}
 	for _, o := range u.contacts {
-		users = append(users, map[string]any{"u": o.handle, "c": 1, "m": o.email, "ts": o.created})
+		users = append(users, o.known(1))
 	}
 	rest := map[string]any{"ok": keys, "ok0": keys, "s": shares, "u": users}
 	for n := range u.links {

@@ -111,6 +111,7 @@ func (c *call) grantShare(n *node, w shareWish) (*user, code) {
 	}
 	n.share.targets[u] = t
 	u.incoming[n] = struct{}{}
+	// Who shares without having met is a contact from then on, and nobody is told: the client must find out who it is.
 	u.contacts[n.owner.handle] = n.owner
 	n.owner.contacts[u.handle] = u
 	c.tellShare(n, u, t, old == nil)

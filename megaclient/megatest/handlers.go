@@ -32,6 +32,7 @@ var commandTable = map[string]handlerEntry{
 	"up2":           {cmdAttrPut, sessionOnly},
 	"up":            {cmdAttrPut, sessionOnly},
 	"uk":            {cmdPublicKey, sessionOnly},
+	"uge":           {cmdUserEmail, sessionOnly},
 	// the tree
 	"f":  {cmdFetch, linkToo},
 	"p":  {cmdPut, linkToo},

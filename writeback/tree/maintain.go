@@ -41,6 +41,15 @@ func (t *Tree) Reap(ctx context.Context, keep func(Inode) bool) (gone int, err e
 	return gone, nil
 }
 
+// Locked tells whether there are nodes without a name: see Unlock.
+func (t *Tree) Locked() (locked bool, err error) {
+	err = t.View(func(tx *Tx) error {
+		prefix := []byte{rowNameless}
+		return tx.scan(prefix, prefix, func(*badger.Item) (bool, error) { locked = true; return false, nil })
+	})
+	return locked, err
+}
+
 // Unlock tries again to decrypt the nodes without a name (Options.Decrypt), after share keys came. It
 // returns how many have one now.
 func (t *Tree) Unlock(ctx context.Context) (unlocked int, err error) {

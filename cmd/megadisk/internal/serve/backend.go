@@ -142,7 +142,7 @@ func (p *Process) isOwner(name string) bool {
 	roots, err := p.engine.Tree().ReadDir(tree.SharesIno, "", 0)
 	owner := false
 	for _, r := range roots {
-		owner = owner || r.Cloud != nil && p.engine.ShareOwner(r.Cloud.SharedBy) == name
+		owner = owner || r.Cloud != nil && (p.engine.ShareOwner(r.Cloud.SharedBy) == name || string(r.Cloud.SharedBy) == name)
 		if r.Name == name {
 			return false
 		}
