@@ -59,6 +59,7 @@ func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait strin
 		asked = time.Now()
 		t := c.post(ctx, address, nil, proof, c.timing.wait, false)
 		if t.err != nil {
+			t.retry = t.retry && !errors.Is(t.err, errTooLong)
 			return t
 		}
 		if err := tolerant(json.Unmarshal(t.answer, &w)); err != nil || (w.W == "" && !validText(w.SN, snLength)) {
@@ -91,9 +92,10 @@ func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait strin
 // waitHere stands for waiting without the server's help.
 const waitHere = "-"
 
-// streamError gives the refusals of the event stream their meaning (PROTOCOL 8.6).
+// streamError gives the refusals of the event stream their meaning (PROTOCOL 8.6). Events that can't be taken in are as
+// good as lost.
 func streamError(err error) error {
-	if errors.Is(err, ETOOMANY) || errors.Is(err, EARGS) {
+	if errors.Is(err, ETOOMANY) || errors.Is(err, EARGS) || errors.Is(err, errTooLong) {
 		return fmt.Errorf("%w: %w", ErrTooOld, err)
 	}
 	return err

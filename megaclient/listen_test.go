@@ -246,6 +246,17 @@ func TestTheStreamEndsWithATypedError(t *testing.T) {
 	require.ErrorIs(t, c.Listen(t.Context(), result.SN, nil, func(*megaclient.Answer) error { return nil }), megaclient.EBLOCKED)
 }
 
+// TestEventsThatAreTooMany: an answer longer than the client reads would be as long the next time, so the tree is fetched.
+func TestEventsThatAreTooMany(t *testing.T) {
+	s, a := newWorld(t)
+	c := login(t, s, a)
+	_, result := collect(t, c)
+	for range 9 {
+		s.Faults().Tell(a, `{"a":"zz","x":"`+strings.Repeat("x", 1<<20)+`"}`)
+	}
+	require.ErrorIs(t, c.Listen(t.Context(), result.SN, nil, func(*megaclient.Answer) error { return nil }), megaclient.ErrTooOld)
+}
+
 func TestTheHandlersErrorEndsTheStream(t *testing.T) {
 	s, a := newWorld(t)
 	c := login(t, s, a)

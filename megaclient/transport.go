@@ -185,11 +185,14 @@ func (b *watchedBody) Close() error {
 	return err
 }
 
+// errTooLong is that of an answer which is longer than anything that will be read. It would be as long again.
+var errTooLong = fmt.Errorf("%w: it is too long", ErrBadAnswer)
+
 // readAll reads a body that must not be longer than limit.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%w: longer than %d bytes", ErrBadAnswer, limit)
+		err = fmt.Errorf("%w: more than %d bytes", errTooLong, limit)
 	}
 	return b, err
 }

@@ -135,6 +135,25 @@ func (l *liar) named(h string, key megacrypto.Key, attrs megacrypto.Attributes) 
 }
 
 // TestCatchingUp: many packets at once are applied while the mount answers. The longer form has 100,000, and 30 s for them.
+// TestManyEventsInOneAnswer: a million in the long form. All are taken in, and what comes after them.
+func TestManyEventsInOneAnswer(t *testing.T) {
+	packets := 5_000
+	if os.Getenv("MEGADISK_LONG") != "" {
+		packets = 1_000_000
+	}
+	l := newLiar(t, megatest.WithPacketLog(packets+1000), megatest.WithPacketSlice(packets+1000))
+	list := make([]string, packets)
+	for i := range list {
+		list[i] = fmt.Sprintf(`{"a":"d","n":"%08d"}`, i)
+	}
+	began := time.Now()
+	l.server.Faults().Tell(l.account, append(list, nodesPacket(l.node(l.folder, map[string]any{"h": "LASTAAAA"})))...)
+	l.eventually(func() bool { return len(l.names("")) == 2 })
+	t.Logf("%d packets in %v", packets, time.Since(began))
+	l.write("mine", "M")
+	l.flush()
+}
+
 func TestCatchingUp(t *testing.T) {
 	packets, long := 3000, os.Getenv("MEGADISK_LONG") != ""
 	if long {

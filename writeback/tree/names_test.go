@@ -60,6 +60,7 @@ func TestWithSuffix(t *testing.T) {
 		{"Mr. Smith went home", "Mr. Smith went home (X)"},
 		{"end.", "end. (X)"},
 		{strings.Repeat("é", 127), strings.Repeat("é", 125) + " (X)"},
+		{strings.Repeat("é", 125) + ".txt", strings.Repeat("é", 123) + " (X).txt"},
 	} {
 		require.Equal(t, c.want, withSuffix(c.name, " (X)"))
 	}
