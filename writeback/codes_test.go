@@ -90,3 +90,49 @@ func (r *rig) refusedWork(m model, dir string) {
 		m[from] = "its name changes"
 	}
 }
+
+// The same of deletions for good, of what was removed here and of what `bin empty` finds: nothing else goes, and it goes
+// in the end. What the server doesn't know is gone.
+func TestEveryCodeOnDeletionsForGood(t *testing.T) {
+	const accounts = 8
+	for part := range accounts {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(o *Options) {
+				permanent(o)
+				o.Timings.RetryFirst, o.Timings.RetryMax = time.Millisecond, 10*time.Millisecond
+			})
+			stays := r.account.PutFile(r.account.Root(), "stays", []byte("x"), time.Unix(1, 0))
+			for i, code := range everyCode() {
+				if i%accounts != part || code == int(megaclient.ENOENT) {
+					continue
+				}
+				mine := r.account.PutFile(r.account.Root(), "mine", []byte("x"), time.Unix(1, 0))
+				r.caughtUp()
+				refused := r.server.Stats().Faults
+				r.server.Faults().FailCommand("d", code, 1)
+				r.unlink("mine")
+				r.flush()
+				r.eventually(func() bool { return r.server.Stats().Faults > refused })
+				r.caughtUp()
+				r.eventually(func() bool {
+					r.engine.Retry()
+					return r.nothingLeft()
+				})
+
+				theirs := r.account.PutFile(r.account.Root(), "theirs", []byte("x"), time.Unix(1, 0))
+				r.account.Trash(theirs)
+				r.caughtUp()
+				r.server.Faults().FailCommand("d", code, 1)
+				_, err := r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+				require.Error(t, err, code)
+				_, err = r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+				require.NoError(t, err, code)
+				r.caughtUp()
+				require.False(t, r.account.Exists(theirs), code)
+				require.False(t, r.account.Exists(mine), code)
+				require.True(t, r.account.Exists(stays), code)
+			}
+		})
+	}
+}

@@ -21,17 +21,19 @@ func permanent(o *Options) {
 func (r *rig) drained() {
 	r.Helper()
 	r.caughtUp() // our own packet makes the deletion ours
-	r.eventually(func() bool {
-		r.engine.writeMu.Lock()
-		left := 0
-		for _, at := range r.engine.dooms {
-			if at.moved { // else it isn't ours to delete
-				left++
-			}
+	r.eventually(r.nothingLeft)
+}
+
+// nothingLeft says that nothing differs and that nothing of ours is left to be deleted.
+func (r *rig) nothingLeft() bool {
+	r.engine.writeMu.Lock()
+	defer r.engine.writeMu.Unlock()
+	for _, at := range r.engine.dooms {
+		if at.moved { // else it isn't ours to delete
+			return false
 		}
-		r.engine.writeMu.Unlock()
-		return left == 0 && r.engine.queue.len() == 0
-	})
+	}
+	return r.engine.queue.len() == 0
 }
 
 // tree makes a folder with files and a folder in it, as another client.
