@@ -19,7 +19,9 @@ import (
 //
 // A map must not go, and something else take its place, while its address is in hand. So an iterator over everything is
 // kept open meanwhile, which holds all tables that there are at its beginning; of these, those are taken that are there
-// afterwards, too.
+// afterwards, too. What a merge is just making is held by nobody but the merge, and when that takes in all of the tree, it is as
+// much as all of the tree. Of these the kernel is asked to take the pages back, from its cache too: wherever the address leads
+// by then, no content changes.
 
 const (
 	residentLimit = 64 << 20 // of maps, the program's own included
@@ -66,6 +68,7 @@ func residentFiles() int64 {
 }
 
 func (t *Tree) letGoOfMaps() error {
+	dir := t.tableDir()
 	before := t.tableFiles()
 	txn := t.db.NewTransaction(false)
 	defer txn.Discard()
@@ -85,14 +88,18 @@ func (t *Tree) letGoOfMaps() error {
 		var from, to uintptr
 		address, rest, _ := strings.Cut(lines.Text(), " ")
 		at := strings.IndexByte(rest, '/')
-		if at < 0 || !held[rest[at:]] {
+		if at < 0 || filepath.Dir(rest[at:]) != dir || filepath.Ext(rest[at:]) != ".sst" {
 			continue
+		}
+		advice := unix.MADV_PAGEOUT
+		if held[rest[at:]] {
+			advice = unix.MADV_DONTNEED
 		}
 		if _, err := fmt.Sscanf(address, "%x-%x", &from, &to); err != nil {
 			return err
 		}
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
-			return errno
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, uintptr(advice)); errno != 0 && advice == unix.MADV_DONTNEED {
+			return errno // the other is only asked for: kernels before 5.4 don't know it, and a merge may have ended
 		}
 	}
 	return lines.Err()
@@ -100,11 +107,8 @@ func (t *Tree) letGoOfMaps() error {
 
 // tableFiles gives the paths of the tables that are in use.
 func (t *Tree) tableFiles() map[string]bool {
-	dir, err := filepath.EvalSymlinks(t.opts.Dir)
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
-	if err != nil {
+	dir := t.tableDir()
+	if dir == "" {
 		return nil
 	}
 	files := map[string]bool{}
@@ -112,4 +116,16 @@ func (t *Tree) tableFiles() map[string]bool {
 		files[filepath.Join(dir, fmt.Sprintf("%06d.sst", table.ID))] = true
 	}
 	return files
+}
+
+// tableDir is the folder of the tables as /proc names it; "" if that can't be known.
+func (t *Tree) tableDir() string {
+	dir, err := filepath.EvalSymlinks(t.opts.Dir)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return ""
+	}
+	return dir
 }
