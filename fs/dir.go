@@ -59,16 +59,20 @@ func (b *bridge) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryL
 	return b.list(in, out, func(e fuse.DirEntry, _ *tree.Inode, _ uint64) bool { return out.AddDirEntry(e) })
 }
 
-// ReadDirPlus gives attributes as well; each entry counts as looked up.
+// ReadDirPlus gives attributes as well, of files to those who use them; each entry that has some counts as looked up.
 func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	t := b.timeoutsNow()
+	bare := in.Offset == cookieStart && b.ready.Load() && b.listers.list(in.Pid, b.ino(in.NodeId))
 	return b.list(in, out, func(e fuse.DirEntry, row *tree.Inode, generation uint64) bool {
 		entry := out.AddDirLookupEntry(e)
-		if entry != nil && row != nil { // "." and ".." keep node id 0: not looked up
+		if entry == nil {
+			return false
+		}
+		if row != nil && (row.Kind == tree.Dir || !bare) { // else it keeps node id 0, as "." and "..": not looked up
 			now := b.freshSince(row, generation)
 			b.fillEntry(entry, &now, t)
 		}
-		return entry != nil
+		return true
 	})
 }
 
@@ -84,12 +88,12 @@ func (b *bridge) freshSince(row *tree.Inode, generation uint64) tree.Inode {
 	return b.fresh(*row)
 }
 
-// lister takes an entry with its row (nil: "." or "..") and the generation of the tree that it was read in; false: it has
+// emitter takes an entry with its row (nil: "." or "..") and the generation of the tree that it was read in; false: it has
 // no room.
-type lister = func(e fuse.DirEntry, row *tree.Inode, generation uint64) bool
+type emitter = func(e fuse.DirEntry, row *tree.Inode, generation uint64) bool
 
 // list gives entries after the cookie in.Offset until emit says that no more fit.
-func (b *bridge) list(in *fuse.ReadIn, out *fuse.DirEntryList, emit lister) fuse.Status {
+func (b *bridge) list(in *fuse.ReadIn, out *fuse.DirEntryList, emit emitter) fuse.Status {
 	h, ok := b.dirs.get(in.Fh)
 	if !ok {
 		return fuse.EBADF
@@ -113,7 +117,7 @@ func (b *bridge) list(in *fuse.ReadIn, out *fuse.DirEntryList, emit lister) fuse
 }
 
 // listAfter gives the entries after a name, and remembers them as the part that the handle gave last.
-func (b *bridge) listAfter(h *dirHandle, after string, emit lister) fuse.Status {
+func (b *bridge) listAfter(h *dirHandle, after string, emit emitter) fuse.Status {
 	var given []place
 	defer func() {
 		if len(given) > 0 {

@@ -120,6 +120,7 @@ type bridge struct {
 	files    handles[*fileHandle]
 	walks    walks
 	dirs     handles[*dirHandle]
+	listers  *listers
 }
 
 func newBridge(e engine, t table, o Options) *bridge {
@@ -144,6 +145,7 @@ func newBridge(e engine, t table, o Options) *bridge {
 		lookers:       o.Lookers,
 		looked:        o.Looked,
 		probes:        o.Probes,
+		listers:       newListers(),
 		born:          time.Now().UnixNano(),
 	}
 	if b.log == nil {

@@ -27,6 +27,9 @@ func (b *bridge) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name stri
 	if err != nil {
 		return b.status("lookup", err)
 	}
+	if in.Kind == tree.File {
+		b.listers.look(b.ino(header.NodeId))
+	}
 	b.fillEntry(out, &in, t)
 	return fuse.OK
 }
