@@ -113,7 +113,8 @@ func openNoise(work string, size int64) (*place, error) {
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
-	p := &place{name: "a mount of one block", dir: point, close: func() {
+	drop := func() error { return dropCaches(point) }
+	p := &place{name: "a mount of one block", dir: point, drop: drop, close: func() {
 		_ = unix.Unmount(point, unix.MNT_DETACH)
 		_ = c.Wait()
 	}}
