@@ -277,6 +277,34 @@ func TestVaultIsReadOnly(t *testing.T) {
 	require.ErrorIs(t, unix.Rename(h.Path("f"), h.Path(".mega/vault/f")), unix.EROFS)
 }
 
+// What MEGA's object storage keeps in the drive, and all below it, is to be read only, from the moment when it is heard of.
+func TestObjectStorageIsReadOnly(t *testing.T) {
+	var container string
+	h := harness.New(t, harness.WithContent(func(a *megatest.Account) {
+		container = a.Mkdir(a.Root(), "S4")
+		a.PutFile(a.Mkdir(container, "bucket"), "object", []byte("text"), mtime)
+		a.SetAttr(container, "s4", "{}")
+	}))
+	dir := h.Path("S4")
+	requireContent(t, []byte("text"), h.Path("S4/bucket/object"))
+	require.ErrorIs(t, os.WriteFile(h.Path("S4/bucket/object"), []byte("x"), 0o644), unix.EROFS)
+	require.ErrorIs(t, os.WriteFile(h.Path("S4/bucket/new"), nil, 0o644), unix.EROFS)
+	require.ErrorIs(t, os.Mkdir(h.Path("S4/new"), 0o755), unix.EROFS)
+	require.ErrorIs(t, os.Remove(h.Path("S4/bucket/object")), unix.EROFS)
+	require.ErrorIs(t, unix.Rename(h.Path("S4/bucket/object"), h.Path("object")), unix.EROFS)
+	require.ErrorIs(t, unix.Rename(dir, h.Path("other")), unix.EROFS)
+	write(t, h.Path("f"), []byte("f"))
+	require.ErrorIs(t, unix.Rename(h.Path("f"), h.Path("S4/f")), unix.EROFS)
+
+	require.NoError(t, os.Mkdir(h.Path("plain"), 0o755))
+	write(t, h.Path("plain/f"), []byte("f"))
+	h.Drain()
+	h.Account.SetAttr(h.Account.Find("plain"), "s4", "{}")
+	require.Eventually(t, func() bool {
+		return errors.Is(os.WriteFile(h.Path("plain/f"), []byte("g"), 0o644), unix.EROFS)
+	}, harness.Deadline, time.Millisecond)
+}
+
 // Shares stand under who owns them, appear and go live, and can be written as far as was granted.
 func TestSharesOfOthers(t *testing.T) {
 	h := harness.New(t)

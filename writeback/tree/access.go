@@ -57,17 +57,27 @@ func (tx *Tx) climb(ino Ino, visit func(*Inode) bool) (place, error) {
 
 // locate is climb for an operation of a program; ErrNotFound if something above was removed.
 func (tx *Tx) locate(ino Ino) (place, error) {
-	p, err := tx.climb(ino, nil)
+	objects := false
+	p, err := tx.climb(ino, func(in *Inode) bool { objects = objects || in.Cloud.holdsObjects(); return true })
 	if err == nil && p.gone {
 		err = fmt.Errorf("inode %d hangs nowhere: %w", ino, ErrNotFound)
 	}
-	if err == nil && p.root == VaultIno {
+	if err == nil && (p.root == VaultIno || objects) {
 		err = ErrReadOnly
 	}
 	return p, err
 }
 
-// MayCreate says whether something can be added to a folder: nil, ErrReadOnly (vault), ErrAccess (a
+// holdsObjects tells whether a node is one of MEGA's object storage (S4), whose own server has to know of each change.
+func (c *Cloud) holdsObjects() bool {
+	if c == nil {
+		return false
+	}
+	_, is := c.Attrs["s4"]
+	return is
+}
+
+// MayCreate says whether something can be added to a folder: nil, ErrReadOnly (vault, object storage), ErrAccess (a
 // share that is read-only, or the folder of all shares), ErrNotFound (removed), ErrStale.
 func (tx *Tx) MayCreate(parent Ino) error {
 	if _, err := tx.peek(parent); err != nil {
@@ -105,7 +115,7 @@ func (t *Tree) plainlyOwn(ino Ino) bool {
 	for range maxDepth {
 		in, err := t.Get(ino)
 		switch {
-		case err != nil || in.Removed || in.Cloud != nil && in.Cloud.Damaged:
+		case err != nil || in.Removed || in.Cloud != nil && in.Cloud.Damaged || in.Cloud.holdsObjects():
 			return false
 		case ino == DriveIno:
 			return true
