@@ -193,7 +193,20 @@ func (s *scale) phase(name string, do func() error) error {
 	if now != pid {
 		before = usage{}
 	}
-	u, err := usageOf(now)
+	return s.showUsage(name, now, before)
+}
+
+// sinceStart shows what was resident since the mount's process began.
+func (s *scale) sinceStart(name string) error {
+	pid, err := s.pid()
+	if err != nil {
+		return err
+	}
+	return s.showUsage(name, pid, usage{})
+}
+
+func (s *scale) showUsage(name string, pid int, before usage) error {
+	u, err := usageOf(pid)
 	if err != nil {
 		return err
 	}
@@ -235,12 +248,16 @@ func (s *scale) firstMount() error {
 		return err
 	}
 	s.show.show(figure{name: "first mount: the drive's folder is listed", unit: "s", atMost: true, target: 2}, []float64{listed}, "(while the fetch streams in)")
-	return s.phase("first fetch", func() error {
-		// What isn't there is only known when everything has come.
-		if _, err := os.Lstat(filepath.Join(s.point, "absent")); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("a name that is absent: %v", err)
-		}
-		s.show.show(figure{name: "first mount: taken in", unit: "nodes/s", target: 40_000}, []float64{float64(s.c.nodes) / time.Since(began).Seconds()}, "")
+	// What isn't there is only known when everything has come.
+	if _, err := os.Lstat(filepath.Join(s.point, "absent")); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("a name that is absent: %v", err)
+	}
+	s.show.show(figure{name: "first mount: taken in", unit: "nodes/s", target: 40_000}, []float64{float64(s.c.nodes) / time.Since(began).Seconds()}, "")
+	if err := s.sinceStart("first fetch"); err != nil {
+		return err
+	}
+	return s.phase("the minute after it", func() error { // the database's tables are merged
+		time.Sleep(time.Minute)
 		return nil
 	})
 }
@@ -263,7 +280,7 @@ func (s *scale) laterMount() error {
 		took = append(took, v)
 	}
 	s.show.show(figure{name: "later mount: the drive's folder is listed", unit: "s", atMost: true, target: 0.5}, took, "(from the command, page cache dropped)")
-	return s.phase("after a later mount", func() error { return nil })
+	return s.sinceStart("later mount")
 }
 
 // lookup looks up names that the kernel doesn't know, in the wide folder and in narrow ones, in turns.
