@@ -76,4 +76,5 @@ func TestOtherUsersAreKeptOut(t *testing.T) {
 		require.NotZero(t, status, "%s: %s", command, out)
 	}
 	require.Len(t, p.Statuses(), 1, "it goes on")
+	p.Run("unmount", p.Point)
 }
