@@ -241,22 +241,48 @@ func TestAFetchGoesOnForTheOtherReader(t *testing.T) {
 	require.Len(t, cl.calls(), 1)
 }
 
-// stuckBeyond lets nothing past an offset.
-func stuckBeyond(at int64) func(*fetched) error {
-	return func(n *fetched) error {
-		if n.off+n.done < at {
-			return nil
+// stuckBeyond makes a cache over a cloud that brings only what somebody waits for, so that windows have reason to grow
+// however slow the reader is, and nothing past an offset.
+func stuckBeyond(t *testing.T, cl *cloud, at int64) *Cache {
+	var c *Cache
+	cl.fault = func(n *fetched) error {
+		if n.off+n.done >= at {
+			<-n.ctx.Done()
+			return n.ctx.Err()
 		}
-		<-n.ctx.Done()
-		return n.ctx.Err()
+		for tick := time.NewTicker(time.Millisecond); ; {
+			if c.somebodyWaits() {
+				tick.Stop()
+				return nil
+			}
+			select {
+			case <-tick.C:
+			case <-n.ctx.Done():
+				return n.ctx.Err()
+			}
+		}
 	}
+	c = cl.open(t)
+	return c
+}
+
+func (c *Cache) somebodyWaits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, co := range c.contents {
+		for _, u := range co.units {
+			if u.wake != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func TestReadAheadEndsWithTheReader(t *testing.T) {
 	f := makeFile(t, 32<<20)
 	cl := newCloud(f)
-	cl.fault = stuckBeyond(8 << 20)
-	c := cl.open(t)
+	c := stuckBeyond(t, cl, 8<<20)
 	r := c.NewReader(f.File)
 	for off := int64(0); off < 8<<20; off += UnitSize {
 		require.NoError(t, readWith(t, r, f, off, UnitSize))
@@ -269,14 +295,14 @@ func TestReadAheadEndsWithTheReader(t *testing.T) {
 func TestReadAheadEndsAfterSeekingAway(t *testing.T) {
 	f := makeFile(t, 48<<20)
 	cl := newCloud(f)
-	stuck := stuckBeyond(8 << 20)
+	c := stuckBeyond(t, cl, 8<<20)
+	stuck := cl.fault
 	cl.fault = func(n *fetched) error {
 		if n.off >= 32<<20 {
 			return nil
 		}
 		return stuck(n)
 	}
-	c := cl.open(t)
 	r := c.NewReader(f.File)
 	defer r.Close()
 	for off := int64(0); off < 8<<20; off += UnitSize {
@@ -292,8 +318,7 @@ func TestReadAheadEndsAfterSeekingAway(t *testing.T) {
 func TestReadAheadUsesParallelParts(t *testing.T) {
 	f := makeFile(t, 32<<20)
 	cl := newCloud(f)
-	cl.fault = stuckBeyond(12 << 20)
-	c := cl.open(t)
+	c := stuckBeyond(t, cl, 12<<20)
 	r := c.NewReader(f.File)
 	defer r.Close()
 	for off := int64(0); off < 12<<20; off += UnitSize {
