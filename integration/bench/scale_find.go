@@ -92,9 +92,13 @@ func (s *scale) findRclone() (map[string]float64, error) {
 	r := reading{c: s.c, mount: &place{work: s.work, server: s.server}}
 	end := func() {}
 	defer func() { end() }()
-	return s.finds(finder{"rclone mount", filepath.Join(s.work, "rclone"), func() (err error) {
+	return s.finds(finder{"rclone mount", filepath.Join(s.work, "rclone"), func() error {
 		end()
-		_, end, err = r.mountRclone(binary)
+		end = func() {}
+		_, unmount, err := r.mountRclone(binary)
+		if err == nil {
+			end = unmount
+		}
 		return err
 	}})
 }
