@@ -199,16 +199,20 @@ const recheckPasses = 3
 // readChunk has the MAC of one chunk computed if it isn't known, and reads what is missing for it.
 func (r *Reader) readChunk(ctx context.Context, chunk int) error {
 	c, co, i := r.c, r.co, int64(chunk)
+	first, end := chunkUnits(chunk, co.size)
+	next := end
 	c.mu.Lock()
-	if co.known.has(i) && !co.fresh.has(i) {
-		c.mu.Unlock()
-		return nil
+	if !co.known.has(i) || co.fresh.has(i) {
+		job := co.jobLocked(chunk)
+		c.advanceMACLocked(job)
+		next = job.next
 	}
-	job := co.jobLocked(chunk)
-	c.advanceMACLocked(job)
-	next, end := job.next, job.end
-	if next < end && !r.still {
-		next = job.first // or it would look as if another stream began
+	switch { // or it would look as if another stream began, and what was fetched ahead for this one would be given up
+	case r.still:
+	case next < end:
+		next = first
+	default:
+		r.streams.skip(first*UnitSize, min(end*UnitSize, co.size))
 	}
 	c.mu.Unlock()
 	return r.readUnits(ctx, next, end)

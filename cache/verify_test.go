@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -14,9 +15,12 @@ import (
 	"megadisk/megaclient/megacrypto"
 )
 
-// spoil changes one byte of the file in every fetch for which when says so.
+// spoil changes one byte of the file in every fetch for which when says so, which is asked by one at a time.
 func (c *cloud) spoil(at int64, when func() bool) {
+	var mu sync.Mutex
 	c.change = func(off int64, b []byte) {
+		mu.Lock()
+		defer mu.Unlock()
 		if off <= at && at < off+int64(len(b)) && when() {
 			b[at-off] ^= 0x40
 		}
@@ -55,7 +59,9 @@ func TestWrongOnceIsFetchedOnceMore(t *testing.T) {
 					change = append(change, onDisk(t.TempDir()))
 				}
 				c := cl.open(t, change...)
-				sweep(t, c, f)
+				r := c.NewReader(f.File)
+				defer r.Close() // not before all is there: what is on its way for a reader ends with it
+				_ = sweepWith(r)
 				c.awaitVerified(t, f.File)
 				readAll(t, c, f)
 				require.EqualValues(t, 2*size, cl.moved(t), "all of it, once more")
@@ -76,8 +82,12 @@ func TestWrongOnceIsFetchedOnceMore(t *testing.T) {
 func sweep(t testing.TB, c *Cache, f *cloudFile) error {
 	r := c.NewReader(f.File)
 	defer r.Close()
+	return sweepWith(r)
+}
+
+func sweepWith(r *Reader) error {
 	p := make([]byte, UnitSize)
-	for off := int64(0); off < f.Size; off += UnitSize {
+	for off := int64(0); off < r.co.size; off += UnitSize {
 		if _, err := r.ReadAt(bg, p, off); err != nil && err != io.EOF {
 			return err
 		}

@@ -151,6 +151,14 @@ func (t *streams) settle(a advice, done int64) {
 	}
 }
 
+// skip takes the run of the last read over [off, end), which was fetched ahead for it and need not be read any more.
+func (t *streams) skip(off, end int64) {
+	if s := &t.s[t.last]; s.continues(off) && s.ahead >= end {
+		s.pos = max(s.pos, end)
+		s.read += end - off
+	}
+}
+
 // find gives the stream that a read at off continues, the nearest of several, or the one to replace.
 func (t *streams) find(off int64) int {
 	best, oldest := -1, 0

@@ -187,3 +187,30 @@ func TestWindowProperties(t *testing.T) {
 		}
 	})
 }
+
+// Who need not read what was fetched ahead for it goes on in the same stream; who skips anything else begins another.
+func TestWhatWasFetchedAheadCanBeSkipped(t *testing.T) {
+	const size = 1 << 30
+	var s streams
+	off := int64(0)
+	read := func() {
+		a := s.next(off, off+UnitSize, size, windowMax)
+		s.starve()
+		s.settle(a, a.To)
+		off += UnitSize
+	}
+	for range 40 {
+		read()
+	}
+	one, ahead := s.last, s.s[s.last].ahead
+	require.Greater(t, ahead-off, int64(reorder))
+	s.skip(off, ahead)
+	off = ahead
+	read()
+	require.Equal(t, one, s.last)
+	require.Positive(t, s.s[one].window)
+	s.skip(off, off+2*windowMax)
+	off += 2 * windowMax
+	read()
+	require.NotEqual(t, one, s.last)
+}
