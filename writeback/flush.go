@@ -308,7 +308,7 @@ func (e *Engine) refusals(c *claims) error {
 		switch d := e.queue.dirty[ino]; {
 		case errors.Is(err, errBraked):
 			braked++
-		case d != nil && d.wall == err:
+		case d != nil && d.wall == err && d.refusal == nil: // else the wall was found by asking for it
 			behind[err]++
 		default:
 			refused[ino] = err
