@@ -19,6 +19,18 @@ func stored(t *testing.T, f *cloudFile) (dir string) {
 	return dir
 }
 
+// longFile is three times as long as what is read ahead from disk.
+func longFile(t *testing.T) *cloudFile { return makeFile(t, 3*loadAhead*UnitSize) }
+
+// readerOnDisk opens a file that is all on disk, and nowhere else.
+func readerOnDisk(t *testing.T, f *cloudFile, change ...func(*Options)) (*Cache, *Reader) {
+	t.Helper()
+	c := offline(f).open(t, append(change, onDisk(stored(t, f)))...)
+	r := c.NewReader(f.File)
+	t.Cleanup(r.Close)
+	return c, r
+}
+
 // offline is a cloud that gives nothing.
 func offline(f *cloudFile) *cloud {
 	cl := newCloud(f)
@@ -38,11 +50,8 @@ func (r *Reader) inMemoryNow() (n int, last int64) {
 
 // What is on disk behind a program that reads on and on comes into memory by itself, and no more than that.
 func TestAStreamIsReadAheadFromDisk(t *testing.T) {
-	f := makeFile(t, 3*loadAhead*UnitSize)
-	dir := stored(t, f)
-	c := offline(f).open(t, onDisk(dir))
-	r := c.NewReader(f.File)
-	defer r.Close()
+	f := longFile(t)
+	c, r := readerOnDisk(t, f)
 	for u := range int64(3) {
 		require.NoError(t, readWith(t, r, f, u*UnitSize, UnitSize))
 	}
@@ -54,11 +63,8 @@ func TestAStreamIsReadAheadFromDisk(t *testing.T) {
 
 // Who jumps about gets what he asked for.
 func TestJumpsAreNotReadAheadFromDisk(t *testing.T) {
-	f := makeFile(t, 3*loadAhead*UnitSize)
-	dir := stored(t, f)
-	c := offline(f).open(t, onDisk(dir))
-	r := c.NewReader(f.File)
-	defer r.Close()
+	f := longFile(t)
+	_, r := readerOnDisk(t, f)
 	for _, u := range []int64{50, 10, 80, 30, 65} {
 		require.NoError(t, readWith(t, r, f, u*UnitSize, 4096))
 	}
@@ -68,7 +74,7 @@ func TestJumpsAreNotReadAheadFromDisk(t *testing.T) {
 
 // What was read ahead and is wrong is fetched, nothing else is, and the program sees the right bytes.
 func TestReadAheadFromDiskFindsWhatIsWrong(t *testing.T) {
-	f := makeFile(t, 3*loadAhead*UnitSize)
+	f := longFile(t)
 	dir := stored(t, f)
 	cl := newCloud(f)
 	c := cl.open(t, onDisk(dir))
@@ -87,7 +93,7 @@ func TestReadAheadFromDiskFindsWhatIsWrong(t *testing.T) {
 
 // A reader, and a cache, can be closed while something is being read ahead.
 func TestClosingWhileReadingAheadFromDisk(t *testing.T) {
-	f := makeFile(t, 3*loadAhead*UnitSize)
+	f := longFile(t)
 	dir := stored(t, f)
 	for u := range int64(10) {
 		c := offline(f).open(t, onDisk(dir))
@@ -105,11 +111,8 @@ func TestClosingWhileReadingAheadFromDisk(t *testing.T) {
 
 // However many streams there are, what is read ahead for them leaves most of the memory alone.
 func TestReadingAheadFromDiskIsShared(t *testing.T) {
-	f := makeFile(t, 3*loadAhead*UnitSize)
-	dir := stored(t, f)
-	c := offline(f).open(t, onDisk(dir), inMemory(minUnits))
-	r := c.NewReader(f.File)
-	defer r.Close()
+	f := longFile(t)
+	_, r := readerOnDisk(t, f, inMemory(minUnits))
 	for u := range int64(3) {
 		require.NoError(t, readWith(t, r, f, u*UnitSize, UnitSize))
 	}

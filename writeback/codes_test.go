@@ -21,42 +21,52 @@ func everyCode() (codes []int) {
 	return append(codes, -99, -1<<31)
 }
 
-// Whichever number refuses whichever command: nothing is lost here, and once the server is sound again the cloud comes to
-// hold the same, at once for what was asked to be tried again.
-func TestEveryCodeOnEveryCommandOfChanges(t *testing.T) {
+// withEachCode has numbers tried by several accounts side by side, each a part of them.
+func withEachCode(t *testing.T, change func(*Options), try func(r *rig, codes []int)) {
 	const accounts = 8
 	for part := range accounts {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(o *Options) {
-				settleNever(o)
+				change(o)
 				o.Timings.RetryFirst, o.Timings.RetryMax = time.Millisecond, 10*time.Millisecond
 			})
-			m := model{}
+			var codes []int
 			for i, code := range everyCode() {
-				for _, command := range []string{"p", "u", "a", "m"} {
-					if i%accounts != part {
-						continue
-					}
-					dir := fmt.Sprint("dir", command, code)
-					r.server.Faults().FailCommand(command, code, 2)
-					r.refusedWork(m, dir)
-					_ = r.engine.Flush(r.ctx, 0) // it ends, also where what is refused holds up others
-					require.NoError(t, r.ctx.Err(), dir)
-					r.requireHere(m, dir)
-					r.server.Faults().Clear()
-					r.eventually(func() bool {
-						r.engine.Retry()
-						return r.engine.Flush(r.ctx, 0) == nil
-					})
-					r.requireSame(m, r.cloud(), dir+": the cloud")
+				if i%accounts == part {
+					codes = append(codes, code)
 				}
 			}
-			r.caughtUp()
-			r.requireHere(m, "in the end")
-			require.Empty(t, r.engine.Status().Pending)
+			try(r, codes)
 		})
 	}
+}
+
+// Whichever number refuses whichever command: nothing is lost here, and once the server is sound again the cloud comes to
+// hold the same, at once for what was asked to be tried again.
+func TestEveryCodeOnEveryCommandOfChanges(t *testing.T) {
+	withEachCode(t, settleNever, func(r *rig, codes []int) {
+		m := model{}
+		for _, code := range codes {
+			for _, command := range []string{"p", "u", "a", "m"} {
+				dir := fmt.Sprint("dir", command, code)
+				r.server.Faults().FailCommand(command, code, 2)
+				r.refusedWork(m, dir)
+				_ = r.engine.Flush(r.ctx, 0) // it ends, also where what is refused holds up others
+				require.NoError(r, r.ctx.Err(), dir)
+				r.requireHere(m, dir)
+				r.server.Faults().Clear()
+				r.eventually(func() bool {
+					r.engine.Retry()
+					return r.engine.Flush(r.ctx, 0) == nil
+				})
+				r.requireSame(m, r.cloud(), dir+": the cloud")
+			}
+		}
+		r.caughtUp()
+		r.requireHere(m, "in the end")
+		require.Empty(r, r.engine.Status().Pending)
+	})
 }
 
 // refusedWork needs every command that changes send.
@@ -94,45 +104,37 @@ func (r *rig) refusedWork(m model, dir string) {
 // The same of deletions for good, of what was removed here and of what `bin empty` finds: nothing else goes, and it goes
 // in the end. What the server doesn't know is gone.
 func TestEveryCodeOnDeletionsForGood(t *testing.T) {
-	const accounts = 8
-	for part := range accounts {
-		t.Run(fmt.Sprint(part), func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, func(o *Options) {
-				permanent(o)
-				o.Timings.RetryFirst, o.Timings.RetryMax = time.Millisecond, 10*time.Millisecond
-			})
-			stays := r.account.PutFile(r.account.Root(), "stays", []byte("x"), time.Unix(1, 0))
-			for i, code := range everyCode() {
-				if i%accounts != part || code == int(megaclient.ENOENT) {
-					continue
-				}
-				mine := r.account.PutFile(r.account.Root(), "mine", []byte("x"), time.Unix(1, 0))
-				r.caughtUp()
-				refused := r.server.Stats().Faults
-				r.server.Faults().FailCommand("d", code, 1)
-				r.unlink("mine")
-				r.flush()
-				r.eventually(func() bool { return r.server.Stats().Faults > refused })
-				r.caughtUp()
-				r.eventually(func() bool {
-					r.engine.Retry()
-					return r.nothingLeft()
-				})
-
-				theirs := r.account.PutFile(r.account.Root(), "theirs", []byte("x"), time.Unix(1, 0))
-				r.account.Trash(theirs)
-				r.caughtUp()
-				r.server.Faults().FailCommand("d", code, 1)
-				_, err := r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
-				require.Error(t, err, code)
-				_, err = r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
-				require.NoError(t, err, code)
-				r.caughtUp()
-				require.False(t, r.account.Exists(theirs), code)
-				require.False(t, r.account.Exists(mine), code)
-				require.True(t, r.account.Exists(stays), code)
+	withEachCode(t, permanent, func(r *rig, codes []int) {
+		stays := r.account.PutFile(r.account.Root(), "stays", []byte("x"), time.Unix(1, 0))
+		for _, code := range codes {
+			if code == int(megaclient.ENOENT) {
+				continue
 			}
-		})
-	}
+			mine := r.account.PutFile(r.account.Root(), "mine", []byte("x"), time.Unix(1, 0))
+			r.caughtUp()
+			refused := r.server.Stats().Faults
+			r.server.Faults().FailCommand("d", code, 1)
+			r.unlink("mine")
+			r.flush()
+			r.eventually(func() bool { return r.server.Stats().Faults > refused })
+			r.caughtUp()
+			r.eventually(func() bool {
+				r.engine.Retry()
+				return r.nothingLeft()
+			})
+
+			theirs := r.account.PutFile(r.account.Root(), "theirs", []byte("x"), time.Unix(1, 0))
+			r.account.Trash(theirs)
+			r.caughtUp()
+			r.server.Faults().FailCommand("d", code, 1)
+			_, err := r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+			require.Error(r, err, code)
+			_, err = r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+			require.NoError(r, err, code)
+			r.caughtUp()
+			require.False(r, r.account.Exists(theirs), code)
+			require.False(r, r.account.Exists(mine), code)
+			require.True(r, r.account.Exists(stays), code)
+		}
+	})
 }

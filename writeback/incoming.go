@@ -91,11 +91,7 @@ func (e *Engine) learnOwners(ctx context.Context) error {
 // unnamedOwners lists who shares something and has no address here.
 func (e *Engine) unnamedOwners() (list []megaclient.UserHandle, err error) {
 	err = e.tree.View(func(tx *tree.Tx) error {
-		known := addresses{}
-		if _, err := readMeta(tx, metaUsers, &known); err != nil {
-			return err
-		}
-		owners, err := shareOwners(tx)
+		known, owners, err := knownUsers(tx)
 		for h := range owners {
 			if known[h] == "" {
 				list = append(list, h)

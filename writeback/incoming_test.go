@@ -20,6 +20,15 @@ func (r *rig) lender(mail string, opts ...megatest.AccountOption) (owner *megate
 	return owner, folder
 }
 
+// sharedByContact is an account that is a contact, and shares a folder.
+func (r *rig) sharedByContact() *megatest.Account {
+	owner, folder := r.lender(lenderMail)
+	owner.Befriend(r.account)
+	owner.Share(folder, r.account, megaclient.AccessRead)
+	r.sharesAre(1)
+	return owner
+}
+
 // sharesAre waits until so many shares of others are here.
 func (r *rig) sharesAre(n int) {
 	r.eventually(func() bool {
@@ -44,10 +53,7 @@ func (r *rig) refetched() {
 // A contact's address comes with the event that makes it one, and nobody is asked for it.
 func TestShareOfAContact(t *testing.T) {
 	r := newRig(t, settleNever)
-	owner, folder := r.lender(lenderMail)
-	owner.Befriend(r.account)
-	owner.Share(folder, r.account, megaclient.AccessRead)
-	r.sharesAre(1)
+	owner := r.sharedByContact()
 	require.Equal(t, lenderMail, r.engine.ShareOwner(megaclient.UserHandle(owner.Handle)))
 	r.caughtUp()
 	require.Zero(t, r.sent("uge"))
@@ -106,10 +112,7 @@ func TestShareOfAStrangerLater(t *testing.T) {
 // such people. A new address replaces the old one.
 func TestOwnersOfSharesChange(t *testing.T) {
 	r := newRig(t, settleNever)
-	owner, folder := r.lender(lenderMail)
-	owner.Befriend(r.account)
-	owner.Share(folder, r.account, megaclient.AccessRead)
-	r.sharesAre(1)
+	owner := r.sharedByContact()
 	owner.Part(r.account)
 	r.caughtUp()
 	r.ownerIs(owner, lenderMail)

@@ -27,11 +27,7 @@ func (e *Engine) AskPeople(ctx context.Context) error {
 
 // keepPeople notes what a full fetch says about others.
 func (c *change) keepPeople(result *megaclient.FetchResult) error {
-	before := addresses{}
-	if _, err := readMeta(c.Tx, metaUsers, &before); err != nil {
-		return err
-	}
-	owners, err := shareOwners(c.Tx)
+	before, owners, err := knownUsers(c.Tx)
 	if err != nil {
 		return err
 	}
@@ -49,11 +45,7 @@ func (c *change) keepPeople(result *megaclient.FetchResult) error {
 
 // hearUsers notes what events, or an answer, say about others.
 func (c *change) hearUsers(users []megaclient.User) error {
-	known := addresses{}
-	if _, err := readMeta(c.Tx, metaUsers, &known); err != nil {
-		return err
-	}
-	owners, err := shareOwners(c.Tx)
+	known, owners, err := knownUsers(c.Tx)
 	if err != nil {
 		return err
 	}
@@ -79,6 +71,16 @@ func (c *change) noteUsers(known addresses, owners map[megaclient.UserHandle]boo
 		known[u.Handle] = u.Email
 	}
 	return c.writeMeta(metaUsers, known)
+}
+
+// knownUsers gives the addresses that are known, and who shares something with this account.
+func knownUsers(tx *tree.Tx) (known addresses, owners map[megaclient.UserHandle]bool, err error) {
+	known = addresses{}
+	if _, err := readMeta(tx, metaUsers, &known); err != nil {
+		return nil, nil, err
+	}
+	owners, err = shareOwners(tx)
+	return known, owners, err
 }
 
 // shareOwners tells who shares something with this account.
