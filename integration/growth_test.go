@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,24 +17,46 @@ import (
 	"megadisk/megaclient/megatest"
 )
 
-// footprint is what a process takes.
-type footprint struct{ resident, private, heap, goroutines, descriptors int64 }
+// footprint is what a process takes. The cache's own descriptors are apart: it keeps files open up to a limit of its own.
+type footprint struct{ resident, private, heap, goroutines, descriptors, cacheFiles int64 }
 
-// footprintOf asks the kernel and the process's own metrics. The heap is what the last collection found in use.
-func footprintOf(t *testing.T, pid int, socket string) footprint {
-	text := scrape(t, socket)
+// footprintOf asks the kernel and the process's own metrics about a mount of p. The heap is what the last collection
+// found in use.
+func footprintOf(t *testing.T, p *program.Program, socket string) footprint {
+	pid, text := p.Statuses()[0].PID, scrape(t, socket)
+	cacheFiles, others := descriptorsOf(t, pid, filepath.Join(p.Dir, "cache"))
 	return footprint{
 		memoryOf(t, pid, "VmRSS"), memoryOf(t, pid, "RssAnon"),
-		gaugeOf(t, text, "go_gc_heap_live_bytes"), gaugeOf(t, text, "go_goroutines"), gaugeOf(t, text, "process_open_fds"),
+		gaugeOf(t, text, "go_gc_heap_live_bytes"), gaugeOf(t, text, "go_goroutines"), others, cacheFiles,
 	}
 }
 
+// descriptorsOf counts what a process has open below a folder, and elsewhere.
+func descriptorsOf(t *testing.T, pid int, dir string) (below, elsewhere int64) {
+	t.Helper()
+	fds := fmt.Sprintf("/proc/%d/fd", pid)
+	list, err := os.ReadDir(fds)
+	require.NoError(t, err)
+	for _, fd := range list {
+		target, err := os.Readlink(filepath.Join(fds, fd.Name()))
+		switch {
+		case err != nil: // closed meanwhile
+		case strings.HasPrefix(target, dir+"/"):
+			below++
+		default:
+			elsewhere++
+		}
+	}
+	return below, elsewhere
+}
+
 func (f footprint) plus(g footprint) footprint {
-	return footprint{f.resident + g.resident, f.private + g.private, f.heap + g.heap, f.goroutines + g.goroutines, f.descriptors + g.descriptors}
+	return footprint{f.resident + g.resident, f.private + g.private, f.heap + g.heap, f.goroutines + g.goroutines,
+		f.descriptors + g.descriptors, f.cacheFiles + g.cacheFiles}
 }
 
 func (f footprint) through(n int64) footprint {
-	return footprint{f.resident / n, f.private / n, f.heap / n, f.goroutines / n, f.descriptors / n}
+	return footprint{f.resident / n, f.private / n, f.heap / n, f.goroutines / n, f.descriptors / n, f.cacheFiles / n}
 }
 
 // Reading here and there for long takes no more and more memory, goroutines or descriptors, while the cache on disk, smaller
@@ -55,7 +78,6 @@ func TestRandomReadingForLong(t *testing.T) {
 	p.Login()
 	socket := filepath.Join(p.Dir, "metrics")
 	p.Run("mount", p.Point, "-o", "cache_size=512M,metrics=unix:"+socket)
-	pid := p.Statuses()[0].PID
 	p.Server.Faults().SetLatency(10 * time.Millisecond)
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	var mean [4]footprint // of each quarter
@@ -69,15 +91,15 @@ func TestRandomReadingForLong(t *testing.T) {
 			reads += readStretches(t, random, f, size)
 			require.NoError(t, f.Close())
 			if time.Since(last) >= time.Second {
-				mean[quarter] = mean[quarter].plus(footprintOf(t, pid, socket))
+				mean[quarter] = mean[quarter].plus(footprintOf(t, p, socket))
 				samples++
 				last = time.Now()
 			}
 		}
 		mean[quarter] = mean[quarter].through(max(samples, 1))
 		m := mean[quarter]
-		t.Logf("quarter %d: MiB: %.1f resident, %.1f private, %.1f heap in use; %d goroutines, %d descriptors; %d reads so far", quarter+1,
-			mib(m.resident), mib(m.private), mib(m.heap), m.goroutines, m.descriptors, reads)
+		t.Logf("quarter %d: MiB: %.1f resident, %.1f private, %.1f heap in use; %d goroutines, %d descriptors and %d of cache files; %d reads so far", quarter+1,
+			mib(m.resident), mib(m.private), mib(m.heap), m.goroutines, m.descriptors, m.cacheFiles, reads)
 	}
 	third, last := mean[2], mean[3]
 	require.Less(t, last.resident, third.resident*21/20, "the last quarter against the third")
@@ -85,6 +107,7 @@ func TestRandomReadingForLong(t *testing.T) {
 	require.Less(t, last.heap, third.heap*21/20)
 	require.Less(t, last.goroutines, third.goroutines*11/10+5)
 	require.Less(t, last.descriptors, third.descriptors*11/10+5)
+	require.Less(t, last.cacheFiles, third.cacheFiles*11/10+5)
 	require.Less(t, last.resident, int64(300<<20))
 }
 
