@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -126,6 +127,7 @@ func openScale(c config, work string) (*scale, error) {
 	}
 	if err == nil {
 		s.shape.fill(s.account)
+		runtime.GC() // the server's, now and not while it answers
 		_, err = s.run(password+"\n", "login", email, "--password-file", "-")
 	}
 	if err != nil {

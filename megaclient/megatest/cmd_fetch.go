@@ -85,11 +85,11 @@ func (s *Server) snapshotLocked(v viewer) snapshot {
 		rest = map[string]any{"ok": []any{}, "ok0": []any{}, "s": []any{}, "u": []any{}}
 	} else {
 		for _, r := range []*node{v.user.root, v.user.vault, v.user.rubbish} {
-			views = append(views, v.subtree(r)...)
+			views = v.appendSubtree(views, r)
 		}
 		for n := range v.user.incoming {
 			if !v.visibleAbove(n) {
-				views = append(views, v.subtree(n)...)
+				views = v.appendSubtree(views, n)
 			}
 		}
 		rest = s.relationsLocked(v.user)

@@ -253,7 +253,7 @@ func (p *putter) views(v viewer) []view {
 	}
 	for _, n := range p.changed {
 		if v.access(n) >= readOnly {
-			views = append(views, v.subtree(n)...)
+			views = v.appendSubtree(views, n)
 		}
 	}
 	return views

@@ -2,6 +2,7 @@ package megatest
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 )
 
@@ -145,8 +146,11 @@ func (c *cause) send(f *feed, typ string, fields any) {
 }
 
 // subtree takes pictures of n and all below it, parents first.
-func (v viewer) subtree(n *node) []view {
-	var all []view
+func (v viewer) subtree(n *node) []view { return v.appendSubtree(nil, n) }
+
+// appendSubtree is subtree behind what is there. Room is made once: a million pictures are more than is copied for nothing.
+func (v viewer) appendSubtree(all []view, n *node) []view {
+	all = slices.Grow(all, n.nodes())
 	n.walk(func(n *node) { all = append(all, v.look(n)) })
 	return all
 }

@@ -39,6 +39,14 @@ func (n *node) total() tally {
 	return t
 }
 
+// nodes counts n and all below it, versions too.
+func (n *node) nodes() int {
+	if n.below == nil {
+		return 1
+	}
+	return int(1 + n.below.files + n.below.folders + n.below.versionedFiles)
+}
+
 // count adds t (times sign) to n and everything above it. Passing a file on the way up turns the
 // counts into those of older versions.
 func (n *node) count(t tally, sign int64) {

@@ -199,6 +199,7 @@ func preparer(c *megaclient.Client) cache.PrepareFunc {
 // by then. That is shown as it comes, and who asks for a name that has not come yet waits for it.
 const (
 	wholeTree = 500 * time.Millisecond
+	nextLook  = 20 * time.Millisecond // at what has come after that
 	largeTree = 10_000
 )
 
@@ -210,8 +211,8 @@ func (p *Process) ready(ctx context.Context) error {
 	if err := contact(ctx, p.o.Client); err != nil {
 		return err
 	}
-	for {
-		wait, cancel := context.WithTimeout(ctx, wholeTree)
+	for patience := wholeTree; ; patience = nextLook {
+		wait, cancel := context.WithTimeout(ctx, patience)
 		err := p.engine.Ready(wait)
 		waited := wait.Err() != nil
 		cancel()
