@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/zeebo/blake3"
+
+	"megadisk/megaclient/megacrypto"
 )
 
 // What a checksum is of: the first byte that goes in, so that no record passes for one of another kind.
@@ -24,7 +26,7 @@ const (
 // hash that nobody can predict under a cipher that nobody can invert, and asks for nothing.
 type sums struct {
 	pool sync.Pool
-	gmac cipher.AEAD
+	gmac *megacrypto.GMAC
 	seal cipher.Block
 }
 
@@ -43,7 +45,7 @@ func newSums(key [32]byte) *sums {
 	blake3.DeriveKey("megadisk cache v1: unit checksums, encryption", key[:], seal[:])
 	return &sums{
 		pool: sync.Pool{New: func() any { return &hasher{h: newHasher(derived)} }},
-		gmac: newGMAC(hash), seal: newAES(seal),
+		gmac: megacrypto.NewGMAC(hash), seal: newAES(seal),
 	}
 }
 
@@ -53,14 +55,6 @@ func newAES(key [32]byte) cipher.Block {
 		panic(err) // only for a key of another length
 	}
 	return b
-}
-
-func newGMAC(key [32]byte) cipher.AEAD {
-	g, err := cipher.NewGCM(newAES(key))
-	if err != nil {
-		panic(err) // only for a block of another length
-	}
-	return g
 }
 
 func (s *sums) sum(kind byte, name id, index int64, data []byte) (sum [sumSize]byte) {
@@ -93,8 +87,8 @@ func (s *sums) unit(name id, index int64, data []byte) [sumSize]byte {
 	defer s.pool.Put(h)
 	which := h.blake3(kindUnit, name, index, nil)
 	copy(h.nonce[:], which[:])
-	tag := s.gmac.Seal(h.tag[:0], h.nonce[:], nil, data)
-	s.seal.Encrypt(h.tag[:], tag)
+	s.gmac.Sum(&h.tag, &h.nonce, data)
+	s.seal.Encrypt(h.tag[:], h.tag[:])
 	return h.tag
 }
 

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"megadisk/megaclient/megacrypto/internal/macasm"
+	"megadisk/megaclient/megacrypto/internal/aesasm"
 )
 
 // scratch lends the 16 bytes that cipher.Block, an interface, would push to the heap.
@@ -45,7 +45,7 @@ func (c *Cipher) foldBlocks(x *[16]byte, plain []byte) {
 }
 
 // advance takes the first n chains of a batch on, until one of them at least has no whole block left.
-func (c *Cipher) advance(b *macasm.Batch, n int) {
+func (c *Cipher) advance(b *aesasm.Batch, n int) {
 	if c.fast {
 		b.Advance(&c.keys, n)
 		return

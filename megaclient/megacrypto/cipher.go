@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"megadisk/megaclient/megacrypto/internal/macasm"
+	"megadisk/megaclient/megacrypto/internal/aesasm"
 )
 
 // Cipher encrypts, decrypts and authenticates the content of one file. It holds the expanded key, is
@@ -14,13 +14,14 @@ type Cipher struct {
 	block cipher.Block
 	nonce [8]byte
 
-	fast bool        // chunk MACs go through package macasm
-	keys macasm.Keys // for it; filled in if fast
+	fast bool        // chunk MACs go through package aesasm
+	wide bool        // and so does the key stream
+	keys aesasm.Keys // for it; filled in if fast
 }
 
 // NewCipher expands the key of a file; k.MAC plays no part.
 func NewCipher(k FileKey) *Cipher {
-	c := &Cipher{block: k.Key.block(), nonce: k.Nonce, fast: macasm.Available()}
+	c := &Cipher{block: k.Key.block(), nonce: k.Nonce, fast: aesasm.Available(), wide: aesasm.Wide()}
 	if c.fast {
 		c.keys.Expand((*[16]byte)(&k.Key))
 	}
@@ -43,6 +44,10 @@ const shortStream = 256
 // (AES-CTR with counter nonce ‖ off/16, PROTOCOL 4.2). Any non-negative offset and any length will do.
 // dst must be as long as src; both may be the same slice, but not overlap otherwise.
 func (c *Cipher) XORKeyStreamAt(dst, src []byte, off int64) {
+	if c.wide {
+		c.xorGroups(dst[:len(src)], src, off)
+		return
+	}
 	if len(src) <= shortStream {
 		c.xorBlocks(dst, src, off)
 		return
@@ -56,6 +61,22 @@ func (c *Cipher) XORKeyStreamAt(dst, src []byte, off int64) {
 	*iv = c.counter(off)
 	// One small allocation, which buys eight blocks at a time: there is no faster way in the library.
 	cipher.NewCTR(c.block, iv[:]).XORKeyStream(dst[:len(src)], src)
+}
+
+// xorGroups is XORKeyStreamAt by package aesasm. What makes no whole group goes through a buffer that is one.
+func (c *Cipher) xorGroups(dst, src []byte, off int64) {
+	for len(src) > 0 {
+		skip, n := int(off&15), len(src)&^(aesasm.GroupSize-1)
+		if skip == 0 && n > 0 {
+			c.keys.CTR(dst[:n], src[:n], c.nonce, uint64(off)>>4)
+		} else {
+			var buf [aesasm.GroupSize]byte
+			n = copy(buf[skip:], src)
+			c.keys.CTR(buf[:], buf[:], c.nonce, uint64(off)>>4)
+			copy(dst, buf[skip:skip+n])
+		}
+		dst, src, off = dst[n:], src[n:], off+int64(n)
+	}
 }
 
 func (c *Cipher) counter(off int64) (iv [16]byte) {

@@ -94,6 +94,27 @@ func TestCTRPiecesMakeTheWhole(t *testing.T) {
 	})
 }
 
+// At any place of a file, in place or not, aligned or not, what the assembly does is what the library's way does.
+func TestCTRIsThePortableOne(t *testing.T) {
+	c := mc.NewCipher(mc.NewFileKey())
+	content := noise(3, 5000)
+	rapid.Check(t, func(t *rapid.T) {
+		off := rapid.SampledFrom([]int64{0, 16 << 8, 16 << 16, 16 << 32, 16 << 40, 1 << 62}).Draw(t, "place")
+		off += rapid.Int64Range(0, 2000).Draw(t, "off") - min(off, 1000)
+		src := content[rapid.IntRange(0, 64).Draw(t, "from"):rapid.IntRange(64, len(content)).Draw(t, "to")]
+		want := make([]byte, len(src))
+		c.Portable().XORKeyStreamAt(want, src, off)
+		got := bytes.Clone(src)
+		c.XORKeyStreamAt(got, got, off)
+		require.True(t, bytes.Equal(want, got), "in place")
+		room := make([]byte, len(src)+40)
+		at := rapid.IntRange(1, 40).Draw(t, "at")
+		c.XORKeyStreamAt(room[at:at+len(src)], src, off)
+		require.True(t, bytes.Equal(want, room[at:at+len(src)]), "apart")
+		require.Equal(t, make([]byte, 40), append(room[:at:at], room[at+len(src):]...), "nothing beside it is touched")
+	})
+}
+
 type macVector struct {
 	AES        string `json:"aes_hex"`
 	Nonce      string `json:"nonce_hex"`

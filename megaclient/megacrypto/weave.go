@@ -4,11 +4,11 @@ import (
 	"slices"
 	"sync"
 
-	"megadisk/megaclient/megacrypto/internal/macasm"
+	"megadisk/megaclient/megacrypto/internal/aesasm"
 )
 
 // A chunk's MAC can't be computed faster than its blocks go through AES one after the other, but MACs of
-// several chunks can be computed in the time of one (package macasm has a drawing). Where there are
+// several chunks can be computed in the time of one (package aesasm has a drawing). Where there are
 // several chunks, or pieces of several, at hand, ChunkMACs and AdvanceMACs are several times faster
 // than one after the other.
 
@@ -48,9 +48,9 @@ func AdvanceMACs(ws []*MACWriter, data [][]byte) {
 
 // weaver is the chains that a weave has under way.
 type weaver struct {
-	batch macasm.Batch
-	index [macasm.Lanes]int       // which one each lane has
-	state [macasm.Lanes]*[16]byte // where that is kept
+	batch aesasm.Batch
+	index [aesasm.Lanes]int       // which one each lane has
+	state [aesasm.Lanes]*[16]byte // where that is kept
 }
 
 // weavers lends them: through an interface they would escape to the heap each time.
@@ -62,7 +62,7 @@ func (c *Cipher) weave(n int, begin func(i int) (*[16]byte, []byte), end func(i 
 	w := weavers.Get().(*weaver)
 	defer weavers.Put(w)
 	for next, used := 0, 0; ; {
-		for used < macasm.Lanes && next < n {
+		for used < aesasm.Lanes && next < n {
 			state, data := begin(next)
 			if len(data) < 16 {
 				end(next, data)

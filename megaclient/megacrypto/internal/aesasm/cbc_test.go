@@ -1,4 +1,4 @@
-package macasm_test
+package aesasm_test
 
 import (
 	"crypto/aes"
@@ -9,12 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"megadisk/megaclient/megacrypto/internal/macasm"
+	"megadisk/megaclient/megacrypto/internal/aesasm"
 )
 
 func needAssembly(t testing.TB) {
 	t.Helper()
-	if !macasm.Available() {
+	if !aesasm.Available() {
 		t.Skip("NO AES ASSEMBLY in this build or on this processor: its tests are SKIPPED")
 	}
 }
@@ -41,7 +41,7 @@ func chain(t testing.TB, key, x [16]byte, data []byte) [16]byte {
 func TestExpandKnownAnswer(t *testing.T) {
 	needAssembly(t)
 	key := [16]byte{0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6, 0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c}
-	var k macasm.Keys
+	var k aesasm.Keys
 	k.Expand(&key)
 	for i, want := range []string{
 		"2b7e151628aed2a6abf7158809cf4f3c", "a0fafe1788542cb123a339392a6c7605", "f2c295f27a96b9435935807a7359f67f",
@@ -55,14 +55,14 @@ func TestExpandKnownAnswer(t *testing.T) {
 
 func TestAdvanceIsCBC(t *testing.T) {
 	needAssembly(t)
-	for n := 1; n <= macasm.Lanes; n++ {
+	for n := 1; n <= aesasm.Lanes; n++ {
 		for _, blocks := range []int{1, 2, 3, 7, 64, 2047, 2048, 2049, 4097} {
-			var k macasm.Keys
+			var k aesasm.Keys
 			key := [16]byte(noise(uint64(n*blocks), 16))
 			k.Expand(&key)
-			var b macasm.Batch
-			var want [macasm.Lanes][16]byte
-			for i := range macasm.Lanes {
+			var b aesasm.Batch
+			var want [aesasm.Lanes][16]byte
+			for i := range aesasm.Lanes {
 				b.X[i] = [16]byte(noise(uint64(100+i), 16))
 				want[i] = b.X[i]
 				if i < n {
@@ -86,8 +86,8 @@ func TestAdvanceIsCBC(t *testing.T) {
 // Nothing moves while a lane has no whole block.
 func TestAdvanceWithoutBlocks(t *testing.T) {
 	needAssembly(t)
-	var k macasm.Keys
-	b := macasm.Batch{Data: [macasm.Lanes][]byte{make([]byte, 15), make([]byte, 64)}}
+	var k aesasm.Keys
+	b := aesasm.Batch{Data: [aesasm.Lanes][]byte{make([]byte, 15), make([]byte, 64)}}
 	before := b.X
 	b.Advance(&k, 2)
 	require.Equal(t, before, b.X)
@@ -96,14 +96,14 @@ func TestAdvanceWithoutBlocks(t *testing.T) {
 
 func BenchmarkAdvance(b *testing.B) {
 	needAssembly(b)
-	var k macasm.Keys
+	var k aesasm.Keys
 	const size = 1 << 20
-	data := noise(1, macasm.Lanes*size)
-	for n := 1; n <= macasm.Lanes; n++ {
+	data := noise(1, aesasm.Lanes*size)
+	for n := 1; n <= aesasm.Lanes; n++ {
 		b.Run(fmt.Sprintf("lanes=%d", n), func(b *testing.B) {
 			b.SetBytes(int64(n * size))
 			for b.Loop() {
-				var batch macasm.Batch
+				var batch aesasm.Batch
 				for i := range n {
 					batch.Data[i] = data[i*size : (i+1)*size]
 				}

@@ -1,4 +1,4 @@
-module megadisk/macasm-gen
+module megadisk/aesasm-gen
 
 go 1.26.0
 

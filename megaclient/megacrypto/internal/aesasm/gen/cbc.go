@@ -1,5 +1,3 @@
-// Command gen writes the assembly of package macasm. It is a module of its own, so that the program
-// does not depend on the generator.
 package main
 
 import (
@@ -9,22 +7,6 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
-
-const (
-	rounds      = 10 // of AES-128
-	block       = 16
-	lanes       = 8
-	sliceHeader = 24 // bytes of a []byte, its address first
-)
-
-func main() {
-	ConstraintExpr("amd64,!purego")
-	expand()
-	for n := 1; n <= lanes; n++ {
-		advance(n)
-	}
-	Generate()
-}
 
 // expand is the key schedule of FIPS 197, 5.2, by the instruction that is made for it: it takes the
 // same time for every key.

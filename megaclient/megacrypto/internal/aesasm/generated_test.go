@@ -1,4 +1,4 @@
-package macasm_test
+package aesasm_test
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ func TestGeneratedIsCurrent(t *testing.T) {
 		t.Skipf("NO AVO: whether the assembly is what its generator writes is NOT CHECKED: %v\n%s", err, out)
 	}
 	dir := t.TempDir()
-	const code, stubs = "macasm_amd64.s", "stubs_amd64.go"
-	out, err := inGenerator("run", ".", "-pkg", "macasm", "-out", filepath.Join(dir, code), "-stubs", filepath.Join(dir, stubs))
+	const code, stubs = "aesasm_amd64.s", "stubs_amd64.go"
+	out, err := inGenerator("run", ".", "-pkg", "aesasm", "-out", filepath.Join(dir, code), "-stubs", filepath.Join(dir, stubs))
 	require.NoError(t, err, "%s", out)
 	for _, name := range []string{code, stubs} {
 		require.Equal(t, withoutCommand(t, filepath.Join(dir, name)), withoutCommand(t, name), "%s: run go generate", name)

@@ -1,6 +1,6 @@
 //go:build amd64 && !purego
 
-package macasm
+package aesasm
 
 import "golang.org/x/sys/cpu"
 
