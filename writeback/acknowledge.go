@@ -112,6 +112,7 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 		c.later = append(c.later, e.status.wantQuota, func() { e.tellUploaded(items, outcomes) })
 		c.after = append(c.after, func() {
 			e.flight = nil
+			poke(e.keysSoon)
 			e.setKeys(f.Items, false)
 			e.ownTags(-1, f.Batch.Tags...)
 			e.queue.setSending(f.list(), false)

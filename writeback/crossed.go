@@ -15,7 +15,7 @@ import (
 // it or moved it, or others put it where we removed a folder. along: it is in the packet for the folder that it lies in,
 // and if it is in the bin already, it came there with that.
 func (c *change) staysOut(n *megaclient.Node, tag string, along bool) bool {
-	if n.Version || !c.e.ownTag(tag) || c.e.flight.moves(n.Handle) { // of that the packet may come more than once
+	if n.Version || !c.e.ownTag(tag) || c.e.flight.moves(itemTrash, n.Handle) { // of that the packet may come more than once
 		return false
 	}
 	if c.IsStray(n.Handle) {

@@ -310,7 +310,7 @@ func (e *Engine) replayDooms(b *badger.Txn) error {
 // or without the option that said so.
 func (e *Engine) dropUnmoved(ctx context.Context) error {
 	for top, at := range e.dooms {
-		if (e.opts.PermanentDelete || e.opts.PurgeTrash) && (at.moved || e.flight.moves(top) || len(e.echoes[top]) > 0) {
+		if (e.opts.PermanentDelete || e.opts.PurgeTrash) && (at.moved || e.flight.moves(itemTrash, top) || len(e.echoes[top]) > 0) {
 			continue
 		}
 		for len(at.nodes) > 0 {
@@ -336,13 +336,13 @@ func (e *Engine) dropUnmoved(ctx context.Context) error {
 	return nil
 }
 
-// moves tells whether the batch has the move of a node to the bin.
-func (f *flight) moves(node megaclient.Handle) bool {
+// moves tells whether the batch has such a move of a node: itemMove or itemTrash.
+func (f *flight) moves(kind itemKind, node megaclient.Handle) bool {
 	if f == nil {
 		return false
 	}
 	for i := range f.Items {
-		if f.Items[i].Kind == itemTrash && f.Items[i].Handle == node {
+		if f.Items[i].Kind == kind && f.Items[i].Handle == node {
 			return true
 		}
 	}

@@ -85,6 +85,7 @@ type Engine struct {
 	versions    atomic.Int32  // of versionsUnknown …
 	askVersions chan struct{} // the setting may have changed
 	spendSoon   chan struct{} // a version may be removed now
+	keysSoon    chan struct{} // a share may be given keys now
 }
 
 // Tree gives the merged view: what is served.

@@ -239,6 +239,9 @@ func (c *change) applyNode(n *megaclient.Node, tag string, at *cursor) error {
 	if err == nil && ours != 0 {
 		err = c.created(ours, n.Handle)
 	}
+	if err == nil && !n.Version {
+		err = c.noteKeyless(n.Handle, tag)
+	}
 	if ino, known := c.ByHandle(n.Handle); err == nil && stays && known {
 		err = c.TakeOut(ino)
 	}
@@ -492,4 +495,5 @@ func (e *Engine) afterEvents(a *megaclient.Answer) {
 	}
 	e.queue.kick()
 	poke(e.spendSoon)
+	poke(e.keysSoon)
 }

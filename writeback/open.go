@@ -40,6 +40,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		dooms:   dooms{},
 		spent:   spent{}, sessions: map[tree.Ino]*session{},
 		askVersions: make(chan struct{}, 1), spendSoon: make(chan struct{}, 1),
+		keysSoon: make(chan struct{}, 1),
 	}
 	e.lane <- struct{}{}
 	e.queue.init()

@@ -32,6 +32,7 @@ const (
 	rowDoomed     = 'd' // + handle moved to the bin + handle: nodes to be deleted for good once they are there
 	rowHappened   = 'h' // + number: what happened to a file
 	rowSpent      = 's' // + handle: older versions that are to be removed
+	rowKeyless    = 'k' // + handle: nodes whose key is to be given to their share
 	rowZombie     = 'z' // + ino: removed rows that nothing but a handle needs
 )
 

@@ -32,7 +32,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	parts.Go(func() { e.incomingLoop(ctx) })
 	parts.Go(func() { e.quotaLoop(ctx) })
 	parts.Go(func() { e.versionsLoop(ctx) })
-	parts.Go(func() { e.spendLoop(ctx) })
+	parts.Go(func() { e.choreLoop(ctx, e.spendSoon, e.spendSome) })
+	parts.Go(func() { e.choreLoop(ctx, e.keysSoon, e.giveKeys) })
 	parts.Go(func() { e.debrisLoop(ctx) })
 	e.eventLoop(ctx)
 	parts.Wait()
@@ -41,6 +42,27 @@ func (e *Engine) Run(ctx context.Context) error {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// choreLoop does what is to be done beside the batches of changes: when it is asked to, and after a while as long as
+// something is left.
+func (e *Engine) choreLoop(ctx context.Context, soon <-chan struct{}, do func(context.Context) (left bool, err error)) {
+	for {
+		left, err := do(ctx)
+		if err != nil && ctx.Err() == nil {
+			e.trouble(err)
+		}
+		var again <-chan time.Time
+		if left {
+			again = time.After(e.times.RetryMax)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+		case <-soon:
+		}
+	}
 }
 
 // addJob makes Close wait for the caller's jobs.Done; false: it is closed.

@@ -112,26 +112,6 @@ func (e *Engine) versionsLoop(ctx context.Context) {
 	}
 }
 
-// spendLoop removes what is spent as soon as it may.
-func (e *Engine) spendLoop(ctx context.Context) {
-	for {
-		left, err := e.spendSome(ctx)
-		if err != nil && ctx.Err() == nil {
-			e.trouble(err)
-		}
-		var again <-chan time.Time
-		if left {
-			again = time.After(e.times.RetryMax)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-again:
-		case <-e.spendSoon:
-		}
-	}
-}
-
 // spendSome removes what may be removed now; left: there is more that can't go yet.
 func (e *Engine) spendSome(ctx context.Context) (left bool, err error) {
 	for {

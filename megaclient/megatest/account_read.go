@@ -45,6 +45,12 @@ func (a *Account) open(handle string) (packed []byte, attrs megacrypto.Attribute
 	return packed, attrs
 }
 
+// CanRead tells whether the account has a node's key: what lies in a share may have none for it.
+func (a *Account) CanRead(handle string) bool {
+	_, _, err := a.decrypt(a.pick(handle))
+	return err == nil
+}
+
 // decrypt decrypts a node's key and attributes.
 func (a *Account) decrypt(p pick) (packed []byte, attrs megacrypto.Attributes, err error) {
 	packed, err = a.nodeKey(p)
