@@ -28,6 +28,7 @@ type config struct {
 
 	written int64 // size of the large file that is written
 	nodes   int   // of the account of the figures of scale
+	gib     int   // files of 1 GiB that are written through a small staging
 }
 
 func main() {
@@ -42,12 +43,13 @@ func main() {
 	writeMib := flag.Int64("write-mib", 1024, "size of the large file of the figures of writing, MiB")
 	flag.IntVar(&c.files, "files", 10000, "number of small files")
 	flag.IntVar(&c.nodes, "nodes", 1_000_000, "nodes of the account of the figures of scale")
+	flag.IntVar(&c.gib, "gib", 8, "files of 1 GiB of the figures of staged")
 	flag.IntVar(&c.runs, "runs", 3, "runs of each figure; the median is shown")
 	flag.DurationVar(&c.rtt, "rtt", 0, "round trip of the server")
 	connMB := flag.Int64("conn", 0, "MB/s of each connection (0: unshaped)")
 	totalMB := flag.Int64("total", 0, "MB/s in all (0: unshaped)")
 	flag.StringVar(&c.bin, "bin", "bin/megadisk", "the program to measure")
-	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \", \"writing: \", \"scale: \", \"growth: \" for those; the last two only if asked for)")
+	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \", \"writing: \", \"scale: \", \"staged: \", \"growth: \" for those; the last three only if asked for)")
 	flag.StringVar(&record.path, "json", "", "append each figure of reading, writing and scale to this file, a JSON object a line")
 	flag.Parse()
 	c.written = *writeMib << 20
@@ -69,6 +71,9 @@ func run(c config) error {
 	}
 	if strings.HasPrefix(c.only, "scale: ") {
 		return benchScale(c, work)
+	}
+	if strings.HasPrefix(c.only, "staged: ") {
+		return benchStaged(c, work)
 	}
 	if strings.HasPrefix(c.only, "growth: ") {
 		return benchGrowth(c, work)

@@ -115,11 +115,11 @@ func (s *shape) fill(a *megatest.Account) {
 }
 
 // openScale makes the account, and logs in; nothing is mounted yet.
-func openScale(c config, work string) (*scale, error) {
+func openScale(c config, work string, opts ...megatest.Option) (*scale, error) {
 	s := &scale{c: c, work: work, point: filepath.Join(work, "megadisk"), shape: *newShape(c.nodes)}
 	s.table = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	s.show = reading{table: s.table}
-	s.server = megatest.NewServer(megatest.WithPacketLog(4 * packets))
+	s.server = megatest.NewServer(append(opts, megatest.WithPacketLog(4*packets))...)
 	s.account = s.server.AddAccount(email, password, megatest.Quota(1<<50))
 	err := os.Mkdir(s.point, 0o755)
 	if err == nil {
@@ -226,9 +226,9 @@ func (s *scale) pid() (int, error) {
 }
 
 // mount mounts and says after how long the drive's folder was listed.
-func (s *scale) mount() (listed float64, err error) {
+func (s *scale) mount(options ...string) (listed float64, err error) {
 	began := time.Now()
-	if _, err := s.run("", "mount", s.point); err != nil {
+	if _, err := s.run("", append([]string{"mount", s.point}, options...)...); err != nil {
 		return 0, err
 	}
 	for {

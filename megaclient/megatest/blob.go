@@ -24,17 +24,22 @@ type content interface {
 	remove()
 }
 
-// store makes places for content: in memory, or one file each in a folder.
+// store makes places for content: in memory, one file each in a folder, or none at all.
 type store struct {
-	dir  string
-	next *atomic.Int64
+	dir       string
+	forgetful bool
+	next      *atomic.Int64
 }
 
-func newStore(dir string) store { return store{dir: dir, next: new(atomic.Int64)} }
+func newStore(o options) store {
+	return store{dir: o.dir, forgetful: o.forgetful, next: new(atomic.Int64)}
+}
 
 // create makes room for size bytes; what isn't written reads as zeros and takes no room.
 func (st store) create(size int64) (content, error) {
 	switch {
+	case st.forgetful:
+		return &forgetful{size: size, sums: map[int]uint64{}}, nil
 	case st.dir == "" && size <= pageSize:
 		return make(flat, size), nil
 	case st.dir == "":

@@ -73,6 +73,6 @@
 // server, answer, batch, replay: a request's way in and out. handlers: the table of commands; cmd_*: what
 // they do, under the server's one lock, at a cost that doesn't grow with the tree (f, and the subtrees in
 // move packets, excepted). node, tally, share, user, viewer: the data and who sees it. feed, packets, nodejson, sc: the event
-// channel. upload, download, raid, blob, fileattr: storage. faults, hold, puzzle, shape, stats: misbehaviour and
+// channel. upload, download, raid, blob, forgetful, fileattr: storage. faults, hold, puzzle, shape, stats: misbehaviour and
 // measurement. account*, seed, synthetic: the trusted half.
 package megatest

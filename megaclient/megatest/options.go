@@ -34,6 +34,7 @@ type options struct {
 	waitTime     time.Duration
 	quota        int64
 	versionsInF  bool
+	forgetful    bool
 	now          func() time.Time
 }
 
@@ -55,6 +56,10 @@ func WithListener(l net.Listener) Option { return func(o *options) { o.listener 
 // WithDir keeps file content in files below dir, not in memory. Tree and accounts stay in memory, so
 // Close removes the files again.
 func WithDir(dir string) Option { return func(o *options) { o.dir = dir } }
+
+// WithoutContent keeps nothing of what is uploaded but a checksum of each chunk (see Account.CheckForgotten). It can't be
+// downloaded.
+func WithoutContent() Option { return func(o *options) { o.forgetful = true } }
 
 // WithSuperseded chooses what happens to an ov that names a file which is no longer the newest version.
 func WithSuperseded(s Superseded) Option { return func(o *options) { o.superseded = s } }

@@ -85,7 +85,7 @@ func Start(opts ...Option) (*Server, error) {
 	}
 	s := &Server{
 		opt: opt, url: "http://" + opt.listener.Addr().String(),
-		stats: newCounters(), store: newStore(opt.dir), served: make(chan struct{}),
+		stats: newCounters(), store: newStore(opt), served: make(chan struct{}),
 		users: map[string]*user{}, emails: map[string]*user{}, sessions: map[string]*session{},
 		nodes: map[string]*node{}, gone: map[string]*user{}, links: map[string]*link{},
 		uploads: map[string]*upload{}, tokens: map[string]*upload{}, urls: map[string]*dlURL{},
