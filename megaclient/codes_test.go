@@ -62,6 +62,8 @@ func TestEveryCodeOnEveryOtherCommand(t *testing.T) {
 	}{
 		{[]string{"ug"}, func() error { _, err := mine.Account(ctx); return err }, nil},
 		{[]string{"uga"}, func() error { _, err := mine.KeepsVersions(ctx); return err }, nil},
+		{[]string{"uge"}, func() error { _, err := mine.UserEmail(ctx, peer.User); return err }, nil},
+		{[]string{"usr"}, func() error { return mine.EndSession(ctx, "of another program") }, nil},
 		{[]string{"uga"}, func() error { _, err := mine.Peer(ctx, peer.User); return err }, nil},
 		{[]string{"s2", "pk", "uga"}, share, nil},
 		{[]string{"pk", "uga"}, func() error { return theirs.LoadKeys(ctx) }, nil},
@@ -127,5 +129,48 @@ func TestEveryCodeOnLogin(t *testing.T) {
 			}
 		}
 		require.NoError(t, enter())
+	}
+}
+
+// The same of logging out: whoever is told that it failed can do it again.
+func TestEveryCodeOnLogout(t *testing.T) {
+	server, a := newWorld(t, megatest.V1())
+	for _, code := range everyCode() {
+		session := login(t, server, a).Session()
+		leave := func() error {
+			c, err := megaclient.Resume(megaclient.Config{APIURL: server.URL()}, session)
+			require.NoError(t, err)
+			return c.Logout(t.Context())
+		}
+		server.Faults().FailCommand("sml", code, 1)
+		hit := server.Stats().Faults
+		err := leave()
+		require.Greater(t, server.Stats().Faults, hit, "sml was not asked")
+		if err != nil {
+			require.True(t, isTyped(err), "sml refused with %d: %v", code, err)
+			require.NotEmpty(t, a.Sessions())
+			require.NoError(t, leave())
+		}
+		require.Empty(t, a.Sessions())
+	}
+}
+
+// The same of asking why the account is blocked: that it is blocked is known in any case.
+func TestEveryCodeOnTheReasonOfABlock(t *testing.T) {
+	server, a := newWorld(t, megatest.V1())
+	c := login(t, server, a)
+	a.Block(300)
+	why := func() *megaclient.BlockedError {
+		_, err := c.Account(t.Context())
+		var blocked *megaclient.BlockedError
+		require.ErrorAs(t, err, &blocked)
+		return blocked
+	}
+	for _, code := range everyCode() {
+		server.Faults().FailCommand("whyamiblocked", code, 1)
+		hit := server.Stats().Faults
+		why()
+		require.Greater(t, server.Stats().Faults, hit, "whyamiblocked was not asked")
+		require.Equal(t, 300, why().Reason, "after %d", code)
 	}
 }

@@ -70,7 +70,7 @@ func (c *Client) startSession(ctx context.Context, email string, password megacr
 		User string `json:"user"`
 		UH   string `json:"uh"`
 		MFA  string `json:"mfa,omitempty"`
-	}{"us", email, hash, mfa}
+	}{A: "us", User: email, UH: hash, MFA: mfa}
 	var got struct {
 		K     string     `json:"k"`
 		U     UserHandle `json:"u"`

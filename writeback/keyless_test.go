@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -84,6 +85,28 @@ func TestKeysOfWhatComesIntoAShareUnseenLater(t *testing.T) {
 	k.server.Faults().Clear()
 	k.start()
 	k.readable(late)
+}
+
+// Whatever number refuses it once, it is tried again, but where there is nothing to be given.
+func TestEveryCodeOnKeysGivenLater(t *testing.T) {
+	k := newKeylessRig(t)
+	for _, code := range everyCode() {
+		refused := k.server.Stats().Faults
+		k.server.Faults().FailCommand("k", code, 1)
+		var late string
+		k.move("shared", func() { late = k.account.PutFile(k.dir, fmt.Sprint(code), []byte("x"), time.Unix(1, 0)) })
+		k.eventually(func() bool { return k.server.Stats().Faults > refused })
+		switch megaclient.ErrorCode(code) {
+		case megaclient.ENOENT, megaclient.EACCESS:
+		default:
+			k.eventually(func() bool { poke(k.engine.keysSoon); return k.friend.CanRead(late) })
+		}
+		k.server.Faults().Clear()
+		k.caughtUp()
+		k.rename("shared/dir", "dir")
+		k.flush()
+		k.caughtUp()
+	}
 }
 
 // Nobody is given keys where nothing is shared.
