@@ -6,10 +6,13 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"megadisk/megaclient/megacrypto"
 )
@@ -108,6 +111,7 @@ func (c *Client) fetchFileAttrs(ctx context.Context, list []FileAttr, fn func(Fi
 	return nil
 }
 
+// postFileAttr sends something to a storage server and reads what it answers. What fails on the way is ErrUnreachable.
 func (c *Client) postFileAttr(ctx context.Context, raw string, body []byte, most int64) ([]byte, error) {
 	address, err := c.secureURL(raw)
 	if err != nil {
@@ -115,13 +119,40 @@ func (c *Client) postFileAttr(ctx context.Context, raw string, body []byte, most
 	}
 	resp, err := c.storage(ctx, exchange{method: http.MethodPost, url: address, body: body, stall: c.timing.idle})
 	if err != nil {
-		return nil, err
+		return nil, unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return nil, &StatusError{Status: resp.StatusCode}
 	}
-	return readAll(resp.Body, most)
+	answer, err := readAll(&pacedReader{resp.Body, crawl{limit: c.transfers.timing.stallDown}}, most)
+	if err != nil && !errors.Is(err, ErrBadAnswer) {
+		err = unreachable(ctx, err)
+	}
+	return answer, err
+}
+
+// unreachable is ErrUnreachable with its cause, unless it is the caller who gave up.
+func unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
+// pacedReader fails when what it reads almost stands still.
+type pacedReader struct {
+	io.Reader
+	pace crawl
+}
+
+func (r *pacedReader) Read(p []byte) (int, error) {
+	start := time.Now()
+	n, err := r.Reader.Read(p)
+	if r.pace.read(n, time.Since(start)) && err == nil {
+		err = errIdle
+	}
+	return n, err
 }
 
 // OpenFileAttr decrypts a file attribute with the key of its file; what fills it up to a whole block stays.

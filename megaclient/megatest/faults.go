@@ -12,13 +12,15 @@ import (
 // Endpoint names a part of the server for faults on the level of HTTP.
 type Endpoint int
 
-// The parts of the server: commands, event polls, content in both directions, wait URLs.
+// The parts of the server: commands, event polls, content in both directions, wait URLs, pictures (file attributes) in
+// both directions.
 const (
 	API Endpoint = iota
 	Events
 	Uploads
 	Downloads
 	Waits
+	Pictures
 )
 
 // Always as a count makes a fault stay until Clear.
@@ -58,6 +60,7 @@ const (
 	shortDown
 	stallDown
 	answerDown
+	answerPicture
 	failUpload
 	loseAnswerUp
 )
@@ -75,7 +78,7 @@ type rule struct {
 	answer answerFunc
 }
 
-// answerFunc answers a download. content is what the server would send.
+// answerFunc answers a transfer. content is what the server would send.
 type answerFunc = func(w http.ResponseWriter, r *http.Request, content []byte)
 
 func newFaults(s *Server) *Faults {

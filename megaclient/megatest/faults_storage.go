@@ -26,6 +26,12 @@ func (f *Faults) AnswerDownloads(n int, fn answerFunc) {
 	f.add(rule{kind: answerDown, answer: fn, left: n})
 }
 
+// AnswerPictures lets fn answer the next n transfers of pictures, up or down, in place of the server: content is a
+// handle, or what was asked for.
+func (f *Faults) AnswerPictures(n int, fn answerFunc) {
+	f.add(rule{kind: answerPicture, answer: fn, left: n})
+}
+
 // FailUpload answers the next n upload pieces with a number in the body: -4 (lost, start over), -5, -6,
 // -8, -14 (checksum), -3.
 func (f *Faults) FailUpload(mega int, n int) {

@@ -46,6 +46,9 @@ func cmdFileAttrURL(c *call) (any, code) {
 
 // serveFileAttr stores what is posted and answers its handle, or answers what the posted handles name.
 func (s *Server) serveFileAttr(a *answer, r *http.Request, rest string) {
+	if s.faults.httpFault(a, Pictures) {
+		return
+	}
 	id, _, _ := strings.Cut(rest, "/")
 	s.mu.Lock()
 	u, known := s.fileURLs[id]
@@ -59,21 +62,32 @@ func (s *Server) serveFileAttr(a *answer, r *http.Request, rest string) {
 		a.cut()
 	}
 	a.w.Header().Set("Content-Type", "application/octet-stream")
-	if u.fetch {
-		a.begin(http.StatusOK)
-		_, _ = a.Write(s.fileAttrs(body))
-		return
-	}
-	if int64(len(body)) != u.size {
+	var content []byte
+	switch {
+	case u.fetch:
+		content = s.fileAttrs(body)
+	case int64(len(body)) != u.size:
 		a.text(string(codeBody(eRange)))
 		return
+	default:
+		content = s.storeFileAttr(body)
 	}
-	handle := randomBytes(faHandleBytes)
-	s.mu.Lock()
-	s.fileAttr[b64.EncodeToString(handle)] = body
-	s.mu.Unlock()
+	if hit, found := s.faults.takeKind(answerPicture); found {
+		a.started = true
+		hit.answer(a.w, r, content)
+		return
+	}
 	a.begin(http.StatusOK)
-	_, _ = a.Write(handle)
+	_, _ = a.Write(content)
+}
+
+// storeFileAttr keeps an attribute, and gives its handle.
+func (s *Server) storeFileAttr(data []byte) (handle []byte) {
+	handle = randomBytes(faHandleBytes)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fileAttr[b64.EncodeToString(handle)] = data
+	return handle
 }
 
 // fileAttrs joins the attributes that handles name: handle, length (little-endian), data.
