@@ -186,8 +186,9 @@ func (b *bridge) mountOptions(o Options, direct bool) *fuse.MountOptions {
 		Name:                     "megadisk", // the type is fuse.megadisk
 		ExplicitDataCacheControl: true,
 		// KILLPRIV_V2: the kernel leaves dropping set-id bits to us, who never show any, and so doesn't ask
-		// security.capability before each write.
-		ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_HANDLE_KILLPRIV_V2,
+		// security.capability before each write. NO_EXPORT_SUPPORT: NFS can't export it. A file handle would be good only as
+		// long as the kernel remembers the inode.
+		ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_NO_EXPORT_SUPPORT,
 		DirectMountStrict: direct,
 		PanicHandler:      b.panicked,
 		Debug:             o.Debug,
