@@ -56,7 +56,6 @@ type warmConn struct {
 	conn   net.Conn
 	err    error
 	cancel context.CancelFunc
-	expiry *time.Timer // GUARDED_BY(warmer.mu)
 }
 
 func newWarmer(cfg Config) *warmer {
@@ -101,10 +100,7 @@ func (w *warmer) take(o origin) *warmConn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.ahead[o]
-	if c != nil {
-		delete(w.ahead, o)
-		c.expiry.Stop()
-	}
+	delete(w.ahead, o)
 	return c
 }
 
@@ -219,11 +215,11 @@ func (w *warmer) warm() {
 func (w *warmer) makeLocked(o origin) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &warmConn{made: make(chan struct{}), cancel: cancel}
-	c.expiry = time.AfterFunc(w.kept, func() { w.forget(o, c) })
 	w.ahead[o] = c
 	go func() { // ends with the dialer's timeout, or with drop
-		defer close(c.made)
 		c.conn, c.err = w.dial(ctx, o)
+		close(c.made)
+		time.AfterFunc(w.kept, func() { w.forget(o, c) })
 	}()
 }
 
@@ -250,7 +246,6 @@ func (w *warmer) close() {
 	w.ahead, w.closed = map[origin]*warmConn{}, true
 	w.mu.Unlock()
 	for _, c := range left {
-		c.expiry.Stop()
 		c.drop()
 	}
 }

@@ -113,7 +113,7 @@ func runCrashJob(job crashJob) error {
 	fast := 5 * time.Millisecond
 	e, err := Open(ctx, Options{Dir: job.Dir, StateKey: key, Client: client, Cache: c, MinFree: -1, Reserve: -1,
 		SegmentSize: testSegment / 4, Timings: Timings{ // so small that staged bytes are moved all the time
-			Settle: fast, SettleMax: 4 * fast, DeleteSettle: fast, DeleteMax: 4 * fast, Commit: fast, Compact: fast, RetryFirst: fast,
+			Settle: fast, SettleMax: 4 * fast, DeleteSettle: fast, DeleteMax: 4 * fast, Commit: fast, Compact: fast, RetryFirst: fast, LateGrace: fast,
 		}})
 	if err != nil {
 		return err

@@ -38,9 +38,11 @@ func (e *Engine) reenterLane() { <-e.lane }
 
 // settleFlight finds out what became of the batch without an answer: once the
 // server doesn't work for us any more and the stream, asked afterwards, has
-// nothing new, all that the batch did is in the tree.
+// nothing new, all that the batch did is in the tree. What isn't there by then
+// gets LateGrace to come: the request may lie somewhere that no question reaches.
 func (e *Engine) settleFlight(ctx context.Context) {
 	wait := e.times.RetryFirst
+	var free time.Time // the server has had nothing to do for us since then
 	for e.hasFlight() && ctx.Err() == nil {
 		busy, err := e.client.Busy(ctx)
 		if err != nil {
@@ -54,52 +56,66 @@ func (e *Engine) settleFlight(ctx context.Context) {
 			wait = min(2*wait, e.times.RetryMax)
 			continue
 		}
+		asked := e.now()
+		if busy || free.IsZero() {
+			free = asked
+		}
 		if busy {
 			sleep(ctx, fatePoll)
 			continue
 		}
-		if !e.stream.waitCurrent(ctx, e.now()) {
+		if !e.stream.waitCurrent(ctx, asked) {
 			return
 		}
-		if err := e.findFate(ctx); err != nil && ctx.Err() == nil {
+		settled, err := e.findFate(ctx, asked.Sub(free) >= e.times.LateGrace)
+		switch {
+		case err != nil && ctx.Err() == nil:
 			e.log.WithError(err).Error("finding the fate of a batch")
 			sleep(ctx, wait)
+		case !settled:
+			sleep(ctx, fatePoll)
 		}
 	}
 }
 
 // findFate decides for each command of the batch whether it was executed, by
-// what the tree has heard.
-func (e *Engine) findFate(ctx context.Context) error {
+// what the tree has heard. Unless last, it leaves a batch alone of which
+// something may still be executed.
+func (e *Engine) findFate(ctx context.Context, last bool) (settled bool, err error) {
 	f, items := e.currentFlight()
 	if f == nil {
-		return nil
+		return true, nil
 	}
 	outcomes := make([]outcome, len(items))
-	err := e.tree.View(func(tx *tree.Tx) error {
+	err = e.tree.View(func(tx *tree.Tx) error {
 		var bin megaclient.Handle
 		if in, err := tx.Get(tree.BinIno); err == nil && in.Cloud != nil {
 			bin = in.Cloud.Handle
 		}
 		e.writeMu.Lock()
 		defer e.writeMu.Unlock()
+		settled = true
 		for i := range f.Items {
 			in, err := tx.Get(f.Items[i].Ino)
 			gone := errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound)
 			if err != nil && !gone {
 				return err
 			}
-			outcomes[i].done = executed(&f.Items[i], in.Cloud, bin)
-			outcomes[i].guessed = !f.Items[i].Echoed
-			// All packets have come: none is to be held off any more.
-			f.Items[i].Echoed = true
+			outcomes[i] = outcome{done: executed(&f.Items[i], in.Cloud, bin), guessed: !f.Items[i].Echoed}
+			settled = settled && outcomes[i].done
+		}
+		if settled = settled || last; settled {
+			for i := range f.Items {
+				// All packets have come: none is to be held off any more.
+				f.Items[i].Echoed = true
+			}
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	if err != nil || !settled {
+		return false, err
 	}
-	return e.settleBatch(ctx, f, items, outcomes)
+	return true, e.settleBatch(ctx, f, items, outcomes)
 }
 
 // executed tells whether a command's effect has been seen.

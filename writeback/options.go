@@ -52,6 +52,7 @@ type Timings struct {
 	RetryMax      time.Duration // longest such wait: 10 min
 	RetryWall     time.Duration // wait after a refusal that only somebody's act takes away: 1 h
 	EchoGrace     time.Duration // an echo may be late so long after the acknowledgement: 10 s
+	LateGrace     time.Duration // a batch may be executed so long after the server said that it isn't busy with one: 3 s
 	QuotaInterval time.Duration // least time between two questions for the quota: 30 s
 }
 
@@ -73,6 +74,7 @@ func (t Timings) withDefaults() Timings {
 	def(&t.RetryMax, 10*time.Minute)
 	def(&t.RetryWall, time.Hour)
 	def(&t.EchoGrace, 10*time.Second)
+	def(&t.LateGrace, 3*time.Second)
 	def(&t.QuotaInterval, 30*time.Second)
 	return t
 }

@@ -155,7 +155,7 @@ func (m *mount) engineOptions() Options {
 	o := Options{Dir: m.dir, StateKey: key, Client: m.client, Cache: m.cache, Host: "rig", MinFree: -1, Reserve: -1, Timings: Timings{
 		Settle: 20 * time.Millisecond, SettleMax: 200 * time.Millisecond,
 		DeleteSettle: 20 * time.Millisecond, DeleteMax: 200 * time.Millisecond,
-		RetryFirst: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, EchoGrace: 300 * time.Millisecond, Commit: 50 * time.Millisecond,
+		RetryFirst: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, EchoGrace: 300 * time.Millisecond, LateGrace: time.Millisecond, Commit: 50 * time.Millisecond,
 	}}
 	if m.options != nil {
 		m.options(&o)

@@ -52,6 +52,7 @@ func (s *Server) serveCS(a *answer, r *http.Request) {
 		a.cut()
 	}
 	if q.Get("wlt") != "" {
+		s.stats.count(func(n *Stats) { n.Probes++ })
 		a.text(s.lockProbe(q.Get("sid")))
 		return
 	}
@@ -69,7 +70,11 @@ func (s *Server) serveCS(a *answer, r *http.Request) {
 		s.serveTree(a, r, v, body)
 		return
 	}
-	reply := s.once(v, r, q.Get("id"), body)
+	once := func() []byte { return s.once(v, r, q.Get("id"), body) }
+	if s.faults.putAside(names, func() { once() }) {
+		a.cut()
+	}
+	reply := once()
 	if s.faults.afterBatch(names) {
 		a.cut()
 	}

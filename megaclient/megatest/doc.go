@@ -40,6 +40,7 @@
 //	ForgetRequestIDs,          a request sent again is done again; see also SetRequestIDLifetime
 //	SetRequestIDLifetime
 //	Hold                       a command waits until it is released
+//	PutAside                   a batch gets no answer, and is executed when nobody expects it
 //	SetLatency, SetBandwidth   a slow network: delay of answers, bytes per second per connection and in total
 //	CorruptDownloads           a bit of the content is wrong
 //	CutDownloads,              content ends early; or hangs

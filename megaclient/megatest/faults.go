@@ -36,6 +36,7 @@ type Faults struct {
 	rules   []*rule            // GUARDED_BY(mu)
 	holds   map[string]*hold   // GUARDED_BY(mu)
 	uploads *uploadHold        // GUARDED_BY(mu)
+	asides  []*aside           // GUARDED_BY(mu)
 	delay   time.Duration      // GUARDED_BY(mu)
 	slicing int                // GUARDED_BY(mu)
 	again   int                // GUARDED_BY(mu)
@@ -88,11 +89,13 @@ func newFaults(s *Server) *Faults {
 // Faults returns the faults of the server.
 func (s *Server) Faults() *Faults { return s.faults }
 
-// Clear takes back every fault. What is held is released; sessions, URLs and request ids that were ended stay so.
+// Clear takes back every fault. What is held is released, what is put aside is never executed; sessions, URLs and
+// request ids that were ended stay so.
 func (f *Faults) Clear() {
 	f.mu.Lock()
 	f.rules, f.delay, f.slicing, f.again, f.puzzle, f.quota = nil, 0, 0, 0, nil, time.Time{}
-	f.frozen = nil
+	asides := f.asides
+	f.frozen, f.asides = nil, nil
 	holds, uploads := f.holds, f.uploads
 	f.holds, f.uploads = map[string]*hold{}, nil
 	f.mu.Unlock()
@@ -101,6 +104,9 @@ func (f *Faults) Clear() {
 	}
 	for _, h := range holds {
 		h.release()
+	}
+	for _, a := range asides {
+		f.forget(a)
 	}
 	f.shaper.set(0, 0)
 }

@@ -3,6 +3,7 @@ package megatest
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -100,6 +101,52 @@ func (f *Faults) await(command string) {
 	case <-f.s.ctx.Done():
 		panic(http.ErrAbortHandler) // it never ran, and the connection breaks
 	}
+}
+
+// PutAside cuts the connection of every batch with such a command ("" stands for any) and keeps the batch; execute
+// executes all that are kept, each once. Stats.Held counts them until then. So does a network that delivers a request
+// when its client has long gone.
+func (f *Faults) PutAside(command string) (execute func()) {
+	a := &aside{command: command}
+	f.mu.Lock()
+	f.asides = append(f.asides, a)
+	f.mu.Unlock()
+	return func() {
+		for _, batch := range f.forget(a) {
+			batch()
+		}
+	}
+}
+
+// forget ends a putting aside, and gives what it kept.
+func (f *Faults) forget(a *aside) []func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asides = slices.DeleteFunc(f.asides, func(b *aside) bool { return a == b })
+	batches := a.batches
+	a.batches = nil
+	f.s.stats.count(func(n *Stats) { n.Held -= len(batches) })
+	return batches
+}
+
+// aside is what PutAside keeps.
+type aside struct {
+	command string
+	batches []func() // GUARDED_BY(Faults.mu)
+}
+
+// putAside keeps a batch, if it is asked to.
+func (f *Faults) putAside(names []string, batch func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range f.asides {
+		if a.command == "" || slices.Contains(names, a.command) {
+			a.batches = append(a.batches, batch)
+			f.s.stats.count(func(n *Stats) { n.Held++ })
+			return true
+		}
+	}
+	return false
 }
 
 // tell counts a command that has come and informs OnCommand.

@@ -18,8 +18,9 @@ type Stats struct {
 	Faults    int            // faults that hit a request
 	Hashcash  int            // challenges that were solved
 	Polls     int            // sc requests
+	Probes    int            // questions whether the server is busy (wlt)
 	Waiting   int            // wait URLs open now
-	Held      int            // commands and pieces of uploads held now
+	Held      int            // commands, batches and pieces of uploads held now
 	Pieces    int            // upload pieces accepted
 	Downloads int            // download requests answered with content
 	Parts     [raidParts]int // of these, for each part of spread files (see RAID)
