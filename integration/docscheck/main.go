@@ -1,6 +1,7 @@
 // Command docscheck repeats the figures that docs/PERFORMANCE.md marks (package figures), in the bench's quick form, and
 // compares. It fails when one is worse than the document says by more than the tolerance that stands there, or isn't
-// measured any more. Absolute figures are those of a machine, so their tolerance is wide; ratios are narrow.
+// measured any more. Absolute figures are those of a machine, so their tolerance is wide; ratios are narrow. A single run
+// of a second or two can be far off on either side of a ratio, so what doesn't hold is measured again, in three.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,18 +21,24 @@ import (
 	"megadisk/integration/figures"
 )
 
+// parts of the bench that have marked figures.
+var parts = []string{
+	"reading: unshaped", "reading: warm", "reading: disk", "reading: shaped", "reading: random", "reading: first byte",
+	"reading: small files", "reading: streams", "reading: cryptography",
+	"writing: sequential", "writing: random", "writing: tar", "writing: drain", "writing: git clone", "writing: go build", "writing: upload",
+}
+
 func main() {
 	page := flag.String("page", "docs/PERFORMANCE.md", "the document")
-	mib := flag.String("mib", "256", "size of the large file, MiB")
-	runs := flag.String("runs", "1", "runs of each figure")
-	only := flag.String("only", "reading: ,writing: ", "parts of the bench, as its -only; figures of others are left out")
+	mib := flag.String("mib", "512", "size of the large file, MiB: a read of it over the shaped link must last for more than four seconds")
+	only := flag.String("only", "", "measure only parts whose name contains this (\"reading: \", \"writing: tar\"); figures of others are left out")
 	flag.Parse()
-	if err := check(*page, *mib, *runs, strings.Split(*only, ",")); err != nil {
+	if err := check(*page, *mib, *only); err != nil {
 		log.Fatal("docscheck: ", err)
 	}
 }
 
-func check(page, mib, runs string, parts []string) error {
+func check(page, mib, only string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
@@ -39,51 +47,74 @@ func check(page, mib, runs string, parts []string) error {
 	if err != nil {
 		return err
 	}
-	measured := map[string]figures.Measured{}
+	all := map[string]figures.Measured{}
 	for _, part := range parts {
-		if err := measure(part, mib, runs, measured); err != nil {
+		if !strings.Contains(part, only) {
+			continue
+		}
+		found, err := measure(part, mib, 1)
+		if err == nil && !hold(marks, found) {
+			fmt.Printf("\nNot all of that holds: three times more, %s\n", part)
+			found, err = measure(part, mib, 3)
+		}
+		if err != nil {
 			return fmt.Errorf("the bench, %s: %w", part, err)
 		}
+		maps.Copy(all, found)
 	}
-	return compare(marks, measured)
+	return compare(marks, all, only != "")
 }
 
-// measure runs a part of the bench and adds what it found.
-func measure(part, mib, runs string, to map[string]figures.Measured) error {
+// hold tells whether all of those marked figures hold that were measured.
+func hold(marks []figures.Mark, measured map[string]figures.Measured) bool {
+	for _, m := range marks {
+		if got, found := measured[m.Name]; found && !m.Holds(got) {
+			return false
+		}
+	}
+	return true
+}
+
+// measure runs a part of the bench and gives what it found, by the figures' names.
+func measure(part, mib string, runs int) (map[string]figures.Measured, error) {
 	dir, err := os.MkdirTemp("", "docscheck-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "figures")
-	cmd := exec.Command("go", "run", "./integration/bench", "-only", part, "-mib", mib, "-write-mib", mib, "-runs", runs, "-json", path)
+	cmd := exec.Command("go", "run", "./integration/bench", "-only", part, "-mib", mib, "-write-mib", mib, "-runs", fmt.Sprint(runs), "-json", path)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
+	found := map[string]figures.Measured{}
 	for lines := json.NewDecoder(f); ; {
 		var m figures.Measured
 		if err := lines.Decode(&m); errors.Is(err, io.EOF) {
-			return nil
+			return found, nil
 		} else if err != nil {
-			return err
+			return nil, err
 		}
-		to[m.Name] = m
+		found[m.Name] = m
 	}
 }
 
-// compare prints a row for each figure that is claimed.
-func compare(marks []figures.Mark, measured map[string]figures.Measured) error {
+// compare prints a row for each figure that is claimed; some: others than those measured are left out.
+func compare(marks []figures.Mark, measured map[string]figures.Measured, some bool) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nfigure\tin the document\ttolerance\tmeasured\tholds")
-	worse := 0
+	worse, compared := 0, 0
 	for _, m := range marks {
 		got, found := measured[m.Name]
+		if !found && some {
+			continue
+		}
 		value, holds := "-", "NOT MEASURED"
 		if found {
 			value, holds = fmt.Sprintf("%.4g", got.Value), "yes"
@@ -94,13 +125,17 @@ func compare(marks []figures.Mark, measured map[string]figures.Measured) error {
 		if holds != "yes" {
 			worse++
 		}
+		compared++
 		fmt.Fprintf(table, "%s\t%.4g\t%.0f %%\t%s\t%s\n", m.Name, m.Value, 100*m.Tolerance, value, holds)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if worse > 0 {
-		return fmt.Errorf("%d of %d figures don't hold", worse, len(marks))
+	switch {
+	case worse > 0:
+		return fmt.Errorf("%d of %d figures don't hold", worse, compared)
+	case compared == 0:
+		return errors.New("no marked figure was measured")
 	}
 	return nil
 }
