@@ -61,7 +61,7 @@ func (t *Tree) reopen(filling bool) error {
 // attendMerge lets go of maps while the tables that piled up are merged, which reads and writes all of them through maps;
 // no transaction need come by meanwhile. It ends with the sweeper.
 func (t *Tree) attendMerge() {
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {

@@ -24,7 +24,7 @@ import (
 // by then, no content changes.
 
 const (
-	residentLimit = 64 << 20 // of maps, the program's own included
+	residentLimit = 48 << 20 // of maps, the program's own included
 	residentGrows = 16 << 20 // since the last time, at least
 	residentEvery = 64       // transactions between two looks
 )
