@@ -121,7 +121,7 @@ func (c *Cache) fetchSmall(f File) {
 	c.mu.Lock()
 	var s *smallFetch
 	if c.lacksLocked(co) {
-		s = c.smallLocked(co, f)
+		s = c.smallLocked(co, f, later())
 		s.ahead = s.waiting == 0
 	}
 	c.mu.Unlock()

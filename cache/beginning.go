@@ -55,7 +55,7 @@ func (c *Cache) fetchBeginning(f File) {
 	missing := c.lacksLocked(co)
 	c.mu.Unlock()
 	w := &beginningWriter{buf: make([]byte, beginningLen)}
-	if !missing || c.fetch(c.ctx, f, 0, beginningLen, w) != nil || !w.end() {
+	if !missing || c.fetch(later().in(c.ctx), f, 0, beginningLen, w) != nil || !w.end() {
 		return // who opens the file hears of an error
 	}
 	co.cipher.XORKeyStreamAt(w.buf, w.buf, 0)

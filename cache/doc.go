@@ -55,7 +55,8 @@
 // # What is fetched without being asked for
 //
 // Read-ahead (window.go, link.go) and files that a program is likely to open next ([Cache.Prefetch]). It is
-// counted, and limited to a tenth of what is of use beyond a small start (waste.go).
+// counted, and limited to a tenth of what is of use beyond a small start (waste.go). FetchFunc is told ([AheadOfNeed]), so
+// that it lets others go first.
 //
 // # Memory
 //

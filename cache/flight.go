@@ -25,6 +25,7 @@ type flight struct {
 	units   []*unit // each pinned until its bytes are stored
 	wanted  int     // readers that own it or wait for it; at 0 it is cancelled
 	ahead   bool    // no program has asked for any of it yet
+	need    need    // the same, for FetchFunc
 	asked   int64   // units before this one were asked for by a program
 	over    bool    // FetchFunc has returned, or was told to
 	missing int     // units still to come
@@ -62,7 +63,10 @@ func (c *Cache) launchLocked(co *content, f File, units []*unit, asked int64, fr
 	if co.suspect {
 		ctx = withFreshURL(ctx, co.wrongAt)
 	}
-	fl.ctx, fl.cancel = context.WithCancel(ctx)
+	if ahead {
+		fl.need = later()
+	}
+	fl.ctx, fl.cancel = context.WithCancel(fl.need.in(ctx))
 	for _, u := range units {
 		u.flight, u.unread, u.again = fl, u.index >= asked, co.seen.before(u.index)
 	}
@@ -178,6 +182,7 @@ func (c *Cache) demandLocked(u *unit) {
 	fl.asked = max(fl.asked, u.index+1)
 	if fl.ahead {
 		fl.ahead = false
+		fl.need.now()
 		if !fl.over {
 			c.ahead--
 		}

@@ -23,6 +23,7 @@ type smallFetch struct {
 	// GUARDED_BY(Cache.mu).
 	waiting int     // readers; each has every unit pinned once done
 	ahead   bool    // nobody has asked for it yet
+	need    need    // the same, for FetchFunc
 	units   []*unit // all of the file's
 	err     error
 }
@@ -39,9 +40,10 @@ func (r *Reader) readSmall(ctx context.Context, p []byte, off int64) (int, error
 		if n, ok := r.copySmallLocked(p, off); ok {
 			return n, nil
 		}
-		s := c.smallLocked(r.co, r.file)
+		s := c.smallLocked(r.co, r.file, need{})
 		s.waiting++
 		s.ahead = false
+		s.need.now()
 		c.mu.Unlock()
 		err := c.awaitSmall(ctx, s)
 		c.mu.Lock()
@@ -114,13 +116,13 @@ func (r *Reader) copySmallLocked(p []byte, off int64) (int, bool) {
 	return n, true
 }
 
-// smallLocked gives the fetch of a small file that is under way, or starts it.
-func (c *Cache) smallLocked(co *content, f File) *smallFetch {
+// smallLocked gives the fetch of a small file that is under way, or starts it with a need.
+func (c *Cache) smallLocked(co *content, f File, n need) *smallFetch {
 	if co.small != nil {
 		return co.small
 	}
-	s := &smallFetch{co: co, file: f, done: make(chan struct{})}
-	s.ctx, s.cancel = context.WithCancel(c.ctx)
+	s := &smallFetch{co: co, file: f, need: n, done: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(n.in(c.ctx))
 	co.small = s
 	co.refs++
 	if !c.goLocked(s.run) {

@@ -63,12 +63,10 @@ func (r *rangeRead) fetchParts(ctx context.Context, u *downloadURL) error {
 
 func (r *rangeRead) fetchWindow(ctx context.Context, u *downloadURL) error {
 	w := newWindow(r, u)
-	select {
-	case r.c.transfers.windows <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := r.c.transfers.windows.enter(ctx, r.handle); err != nil {
+		return err
 	}
-	defer func() { <-r.c.transfers.windows }()
+	defer r.c.transfers.windows.leave()
 	defer w.close()
 	w.askFive(ctx)
 	for {
@@ -171,7 +169,7 @@ func (w *window) ask(ctx context.Context, i int) {
 // fetch brings in a part over a connection of its own.
 func (w *window) fetch(ctx context.Context, i int) error {
 	down := w.r.c.transfers.down
-	if err := down.enter(ctx); err != nil {
+	if err := down.enter(ctx, w.r.handle); err != nil {
 		return err
 	}
 	defer down.leave()

@@ -88,7 +88,7 @@ func (r *rangeRead) attempt(ctx context.Context, u *downloadURL) error {
 		return r.fetchParts(ctx, u)
 	}
 	asked := time.Now()
-	if err := r.c.transfers.down.enter(ctx); err != nil {
+	if err := r.c.transfers.down.enter(ctx, r.handle); err != nil {
 		return err
 	}
 	defer r.c.transfers.down.leave()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -301,6 +302,49 @@ func TestConnectionsAreLimited(t *testing.T) {
 	close(release)
 	group.Wait()
 	require.EqualValues(t, 3, most.Load())
+}
+
+// With one connection, a file of which much is asked for doesn't keep another from its first bytes, and what nobody waits
+// for comes last.
+func TestFewConnectionsAreShared(t *testing.T) {
+	const size = 1000
+	served, release := make(chan string, 100), make(chan struct{})
+	var s *stub
+	s = newStub(t, func(w http.ResponseWriter, r *http.Request, body []byte) {
+		if r.URL.Path == "/cs" {
+			h := regexp.MustCompile(`"n":"([^"]*)"`).FindSubmatch(body)[1]
+			_, _ = fmt.Fprintf(w, `[{"s":%d,"at":"","g":"%s/%s"}]`, size, s.URL, h)
+			return
+		}
+		served <- strings.Split(r.URL.Path, "/")[1]
+		<-release
+		_, _ = w.Write(make([]byte, 1))
+	})
+	c, err := megaclient.Resume(megaclient.Config{APIURL: s.URL, MaxConnections: 1}, stubSession())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	film, other, ahead := handleOf(1), handleOf(2), handleOf(3)
+	var group sync.WaitGroup
+	read := func(ctx context.Context, h megaclient.Handle, off int64) {
+		group.Go(func() { _ = c.ReadContent(ctx, h, off, 1, io.Discard) })
+	}
+	read(t.Context(), film, 0)
+	order := []string{<-served}
+	read(megaclient.Yielding(t.Context(), make(chan struct{})), ahead, 0)
+	for i := range int64(8) {
+		read(t.Context(), film, i)
+	}
+	require.Eventually(t, func() bool { return megaclient.Waiting(c) == 9 }, time.Minute, time.Millisecond)
+	read(t.Context(), other, 0)
+	require.Eventually(t, func() bool { return megaclient.Waiting(c) == 10 }, time.Minute, time.Millisecond)
+	close(release)
+	group.Wait()
+	for len(served) > 0 {
+		order = append(order, <-served)
+	}
+	require.Len(t, order, 11)
+	require.Equal(t, string(other), order[2])
+	require.Equal(t, string(ahead), order[10])
 }
 
 // Content that came over a URL and is wrong is asked for over another one, once for all who found that out.

@@ -48,11 +48,11 @@ func TestClimberFindsWhatHelps(t *testing.T) {
 
 func TestGateKeepsTheOrderAndTheLimit(t *testing.T) {
 	g := newGate(2, time.Hour)
-	require.NoError(t, g.enter(t.Context()))
-	require.NoError(t, g.enter(t.Context()))
-	first, err := g.queue(t.Context())
+	require.NoError(t, g.enter(t.Context(), ""))
+	require.NoError(t, g.enter(t.Context(), ""))
+	first, err := g.queue(t.Context(), "")
 	require.NoError(t, err)
-	second, err := g.queue(t.Context())
+	second, err := g.queue(t.Context(), "")
 	require.NoError(t, err)
 	require.False(t, closed(first))
 	g.leave()
@@ -60,7 +60,7 @@ func TestGateKeepsTheOrderAndTheLimit(t *testing.T) {
 	require.False(t, closed(second))
 	g.withdraw(first) // as if its turn had come too late
 	require.True(t, closed(second))
-	third, err := g.queue(t.Context())
+	third, err := g.queue(t.Context(), "")
 	require.NoError(t, err)
 	g.withdraw(third)
 	g.leave()
@@ -81,14 +81,14 @@ func closed(c chan struct{}) bool {
 func TestGateEndsWithTheContext(t *testing.T) {
 	g := newGate(1, time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
-	require.NoError(t, g.enter(ctx))
+	require.NoError(t, g.enter(ctx, ""))
 	result := make(chan error)
-	go func() { result <- g.enter(ctx) }()
+	go func() { result <- g.enter(ctx, "") }()
 	cancel()
 	require.ErrorIs(t, <-result, context.Canceled)
-	require.ErrorIs(t, g.enter(ctx), context.Canceled)
+	require.ErrorIs(t, g.enter(ctx, ""), context.Canceled)
 	g.leave()
-	require.NoError(t, g.enter(t.Context()))
+	require.NoError(t, g.enter(t.Context(), ""))
 }
 
 // Many connections that fail at once are one trouble.

@@ -51,6 +51,13 @@ func SetURLLife(c *Client, d time.Duration) { c.transfers.timing.urlLife = d }
 // Connections gives the connections allowed now, for downloads and uploads.
 func Connections(c *Client) (down, up int) { return c.transfers.down.width(), c.transfers.up.width() }
 
+// Waiting tells how many downloads wait for a connection.
+func Waiting(c *Client) int {
+	c.transfers.down.mu.Lock()
+	defer c.transfers.down.mu.Unlock()
+	return len(c.transfers.down.waiting)
+}
+
 // SetGiveUp changes how long a transfer may fail.
 func SetGiveUp(c *Client, d time.Duration) { c.transfers.timing.giveUp = d }
 

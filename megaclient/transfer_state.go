@@ -13,7 +13,7 @@ type transfers struct {
 	timing   transferTiming
 	limit    *rate.Limiter // of what is downloaded; nil: none
 	upLimit  *rate.Limiter // of what is uploaded; nil: none
-	windows  chan struct{} // one for each window of spread files (download_parts.go)
+	windows  *gate         // of spread files (download_parts.go)
 }
 
 // smallestWrite is how much of a limited upload is sent at once, at least.
@@ -56,7 +56,7 @@ func newTransfers(cfg Config) *transfers {
 	}
 	timing := defaultTransferTiming
 	t := &transfers{
-		down: newGate(n, timing.window), up: newGate(n, timing.window), timing: timing, windows: make(chan struct{}, raidWindows),
+		down: newGate(n, timing.window), up: newGate(n, timing.window), timing: timing, windows: newGate(raidWindows, timing.window),
 	}
 	if cfg.Timeout > 0 {
 		t.timing.giveUp = cfg.Timeout

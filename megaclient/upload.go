@@ -197,7 +197,7 @@ func (f *flight) near(p piece) bool {
 // came before.
 func (f *flight) start(ctx context.Context, p piece) (bool, error) {
 	gate := f.u.c.transfers.up
-	turn, err := gate.queue(ctx)
+	turn, err := gate.queue(ctx, "")
 	if err != nil {
 		return false, err
 	}

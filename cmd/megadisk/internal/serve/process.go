@@ -177,6 +177,9 @@ func (p *Process) fetch(ctx context.Context, f cache.File, off, n int64, w io.Wr
 	if wrong, wants := cache.WantsFreshURL(ctx); wants {
 		p.o.Client.RenewURL(ctx, h, wrong)
 	}
+	if need, ahead := cache.AheadOfNeed(ctx); ahead {
+		ctx = megaclient.Yielding(ctx, need)
+	}
 	p.quota.downloaded(n)
 	err := p.o.Client.ReadContent(ctx, h, off, n, w)
 	p.quota.result(err)
