@@ -73,7 +73,7 @@ func TestScatteredBytes(t *testing.T) {
 		put([]byte{byte(rng.Uint32())}, rng.Int64N(size))
 	}
 	require.NoError(t, f.Flush(r.ctx))
-	parts := countRows(t, r.mount, []byte{rowPrefix, rowPart})
+	parts := r.regionRows(rowPart)
 	require.Positive(t, parts, "the list was meant to be too long for one row")
 	require.NoError(t, r.engine.tree.View(func(tx *tree.Tx) error {
 		return scanRows(tx.Badger(), []byte{rowPrefix}, func(key, raw []byte) error {
@@ -83,7 +83,7 @@ func TestScatteredBytes(t *testing.T) {
 	}))
 	put([]byte{7}, 5)
 	require.NoError(t, f.Flush(r.ctx)) // the new parts replace the old ones
-	require.Equal(t, parts, countRows(t, r.mount, []byte{rowPrefix, rowPart}))
+	require.Equal(t, parts, r.regionRows(rowPart))
 	r.crash()
 	r.start()
 	in, err := r.engine.Tree().Get(r.ino("scattered"))
@@ -92,10 +92,8 @@ func TestScatteredBytes(t *testing.T) {
 	requireSame(t, want, r.read("scattered"))
 	r.flush()
 	requireSame(t, want, r.cloud()["scattered"])
-	require.Zero(t, countRows(t, r.mount, []byte{rowPrefix, rowPart}))
-	require.Zero(t, countRows(t, r.mount, []byte{rowPrefix, rowExtents}))
-	require.Zero(t, countRows(t, r.mount, []byte{rowPrefix, rowFrozen}))
-	r.eventually(func() bool { return r.engine.Status().Staged.Live == 0 })
+	r.requireNothingStaged()
+	r.eventually(func() bool { return r.regionRows(rowPart) == 0 })
 }
 
 // TestLongListsOfExtents: the rows of one commit may be more than one
@@ -127,7 +125,7 @@ func TestLongListsOfExtents(t *testing.T) {
 	require.Len(t, got.Extents(), n)
 	f.Release()
 	r.unlink("f")
-	require.Zero(t, countRows(t, r.mount, []byte{rowPrefix, rowExtents}))
+	require.Zero(t, r.regionRows(rowExtents))
 }
 
 func requireSame(t *testing.T, want []byte, got string) {
@@ -138,14 +136,6 @@ func requireSame(t *testing.T, want []byte, got string) {
 			require.Failf(t, "not the same", "byte %d is %d, not %d", i, got[i], want[i])
 		}
 	}
-}
-
-func countRows(t *testing.T, m *mount, prefix []byte) (n int) {
-	t.Helper()
-	require.NoError(t, m.engine.tree.View(func(tx *tree.Tx) error {
-		return scanRows(tx.Badger(), prefix, func(_, _ []byte) error { n++; return nil })
-	}))
-	return n
 }
 
 // TestOfflineIsSeenWithinSeconds: a cut shows although nothing is to be sent.
