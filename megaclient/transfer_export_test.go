@@ -1,6 +1,7 @@
 package megaclient
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"time"
@@ -28,6 +29,11 @@ func SetLag(c *Client, d time.Duration) { c.transfers.timing.lag = d }
 func Trust(c *Client, cert *x509.Certificate) {
 	c.warmer.tls.RootCAs = x509.NewCertPool()
 	c.warmer.tls.RootCAs.AddCert(cert)
+}
+
+// PostToStorage sends something to a storage server.
+func (c *Client) PostToStorage(ctx context.Context, url string, body []byte) ([]byte, error) {
+	return c.postFileAttr(ctx, url, body, 1<<10)
 }
 
 // KeepWarm changes how long a connection that was made ahead waits for its use.

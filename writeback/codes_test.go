@@ -2,12 +2,15 @@ package writeback
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient"
+	"megadisk/megaclient/megatest"
+	"megadisk/writeback/tree"
 )
 
 // everyCode are all numbers that the server may refuse with, but for those that end or block the session
@@ -23,6 +26,10 @@ func everyCode() (codes []int) {
 
 // withEachCode has numbers tried by several accounts side by side, each a part of them.
 func withEachCode(t *testing.T, change func(*Options), try func(r *rig, codes []int)) {
+	sideBySide(t, change, everyCode(), try)
+}
+
+func sideBySide[T any](t *testing.T, change func(*Options), all []T, try func(r *rig, some []T)) {
 	const accounts = 8
 	for part := range accounts {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
@@ -31,13 +38,13 @@ func withEachCode(t *testing.T, change func(*Options), try func(r *rig, codes []
 				change(o)
 				o.Timings.RetryFirst, o.Timings.RetryMax = time.Millisecond, 10*time.Millisecond
 			})
-			var codes []int
-			for i, code := range everyCode() {
+			var some []T
+			for i, one := range all {
 				if i%accounts == part {
-					codes = append(codes, code)
+					some = append(some, one)
 				}
 			}
-			try(r, codes)
+			try(r, some)
 		})
 	}
 }
@@ -135,6 +142,46 @@ func TestEveryCodeOnDeletionsForGood(t *testing.T) {
 			require.False(r, r.account.Exists(theirs), code)
 			require.False(r, r.account.Exists(mine), code)
 			require.True(r, r.account.Exists(stays), code)
+		}
+	})
+}
+
+// streamFault is something that the event stream answers.
+type streamFault struct {
+	name string
+	set  func(*megatest.Faults)
+}
+
+// streamFaults are every number, every status in place of events, and some in place of a wait's end.
+func streamFaults() (all []streamFault) {
+	for _, code := range everyCode() {
+		all = append(all, streamFault{fmt.Sprint("number ", code), func(f *megatest.Faults) { f.FailPoll(code, 1) }})
+	}
+	status := func(where megatest.Endpoint, status int) {
+		all = append(all, streamFault{fmt.Sprint(where, " status ", status), func(f *megatest.Faults) { f.FailHTTP(where, status, 1) }})
+	}
+	for code := http.StatusCreated; code < 600; code++ {
+		if http.StatusText(code) != "" && code != http.StatusTooManyRequests { // asks for a second's rest
+			status(megatest.Events, code)
+		}
+	}
+	for _, code := range []int{301, 404, 500, 503, 509} {
+		status(megatest.Waits, code)
+	}
+	return all
+}
+
+// Whatever the event stream answers once, what others did meanwhile shows in the end.
+func TestEveryAnswerOfTheEventStream(t *testing.T) {
+	sideBySide(t, settleNever, streamFaults(), func(r *rig, some []streamFault) {
+		for _, fault := range some {
+			hit := r.server.Stats().Faults
+			fault.set(r.server.Faults())
+			r.account.Mkdir(r.account.Root(), fault.name)
+			r.eventually(func() bool {
+				_, err := r.engine.Tree().Lookup(tree.DriveIno, fault.name)
+				return err == nil && r.server.Stats().Faults > hit
+			})
 		}
 	})
 }

@@ -54,18 +54,7 @@ func TestPjdfstest(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			failed, ran := runFile(t, p.Point, file)
-			var unlisted, passing []string
-			for n, line := range failed {
-				if !listed[name].has(n) {
-					unlisted = append(unlisted, line)
-				}
-			}
-			for n := range listed[name] {
-				if _, is := failed[n]; !is {
-					passing = append(passing, strconv.Itoa(n))
-				}
-			}
-			sort.Strings(unlisted)
+			unlisted, passing := listed[name].compare(failed)
 			require.NotZero(t, ran, "no case ran")
 			if len(unlisted) > 0 {
 				t.Errorf("fail and are not in docs/POSIX.md:\n%s", strings.Join(unlisted, "\n"))
@@ -106,9 +95,46 @@ func runFile(t *testing.T, point, file string) (failed map[int]string, ran int) 
 	return failed, ran
 }
 
+// cases are those of a file that are listed as failing.
 type cases map[int]bool
 
-func (c cases) has(n int) bool { return c[n] }
+// compare gives what fails and isn't listed, and what is listed and passes.
+func (c cases) compare(failed map[int]string) (unlisted, passing []string) {
+	for n, line := range failed {
+		if !c[n] {
+			unlisted = append(unlisted, line)
+		}
+	}
+	for n := range c {
+		if _, is := failed[n]; !is {
+			passing = append(passing, strconv.Itoa(n))
+		}
+	}
+	sort.Strings(unlisted)
+	return unlisted, passing
+}
+
+// TestAWrongListIsNoticed holds the comparison where the suite isn't there: a list that is wrong in either direction fails.
+func TestAWrongListIsNoticed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "00.t")
+	script := "echo 1..5; echo ok 1; echo 'not ok 2 - expected 0'; echo 'not ok 3 - # TODO'; echo ok 4; echo 'not ok 5'"
+	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
+	failed, ran := runFile(t, t.TempDir(), file)
+	require.Equal(t, 5, ran)
+	for _, test := range []struct {
+		listed            cases
+		unlisted, passing []string
+	}{
+		{cases{2: true, 5: true}, nil, nil},
+		{cases{2: true}, []string{"not ok 5"}, nil},
+		{cases{2: true, 4: true, 5: true}, nil, []string{"4"}},
+		{cases{1: true}, []string{"not ok 2 - expected 0", "not ok 5"}, []string{"1"}},
+	} {
+		unlisted, passing := test.listed.compare(failed)
+		require.Equal(t, test.unlisted, unlisted)
+		require.Equal(t, test.passing, passing)
+	}
+}
 
 // listRow is a row of docs/POSIX.md: the file, its failing cases, and the reason.
 var listRow = regexp.MustCompile("^\\| `([a-z_]+/[0-9]+\\.t)` \\| ([0-9, -]+) \\| (.+) \\|$")
