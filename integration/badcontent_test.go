@@ -245,6 +245,26 @@ func TestNoTransferQuota(t *testing.T) {
 	require.NotContains(t, p.Run("status"), "no transfer quota")
 }
 
+// A reader in the middle of a file waits for transfer quota that comes back before its patience ends, and has it all.
+func TestTransferQuotaComesBackInMidStream(t *testing.T) {
+	needs.FUSE(t)
+	p, account := program.WithAccount(t)
+	p.Login()
+	p.Run("mount", "-o", "metered", p.Point)
+	content := noise(24<<20, 8)
+	account.PutFile(account.Root(), "film", content, time.Now())
+	f, err := os.Open(await(t, p, "film"))
+	require.NoError(t, err)
+	defer f.Close()
+	got := make([]byte, len(content))
+	_, err = io.ReadFull(f, got[:1<<20])
+	require.NoError(t, err)
+	p.Server.Faults().UseUpTransferQuota(2 * time.Second)
+	_, err = io.ReadFull(f, got[1<<20:])
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content, got))
+}
+
 // When little quota is left, nothing is fetched that nobody asks for, and status says so.
 func TestLittleTransferQuota(t *testing.T) {
 	p, account := impatient(t)

@@ -44,7 +44,7 @@ func ExportOnDisk(ctx context.Context, o Options, dir string, tell func(control.
 	if err != nil {
 		return control.Exported{}, err
 	}
-	p := &Process{o: o, quota: newTransferQuota(o.Client)}
+	p := &Process{o: o, quota: newTransferQuota(o.Client, o.Timeout)}
 	err = p.openStores(ctx, state, cacheDir, key)
 	if isDamaged(err) {
 		x, err := writeback.Salvage(state, key, dir, func(x writeback.Export) { tell(exported(x)) })

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -103,7 +102,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{}), quota: newTransferQuota(o.Client)}
+	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{}), quota: newTransferQuota(o.Client, o.Timeout)}
 	if p.pins, err = openPins(p, state); err != nil {
 		return nil, err
 	}
@@ -167,24 +166,6 @@ func (p *Process) ownMounts() (list []thumbs.Mount) {
 
 // SetMetered says whether bytes cost money: then nothing is fetched that no program has asked for.
 func (p *Process) SetMetered(on bool) { p.cache.SetMetered(on) }
-
-// fetch is where cache and protocol meet; neither knows of the other.
-func (p *Process) fetch(ctx context.Context, f cache.File, off, n int64, w io.Writer) error {
-	if err := p.quota.enter(); err != nil {
-		return err
-	}
-	h := megaclient.Handle(f.Handle)
-	if wrong, wants := cache.WantsFreshURL(ctx); wants {
-		p.o.Client.RenewURL(ctx, h, wrong)
-	}
-	if need, ahead := cache.AheadOfNeed(ctx); ahead {
-		ctx = megaclient.Yielding(ctx, need)
-	}
-	p.quota.downloaded(n)
-	err := p.o.Client.ReadContent(ctx, h, off, n, w)
-	p.quota.result(err)
-	return err
-}
 
 // preparer asks for the download URLs of files that are about to be fetched, all in one request. Without them
 // each is asked for when its file is fetched, so an error needs no more than to be known.
@@ -294,7 +275,7 @@ func PendingOnDisk(ctx context.Context, o Options) (n int, here control.HereOnly
 	if err != nil {
 		return 0, here, err
 	}
-	p := &Process{o: o, quota: newTransferQuota(o.Client)}
+	p := &Process{o: o, quota: newTransferQuota(o.Client, o.Timeout)}
 	if err := p.openStores(ctx, state, "", key); err != nil {
 		return 0, here, err
 	}

@@ -15,6 +15,8 @@ type transferQuota struct {
 	ask   func(context.Context) (megaclient.Quota, error)
 	pause func(until time.Time)
 	wake  chan struct{}
+	// A read waits no longer than this for quota: whoever has to wait longer is told at once.
+	patience time.Duration
 
 	mu    sync.Mutex
 	back  time.Time // there is none until then; GUARDED_BY(mu)
@@ -30,8 +32,8 @@ const (
 	quotaRetry = 2 * time.Second  // without any, the server is asked no more often, as somebody may have bought some
 )
 
-func newTransferQuota(c *megaclient.Client) *transferQuota {
-	return &transferQuota{ask: c.Quota, wake: make(chan struct{}, 1), moved: -1}
+func newTransferQuota(c *megaclient.Client, patience time.Duration) *transferQuota {
+	return &transferQuota{ask: c.Quota, patience: patience, wake: make(chan struct{}, 1), moved: -1}
 }
 
 // enter refuses a download while the server's refusal is fresh.
@@ -61,6 +63,21 @@ func (q *transferQuota) result(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.back = until
+}
+
+// await waits until there is quota again, if a download failed for want of it and was told that this is soon. It tells
+// whether the download is to go on.
+func (q *transferQuota) await(ctx context.Context, err error) bool {
+	var over *megaclient.OverQuotaError
+	if !errors.As(err, &over) || over.Left >= q.patience {
+		return false
+	}
+	select {
+	case <-time.After(over.Left):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // state tells until when there is none, and how much is left when that is little.

@@ -56,6 +56,27 @@ func TestNoTransferQuota(t *testing.T) {
 	})
 }
 
+// Quota that comes back soon is waited for, any other isn't.
+func TestTransferQuotaThatComesBackSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &transferQuota{patience: time.Minute}
+		none := func(left time.Duration) error {
+			return fmt.Errorf("reading: %w", &megaclient.OverQuotaError{Left: left})
+		}
+		begun := time.Now()
+		for _, err := range []error{nil, context.Canceled, none(time.Hour), none(time.Minute)} {
+			require.False(t, q.await(t.Context(), err))
+		}
+		require.Zero(t, time.Since(begun))
+		require.True(t, q.await(t.Context(), none(10*time.Second)))
+		require.Equal(t, 10*time.Second, time.Since(begun))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.False(t, q.await(ctx, none(10*time.Second)))
+		require.Equal(t, 10*time.Second, time.Since(begun))
+	})
+}
+
 func TestLittleTransferQuota(t *testing.T) {
 	var paused []time.Time
 	q := &transferQuota{pause: func(until time.Time) { paused = append(paused, until) }}
