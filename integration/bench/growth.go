@@ -23,8 +23,8 @@ import (
 
 var (
 	growthNodes  = []int{10_000, 30_000, 100_000, 300_000, 1_000_000} // as far as -nodes
-	growthDirty  = []int{100, 300, 1000, 3000}                        // small files that wait to be sent
-	growthMiB    = []int{16, 64, 256}                                 // size of a file
+	growthDirty  = []int{100, 300, 1000, 3000, 10_000}                // small files that wait to be sent
+	growthMiB    = []int{16, 64, 256, 1024}                           // size of a file
 	growthLooked = 2000                                               // names that are looked up
 )
 
@@ -76,7 +76,9 @@ func benchGrowth(c config, work string) error {
 		for _, c := range g.costs[name] {
 			at = append(at, fmt.Sprintf("%.0f: %.3g", c.size, c.value))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%.2f\n", name, strings.Join(at, "; "), exponent(g.costs[name]))
+		e := exponent(g.costs[name])
+		fmt.Fprintf(table, "%s\t%s\t%.2f\n", name, strings.Join(at, "; "), e)
+		record.add(name, e, true)
 	}
 	return table.Flush()
 }

@@ -50,7 +50,7 @@ func main() {
 	totalMB := flag.Int64("total", 0, "MB/s in all (0: unshaped)")
 	flag.StringVar(&c.bin, "bin", "bin/megadisk", "the program to measure")
 	flag.StringVar(&c.only, "only", "", "only figures whose name contains this (\"reading: \", \"writing: \", \"scale: \", \"staged: \", \"growth: \" for those; the last three only if asked for)")
-	flag.StringVar(&record.path, "json", "", "append each figure of reading, writing and scale to this file, a JSON object a line")
+	flag.StringVar(&record.path, "json", "", "append each figure of reading, writing, scale and staged, and each exponent of growth, to this file, a JSON object a line")
 	flag.Parse()
 	c.written = *writeMib << 20
 	c.size, c.conn, c.total = *mib<<20, *connMB*1e6, *totalMB*1e6

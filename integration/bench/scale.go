@@ -172,7 +172,7 @@ func benchScale(c config, work string) error {
 	return nil
 }
 
-// phase does something and shows what was resident meanwhile.
+// phase does something and shows, under that name, what was resident meanwhile.
 func (s *scale) phase(name string, do func() error) error {
 	pid, err := s.pid()
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *scale) showUsage(name string, pid int, before usage) error {
 	if err != nil {
 		return err
 	}
-	s.show.show(figure{name: "resident at most: " + name, unit: "MB", atMost: true, target: residentMax / 1e6}, []float64{u.peak / 1e6},
+	s.show.show(figure{name: name, unit: "MB", atMost: true, target: residentMax / 1e6}, []float64{u.peak / 1e6},
 		fmt.Sprintf("(private at its end %.0f MB; processor %.1f s + %.1f s in the kernel)", u.private/1e6, u.user-before.user, u.system-before.system))
 	return nil
 }
@@ -255,10 +255,10 @@ func (s *scale) firstMount() error {
 		return fmt.Errorf("a name that is absent: %v", err)
 	}
 	s.show.show(figure{name: "first mount: taken in", unit: "nodes/s", target: 40_000}, []float64{float64(s.c.nodes) / time.Since(began).Seconds()}, "")
-	if err := s.sinceStart("first fetch"); err != nil {
+	if err := s.sinceStart("resident at most: first fetch"); err != nil {
 		return err
 	}
-	return s.phase("the minute after it", func() error { // the database's tables are merged
+	return s.phase("resident at most: the minute after it", func() error { // the database's tables are merged
 		time.Sleep(time.Minute)
 		return nil
 	})
@@ -282,7 +282,7 @@ func (s *scale) laterMount() error {
 		took = append(took, v)
 	}
 	s.show.show(figure{name: "later mount: the drive's folder is listed", unit: "s", atMost: true, target: 0.5}, took, "(from the command, page cache dropped)")
-	return s.sinceStart("later mount")
+	return s.sinceStart("resident at most: later mount")
 }
 
 // lookup looks up names that the kernel doesn't know, in the wide folder and in narrow ones, in turns.
@@ -326,7 +326,7 @@ func (s *scale) lookup() error {
 }
 
 func (s *scale) rename() error {
-	return s.phase("renaming a top folder", func() error {
+	return s.phase("resident at most: renaming a top folder", func() error {
 		top := filepath.Join(s.point, s.shape.tops[0])
 		began := time.Now()
 		if err := os.Rename(top, top+"-renamed"); err != nil {
@@ -360,7 +360,7 @@ func (s *scale) packets() error {
 	if _, err := s.mount(); err != nil {
 		return err
 	}
-	return s.phase(fmt.Sprintf("receiving %d packets", packets), func() error {
+	return s.phase(fmt.Sprintf("resident at most: receiving %d packets", packets), func() error {
 		for _, err := os.Lstat(last); err != nil; _, err = os.Lstat(last) {
 			if time.Since(began) > 2*time.Minute {
 				return err

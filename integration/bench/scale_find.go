@@ -22,10 +22,21 @@ var (
 	findTurns = []string{"first", "second"}
 )
 
+// findFigures are the works of find by the figures that show them, and what rclone mount's rate is to be multiplied by.
+var findFigures = []struct {
+	name, work string
+	ofRclone   float64
+}{
+	{"find over all, names, first time", "names, first time", 1.2},
+	{"find over all, names, second time", "names, second time", 2},
+	{"find over all, -size, first time", "-size, first time", 1.2},
+	{"find over all, -size, second time", "-size, second time", 2},
+}
+
 // find runs `find` over all, here and on the peers.
 func (s *scale) find() error {
 	var ours map[string]float64
-	err := s.phase("find", func() (err error) {
+	err := s.phase("resident at most: find", func() (err error) {
 		ours, err = s.finds(finder{"megadisk", s.point, func() error {
 			if err := s.unmount(); err != nil {
 				return err
@@ -44,17 +55,14 @@ func (s *scale) find() error {
 			fmt.Printf("no %s beside: %v\n", name, err)
 		}
 	}
-	for _, kind := range findKinds {
-		for _, turn := range findTurns {
-			work := kind + ", " + turn + " time"
-			for _, against := range []struct {
-				peer   string
-				factor float64
-			}{{"loopback", 1}, {"rclone mount", map[string]float64{"first": 1.2, "second": 2}[turn]}} {
-				rate := peers[against.peer][work]
-				s.show.show(figure{name: "find over all, " + work, unit: "entries/s", target: against.factor * rate},
-					[]float64{ours[work]}, fmt.Sprintf("%.3g × %s (%.0f)", against.factor, against.peer, rate))
-			}
+	for _, f := range findFigures {
+		for _, against := range []struct {
+			peer   string
+			factor float64
+		}{{"loopback", 1}, {"rclone mount", f.ofRclone}} {
+			rate := peers[against.peer][f.work]
+			s.show.show(figure{name: f.name, unit: "entries/s", target: against.factor * rate},
+				[]float64{ours[f.work]}, fmt.Sprintf("%.3g × %s (%.0f)", against.factor, against.peer, rate))
 		}
 	}
 	return nil

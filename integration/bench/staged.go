@@ -45,7 +45,7 @@ func benchStaged(c config, work string) error {
 	fmt.Fprintln(s.table, "figure\tmeasured\tunit\ttarget\tmet\tagainst")
 	watch := s.watchStaging()
 	var slowest time.Duration
-	err = s.phase("writing and sending them", func() error {
+	err = s.phase("staged: resident at most", func() error {
 		began := time.Now()
 		for i := range c.gib {
 			longest, err := writeSynthetic(filepath.Join(s.point, stagedName(i)), synthetic(i)*stagedFile)

@@ -21,11 +21,15 @@ import (
 	"megadisk/integration/figures"
 )
 
+// nodes of the account that stands for one of a million, which takes minutes a part.
+const nodes = "200000"
+
 // parts of the bench that have marked figures.
 var parts = []string{
 	"reading: unshaped", "reading: warm", "reading: disk", "reading: shaped", "reading: random", "reading: first byte",
 	"reading: small files", "reading: streams", "reading: cryptography",
 	"writing: sequential", "writing: random", "writing: tar", "writing: drain", "writing: git clone", "writing: go build", "writing: upload",
+	"scale: ", "staged: ", "growth: nodes", "growth: dirty files",
 }
 
 func main() {
@@ -83,7 +87,7 @@ func measure(part, mib string, runs int) (map[string]figures.Measured, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "figures")
-	cmd := exec.Command("go", "run", "./integration/bench", "-only", part, "-mib", mib, "-write-mib", mib, "-runs", fmt.Sprint(runs), "-json", path)
+	cmd := exec.Command("go", "run", "./integration/bench", "-only", part, "-mib", mib, "-write-mib", mib, "-runs", fmt.Sprint(runs), "-nodes", nodes, "-json", path)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
