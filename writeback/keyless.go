@@ -14,7 +14,7 @@ import (
 // while the move is on its way, comes into the share without a key: it is keyless, and its key is sent when the move
 // has come about.
 
-// keysAtOnce bounds the keys that one request brings.
+// keysAtOnce bounds the nodes that are dealt with at once.
 const keysAtOnce = 100
 
 // noteKeyless notes a node that somebody has put below a folder whose move into a share is on its way.
@@ -105,8 +105,8 @@ func (e *Engine) giveKeysOnce(ctx context.Context) (done int, left bool, err err
 	return done + len(given), left || len(given) < len(give), err
 }
 
-// keysToGive makes a command for each keyless node that has arrived in its share, and forgets those that aren't in one,
-// or are to be moved again.
+// keysToGive makes commands for keyless nodes that have arrived in their share, and forgets those that aren't in one. As
+// soon as one hasn't arrived, all wait for it.
 func (c *change) keysToGive() (give []megaclient.PutKeys, left bool, forgotten int, err error) {
 	var rows []megaclient.Handle
 	if err := scanRows(c.b, []byte{rowPrefix, rowKeyless}, func(key, _ []byte) error {
@@ -116,12 +116,15 @@ func (c *change) keysToGive() (give []megaclient.PutKeys, left bool, forgotten i
 		return nil, false, 0, err
 	}
 	for _, h := range rows {
+		if len(give)+forgotten == keysAtOnce {
+			return give, true, forgotten, nil
+		}
 		op, coming, err := c.keyToGive(h)
 		switch {
 		case err != nil:
 			return nil, false, 0, err
-		case coming || len(give) == keysAtOnce:
-			left = true
+		case coming:
+			return give, true, forgotten, nil
 		case len(op.Shares) > 0:
 			give = append(give, op)
 		default:
@@ -131,7 +134,7 @@ func (c *change) keysToGive() (give []megaclient.PutKeys, left bool, forgotten i
 			}
 		}
 	}
-	return give, left, forgotten, nil
+	return give, false, forgotten, nil
 }
 
 // keyToGive makes the command for a keyless node; coming: not yet.

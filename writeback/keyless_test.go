@@ -71,6 +71,18 @@ func TestKeysOfWhatComesIntoAShareUnseen(t *testing.T) {
 	require.Equal(t, len(late), k.sent("k"), "once each, and nothing else")
 }
 
+// The same of more than one request brings.
+func TestKeysOfManyComeIntoAShareUnseen(t *testing.T) {
+	k := newKeylessRig(t)
+	var late []string
+	k.move("shared", func() {
+		for i := range 2*keysAtOnce + 1 {
+			late = append(late, k.account.Mkdir(k.dir, fmt.Sprint(i)))
+		}
+	})
+	k.readable(late)
+}
+
 // The same when the process dies in between, and whatever the server first says to it.
 func TestKeysOfWhatComesIntoAShareUnseenLater(t *testing.T) {
 	k := newKeylessRig(t)
