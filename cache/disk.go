@@ -7,7 +7,10 @@ import "errors"
 
 const (
 	loadUnits = 8  // in the background, so many are read at once, aligned
-	loadAhead = 32 // and all that begin no further than so many behind a read
+	loadAhead = 64 // and all that begin no further than so many behind a read
+	// loadSpans of these are read side by side for one reader, and the next one when one has come: what is asked of a disk all at
+	// once may come all at once, and then disk and program wait for each other in turns.
+	loadSpans = 3
 )
 
 // loadLocked fills a new unit, pinned by the caller, from disk, and along with it those that follow before end, as
@@ -22,20 +25,26 @@ func (c *Cache) loadLocked(u *unit, end int64) bool {
 // loadAheadLocked begins to read what is on disk behind a read that ends at demand, if a program reads on there. It costs
 // no bytes of the network, so what comes and isn't read is no waste.
 func (r *Reader) loadAheadLocked(demand int64) {
+	r.demand = demand
+	r.loadOnLocked(unitEnd(demand))
+}
+
+// loadOnLocked is loadAheadLocked from a unit on, as far as it is ahead of the last read.
+func (r *Reader) loadOnLocked(from int64) {
 	c, co := r.c, r.co
 	if r.still || co.entry == nil || r.readableLocked() != nil || !r.streams.running() {
 		return
 	}
-	first, end := unitEnd(demand), unitEnd(co.size)
+	first, end := unitEnd(r.demand), unitEnd(co.size)
 	last := min(first+min(loadAhead, int64(c.mem.limit/4/max(1, c.streaming))), end)
-	for u := first; u < last; u = (u/loadUnits + 1) * loadUnits {
-		co.loadSoonLocked(u, min((u/loadUnits+1)*loadUnits, end))
+	for u := max(first, from); u < last && r.loading < loadSpans; u = (u/loadUnits + 1) * loadUnits {
+		r.loadSoonLocked(u, min((u/loadUnits+1)*loadUnits, end))
 	}
 }
 
 // loadSoonLocked begins to read the first units of [u, end) that are on disk and not in memory, if memory is to spare.
-func (co *content) loadSoonLocked(u, end int64) {
-	c := co.c
+func (r *Reader) loadSoonLocked(u, end int64) {
+	c, co := r.c, r.co
 	for u < end && (co.units[u] != nil || !co.entry.has(u)) {
 		u++
 	}
@@ -44,10 +53,13 @@ func (co *content) loadSoonLocked(u, end int64) {
 	}
 	units := c.onDiskLocked(c.newUnitLocked(co, u), end)
 	co.refs++
+	r.loading++
 	c.wg.Go(func() {
 		c.mu.Lock()
 		c.fillLocked(units)
 		c.settleLocked(units)
+		r.loading--
+		r.loadOnLocked(end) // never back, or what doesn't come, or doesn't stay, would be read again and again
 		retired := c.releaseLocked(co)
 		c.mu.Unlock()
 		retired.retire()

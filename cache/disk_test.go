@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,6 +39,16 @@ func offline(f *cloudFile) *cloud {
 	return cl
 }
 
+// loadedAhead waits until nothing more is being read ahead from disk.
+func (r *Reader) loadedAhead(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		r.c.mu.Lock()
+		defer r.c.mu.Unlock()
+		return r.loading == 0
+	}, testPatience, time.Millisecond)
+}
+
 // inMemoryNow gives how many units of a reader's file are in memory or on their way there, and the last of them.
 func (r *Reader) inMemoryNow() (n int, last int64) {
 	r.c.mu.Lock()
@@ -55,10 +66,27 @@ func TestAStreamIsReadAheadFromDisk(t *testing.T) {
 	for u := range int64(3) {
 		require.NoError(t, readWith(t, r, f, u*UnitSize, UnitSize))
 	}
+	r.loadedAhead(t)
 	n, last := r.inMemoryNow()
 	require.EqualValues(t, n, last+1, "they follow each other")
 	require.EqualValues(t, (2+loadAhead)/loadUnits*loadUnits+loadUnits-1, last, "whole spans, of which the last begins where it may")
 	readAll(t, c, f)
+}
+
+// However much there is to be read ahead, no more than a few spans are asked of the disk at once.
+func TestFewSpansAreReadAheadAtOnce(t *testing.T) {
+	f := longFile(t)
+	_, r := readerOnDisk(t, f)
+	for u := range int64(20) {
+		require.NoError(t, readWith(t, r, f, u*UnitSize, UnitSize))
+		r.c.mu.Lock()
+		loading := r.loading
+		r.c.mu.Unlock()
+		require.LessOrEqual(t, loading, loadSpans)
+	}
+	r.loadedAhead(t)
+	n, _ := r.inMemoryNow()
+	require.Greater(t, n, loadSpans*loadUnits, "and then more of them")
 }
 
 // Who jumps about gets what he asked for.
@@ -116,6 +144,7 @@ func TestReadingAheadFromDiskIsShared(t *testing.T) {
 	for u := range int64(3) {
 		require.NoError(t, readWith(t, r, f, u*UnitSize, UnitSize))
 	}
+	r.loadedAhead(t)
 	_, last := r.inMemoryNow()
 	require.Less(t, last, int64(3+minUnits/4+loadUnits))
 }

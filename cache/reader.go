@@ -21,6 +21,8 @@ type Reader struct {
 	since   int64     // Stats.Mismatches when its program may have had the first bytes
 	active  bool      // counted in Cache.streaming
 	owned   []*flight // fetches that this reader keeps going
+	demand  int64     // where the last read ended
+	loading int       // spans that are being read from disk ahead of it
 }
 
 // NewReader opens a file. Nothing is fetched before the first read.
