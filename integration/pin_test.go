@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,31 @@ func offline(t *testing.T, p *program.Program, path string, want []byte) {
 	p.Server.Faults().FailHTTP(megatest.Downloads, http.StatusServiceUnavailable, megatest.Always)
 	defer p.Server.Faults().Clear()
 	require.True(t, rightOrEIO(t, path, want), "%s is read without the network", filepath.Base(path))
+}
+
+// Status shows how far a pinned file is that is not wholly here, and says 100% of nothing else.
+func TestStatusOfAPinOnItsWay(t *testing.T) {
+	const size, there = 24 << 20, 12 << 20
+	p, account := impatient(t, "-o", "timeout=30m")
+	account.PutFile(account.Root(), "film", noise(size, 1), time.Now())
+	path := await(t, p, "film")
+	p.Server.Faults().AnswerDownloads(megatest.Always, func(w http.ResponseWriter, r *http.Request, content []byte) {
+		first, _, _ := strings.Cut(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], "-")
+		if off, err := strconv.Atoi(first); err != nil || off >= there {
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		}
+		send(w, len(content), content)
+	})
+	p.Run("pin", path)
+	require.Eventually(t, func() bool {
+		text := p.Run("status")
+		require.Contains(t, text, "/film")
+		require.NotContains(t, text, "100%")
+		pinned := p.Statuses()[0].Pinned
+		return len(pinned) == 1 && pinned[0].Files == 1 && pinned[0].Bytes == size && pinned[0].Here >= there/2
+	}, bounded, 20*time.Millisecond)
+	p.Server.Faults().Clear()
 }
 
 func TestPin(t *testing.T) {

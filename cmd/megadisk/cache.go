@@ -92,7 +92,11 @@ func printCache(st control.Status) {
 		fmt.Println("!", st.Cache.Degraded)
 	}
 	for _, p := range st.Pinned {
-		fmt.Printf("pinned: %s of %s  %s\n", size(p.Here), size(p.Bytes), shown(p.Path))
+		far := "being counted"
+		if !p.Counting {
+			far = size(p.Here) + " of " + size(p.Bytes)
+		}
+		fmt.Printf("pinned: %s  %s\n", far, shown(p.Path))
 	}
 	if all := st.Cache.Hits + st.Cache.Misses; all > 0 {
 		fmt.Printf("answered from here: %d %% of %d reads\n", st.Cache.Hits*100/all, all)

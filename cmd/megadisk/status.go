@@ -168,6 +168,10 @@ func printReading(w io.Writer, st control.Status) {
 		fmt.Fprintf(w, "  ! little transfer quota is left (%s): nothing is fetched ahead of need\n", humanize.IBytes(uint64(st.LittleTransfer)))
 	}
 	for _, p := range st.Pinned {
+		if p.Counting {
+			fmt.Fprintf(w, "  pinned:       %s  (being counted)\n", shown(p.Path))
+			continue
+		}
 		percent := int64(100)
 		if p.Bytes > 0 {
 			percent = p.Here * 100 / p.Bytes

@@ -204,7 +204,9 @@ type Status struct {
 	Online  bool       `json:"online"`
 	Offline *time.Time `json:"offline_since"`
 	Pinned  []struct {
-		Here int64 `json:"here"`
+		Files int   `json:"files"`
+		Bytes int64 `json:"bytes"`
+		Here  int64 `json:"here"`
 	} `json:"pinned"`
 	Cache struct {
 		Bytes int64 `json:"bytes"`

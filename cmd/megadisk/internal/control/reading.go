@@ -45,6 +45,8 @@ type Pinned struct {
 	Files int    `json:"files"`
 	Bytes int64  `json:"bytes"`
 	Here  int64  `json:"here"` // of these, bytes that can be read without the network
+	// Counting says that none of this is known yet.
+	Counting bool `json:"counting,omitempty"`
 	// Problem says why not all is here and won't be for now.
 	Problem string `json:"problem,omitempty"`
 }

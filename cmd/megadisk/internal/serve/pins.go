@@ -38,6 +38,7 @@ type pins struct {
 	inos    []tree.Ino                  // GUARDED_BY(mu)
 	status  map[tree.Ino]control.Pinned // as of the last round; GUARDED_BY(mu)
 	filling tree.Ino                    // what is being brought in; GUARDED_BY(mu)
+	coming  cache.File                  // of that, what status doesn't count in yet; GUARDED_BY(mu)
 	cancel  context.CancelFunc          // ends that; GUARDED_BY(mu)
 }
 
@@ -370,9 +371,10 @@ func (s *pins) fill(ctx context.Context, ino tree.Ino) (first error) {
 		}
 		_ = s.p.o.Client.PrepareURLs(ctx, ask)
 		for _, e := range missing {
-			before := s.here(e.file)
+			st.Here -= s.here(e.file)
+			s.begin(ino, st, e.file)
 			err := s.p.cache.Fill(ctx, e.file, nil)
-			st.Here += s.here(e.file) - before
+			st.Here += s.here(e.file)
 			if err != nil && first == nil {
 				first = fmt.Errorf("%s: %w", e.path, err)
 			}
@@ -426,9 +428,13 @@ func (s *pins) beginFilling(ctx context.Context, ino tree.Ino) (_ context.Contex
 }
 
 // note keeps the status of a pin.
-func (s *pins) note(ino tree.Ino, st control.Pinned) {
+func (s *pins) note(ino tree.Ino, st control.Pinned) { s.begin(ino, st, cache.File{}) }
+
+// begin is note before a file is brought in, of which nothing is counted in.
+func (s *pins) begin(ino tree.Ino, st control.Pinned, f cache.File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.coming = f
 	if slices.Contains(s.inos, ino) {
 		s.status[ino] = st
 	}
@@ -439,8 +445,16 @@ func (s *pins) forStatus() []control.Pinned {
 	var list []control.Pinned
 	for _, ino := range s.list() {
 		s.mu.Lock()
-		st := s.status[ino]
+		st, counted := s.status[ino]
+		coming := s.coming
+		if ino != s.filling {
+			coming = cache.File{}
+		}
 		s.mu.Unlock()
+		st.Counting = !counted
+		if coming.Size > 0 {
+			st.Here += min(s.p.cache.State(coming).Cached, coming.Size)
+		}
 		if where, err := s.p.engine.Tree().Path(ino); err == nil {
 			st.Path = where
 			list = append(list, st)
