@@ -152,7 +152,7 @@ func (e *Engine) lockFiles(items []item) (map[tree.Ino]*fileState, func(), error
 	for _, it := range items {
 		if it.Kind == itemFile && states[it.Ino] == nil {
 			st, err := e.pinEvenClosed(it.Ino)
-			if err != nil && !errors.Is(err, tree.ErrStale) && !errors.Is(err, tree.ErrNotFound) {
+			if err != nil && !isGone(err) {
 				for _, ino := range order {
 					e.unpin(states[ino])
 				}
@@ -208,7 +208,7 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 		}
 	}
 	in, err := c.Get(it.Ino)
-	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+	if isGone(err) {
 		return nil
 	}
 	if err != nil {

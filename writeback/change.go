@@ -2,7 +2,6 @@ package writeback
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
@@ -144,7 +143,7 @@ func (c *change) bury(ino tree.Ino) error {
 	if err := c.b.Delete(inoKey(rowZombie, ino)); err != nil {
 		return err
 	}
-	if err := c.Purge(ino); err != nil && !errors.Is(err, tree.ErrStale) && !errors.Is(err, tree.ErrNotFound) {
+	if err := c.Purge(ino); err != nil && !isGone(err) {
 		return fmt.Errorf("removing inode %d: %w", ino, err)
 	}
 	c.after = append(c.after, func() { c.e.unzombie(ino) })

@@ -65,7 +65,7 @@ func (c *change) extentsDead(ino tree.Ino) (bool, error) {
 		return false, nil
 	}
 	in, err := c.Get(ino)
-	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+	if isGone(err) {
 		return true, nil
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package writeback
 
 import (
 	"context"
-	"errors"
 
 	"megadisk/writeback/tree"
 )
@@ -44,7 +43,7 @@ func (e *Engine) localSteps(ctx context.Context, tasks []task) (commands []task,
 // dropSettled drops the journal row of an inode that differs in nothing.
 func (c *change) dropSettled(t task) error {
 	in, err := c.Get(t.ino)
-	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+	if isGone(err) {
 		if err := c.dropGeneration(t.ino); err != nil {
 			return err
 		}
@@ -113,7 +112,7 @@ func (c *change) makeWay(old tree.Inode) error {
 		return nil
 	}
 	there, err := c.Lookup(parent, tree.Shown(old.Cloud.Name))
-	if errors.Is(err, tree.ErrNotFound) || errors.Is(err, tree.ErrStale) || (err == nil && there.Cloud != nil) {
+	if isGone(err) || (err == nil && there.Cloud != nil) {
 		return nil
 	}
 	if err != nil {

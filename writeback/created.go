@@ -2,7 +2,6 @@ package writeback
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 
 	"megadisk/megaclient"
@@ -232,7 +231,7 @@ func (c *change) takeOver(it item) error {
 // letGo ends the inode whose node became an older version of the new file's.
 func (c *change) letGo(it item) error {
 	over, err := c.Get(it.Over)
-	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+	if isGone(err) {
 		return c.settle(it.Over)
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package writeback
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -235,7 +234,7 @@ func (c *change) mayDelete(node, parent megaclient.Handle) (ordered, wait bool, 
 		return false, c.awaited(node, fieldGone), nil
 	}
 	in, err := c.Get(ino)
-	if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+	if isGone(err) {
 		return false, false, nil
 	}
 	if err != nil {

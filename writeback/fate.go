@@ -97,7 +97,7 @@ func (e *Engine) findFate(ctx context.Context, last bool) (settled bool, err err
 		settled = true
 		for i := range f.Items {
 			in, err := tx.Get(f.Items[i].Ino)
-			gone := errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound)
+			gone := isGone(err)
 			if err != nil && !gone {
 				return err
 			}

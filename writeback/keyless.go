@@ -44,8 +44,11 @@ func (c *change) belowMove(ino tree.Ino) (bool, error) {
 	}
 	for _, dir := range above[1:] {
 		in, err := c.Get(dir)
-		if err != nil || in.Cloud == nil {
+		switch {
+		case isGone(err), err == nil && in.Cloud == nil:
 			continue
+		case err != nil:
+			return false, err
 		}
 		if c.awaited(in.Cloud.Handle, fieldPlace) || c.e.flight.moves(itemMove, in.Cloud.Handle) {
 			return true, nil
@@ -147,8 +150,11 @@ func (c *change) keyToGive(h megaclient.Handle) (op megaclient.PutKeys, coming b
 		return op, coming, err
 	}
 	in, err := c.Get(ino)
-	if err != nil || in.Removed || in.Cloud == nil || in.Cloud.Key == nil {
+	switch {
+	case isGone(err), err == nil && (in.Removed || in.Cloud == nil || in.Cloud.Key == nil):
 		return op, false, nil
+	case err != nil:
+		return op, false, err
 	}
 	op.Nodes = []megaclient.KeyedNode{{Handle: h, Key: in.Cloud.Key}}
 	op.Shares, err = c.SharesOf(ino)

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megatest"
+	"megadisk/writeback/tree"
 )
 
 // keylessRig is a rig whose account shares a folder, and is about to move another one into it.
@@ -129,4 +131,47 @@ func TestNoKeysWhereNothingIsShared(t *testing.T) {
 	k.move("plain", func() { k.late() })
 	k.caughtUp()
 	require.Zero(t, k.sent("k"))
+}
+
+// A row that can't be read, of the node or of what is above it, isn't one that is gone: the key is owed as before.
+func TestKeysAreOwedWhileARowCantBeRead(t *testing.T) {
+	k := newKeylessRig(t)
+	k.server.Faults().FailCommand("k", int(megaclient.EOVERQUOTA), megatest.Always)
+	var late string
+	k.move("shared", func() { late = k.account.PutFile(k.dir, "late", []byte("x"), time.Unix(1, 0)) })
+	k.eventually(func() bool { return k.sent("k") > 0 })
+	k.caughtUp()
+	for _, path := range []string{"shared/dir/late", "shared/dir"} {
+		ino, err := k.engine.tree.Resolve(path)
+		require.NoError(t, err)
+		row := binary.BigEndian.AppendUint64([]byte{'i'}, uint64(ino))
+		var whole []byte
+		k.setRow(row, func(raw []byte) []byte { whole = raw; return []byte("scribble") })
+		require.ErrorIs(t, k.engine.tree.View(func(tx *tree.Tx) error {
+			c := &change{Tx: tx, e: k.engine, b: tx.Badger()}
+			_, _, forgotten, err := c.keysToGive()
+			require.Zero(t, forgotten, path)
+			return err
+		}), tree.ErrCorrupt, path)
+		k.setRow(row, func([]byte) []byte { return whole })
+	}
+	k.server.Faults().Clear()
+	poke(k.engine.keysSoon)
+	k.readable([]string{late})
+}
+
+// setRow changes a row of the database behind everybody's back.
+func (k *keylessRig) setRow(row []byte, to func(raw []byte) []byte) {
+	k.Helper()
+	require.NoError(k, k.engine.update(k.ctx, func(c *change) error {
+		item, err := c.b.Get(row)
+		if err != nil {
+			return err
+		}
+		raw, err := item.ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		return c.b.Set(row, to(raw))
+	}))
 }

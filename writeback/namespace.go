@@ -245,7 +245,7 @@ func (c *change) ancestors(ino tree.Ino) ([]tree.Ino, error) {
 	for depth := 0; ino != 0 && ino != tree.DriveIno && depth < 4096; depth++ {
 		all = append(all, ino)
 		in, err := c.Get(ino)
-		if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+		if isGone(err) {
 			break
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package writeback
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -26,7 +25,7 @@ func (e *Engine) forgetBelow(ctx context.Context, top item) error {
 		err := e.update(ctx, func(c *change) error {
 			for _, ino := range below[:n] {
 				in, err := c.Get(ino)
-				if errors.Is(err, tree.ErrStale) || errors.Is(err, tree.ErrNotFound) {
+				if isGone(err) {
 					continue
 				}
 				if err != nil {
