@@ -232,3 +232,33 @@ func TestHostileServer(t *testing.T) {
 		})
 	}
 }
+
+// A link into a folder that its server says to lie below itself ends neither the command nor the process of a mount: what is
+// in it is copied once.
+func TestLinkToAFolderThatContainsItself(t *testing.T) {
+	p, account := program.WithAccount(t)
+	public := account.Mkdir(account.Root(), "public")
+	outer := account.Mkdir(public, "outer")
+	inner := account.Mkdir(outer, "inner")
+	account.PutFile(inner, "f", []byte("text"), megatestTime)
+	link := account.Export(public) + "/folder/" + outer
+	l := newLiar(t, p.Server.URL())
+	p.Env = append(p.Env, "MEGADISK_API_URL="+l.url)
+	p.Login()
+	p.Mount()
+	before := p.Statuses()[0].PID
+	lie := replacing("f", `"h":"`+outer+`","p":"[^"]*"`, `"h":"`+outer+`","p":"`+inner+`"`)
+	l.tell(lie)
+	p.Run("get", link, filepath.Join(p.Dir, "got"))
+	p.Run("import", link, filepath.Join(p.Point, "got"))
+	for _, dir := range []string{p.Dir, p.Point} {
+		text, err := os.ReadFile(filepath.Join(dir, "got/inner/f"))
+		require.NoError(t, err)
+		require.Equal(t, "text", string(text))
+		require.NoDirExists(t, filepath.Join(dir, "got/inner/outer"))
+	}
+	l.mu.Lock()
+	require.Positive(t, l.told)
+	l.mu.Unlock()
+	require.Equal(t, before, p.Statuses()[0].PID, "it lives")
+}

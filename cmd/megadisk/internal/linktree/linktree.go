@@ -58,19 +58,22 @@ func Fetch(ctx context.Context, c *megaclient.Client) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	link, _ := c.Link()
+	if link.Sub != "" {
+		root = all[megaclient.Handle(link.Sub)]
+	}
 	for _, n := range order {
-		if up := all[n.Node.Parent]; up != nil && up.Folder && up != n {
+		if n == root {
+			continue // a server that puts it below itself would have us go round for ever
+		}
+		if up := all[n.Node.Parent]; up != nil && up.Folder {
 			up.Children = append(up.Children, n)
 		}
 	}
 	for _, n := range all {
 		n.tellApart()
 	}
-	link, _ := c.Link()
-	switch {
-	case link.Sub != "":
-		root = all[megaclient.Handle(link.Sub)]
-	case link.Kind == megacrypto.FileLink && root != nil && len(root.Children) == 1:
+	if link.Kind == megacrypto.FileLink && root != nil && len(root.Children) == 1 {
 		root = root.Children[0]
 	}
 	if root == nil {
