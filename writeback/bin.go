@@ -96,7 +96,8 @@ func (e *Engine) RestoreFromBin(ctx context.Context, name string, to tree.Ino) (
 
 // EmptyBin removes for good what is in the bin since before a moment, and tells
 // how many entries of its top that were. What somebody moved out of it, as far
-// as the server had told when it was asked for that, stays.
+// as the server had told when it was asked for that, stays, and so does what
+// holds something of which a change was made here that is still to be sent.
 func (e *Engine) EmptyBin(ctx context.Context, before time.Time) (gone int, err error) {
 	wait, cancel := context.WithTimeout(ctx, binWait)
 	defer cancel()
@@ -130,16 +131,20 @@ func (e *Engine) EmptyBin(ctx context.Context, before time.Time) (gone int, err 
 }
 
 // binNodes lists the nodes at the bin's top that are there since before a
-// moment, and of which nothing was changed here.
+// moment, and of which, and below which, nothing was changed here.
 func (e *Engine) binNodes(before time.Time) (list []megaclient.Handle, err error) {
 	err = e.tree.View(func(tx *tree.Tx) error {
 		bin, err := tx.Get(tree.BinIno)
 		if err != nil || bin.Cloud == nil {
 			return err
 		}
+		held, err := e.holding(tx)
+		if err != nil {
+			return err
+		}
 		rows, err := tx.ReadDir(tree.BinIno, "", 0)
 		for _, in := range rows {
-			if in.Cloud != nil && in.Cloud.Parent == bin.Cloud.Handle && in.Pending == 0 && !e.queue.has(in.Ino) &&
+			if in.Cloud != nil && in.Cloud.Parent == bin.Cloud.Handle && in.Pending == 0 && !held[in.Cloud.Handle] &&
 				in.Ctime < before.UnixNano() {
 				list = append(list, in.Cloud.Handle)
 			}
@@ -147,6 +152,49 @@ func (e *Engine) binNodes(before time.Time) (list []megaclient.Handle, err error
 		return err
 	})
 	return list, err
+}
+
+// holding gives the nodes of which something was changed here, and all above them in the cloud: until that is sent, the
+// server has what was moved out of a folder in that folder still, and what is to be copied in its source.
+func (e *Engine) holding(tx *tree.Tx) (map[megaclient.Handle]bool, error) {
+	held := map[megaclient.Handle]bool{}
+	for _, ino := range e.queue.all() {
+		in, err := tx.Get(ino)
+		if isGone(err) || err == nil && in.Removed {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		h := in.Base.Handle
+		if in.Cloud != nil {
+			h = in.Cloud.Handle
+		}
+		if err := holdUp(tx, h, held); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
+// holdUp adds a node and all above it.
+func holdUp(tx *tree.Tx, h megaclient.Handle, held map[megaclient.Handle]bool) error {
+	for h != "" && !held[h] {
+		held[h] = true
+		ino, known := tx.ByHandle(h)
+		if !known {
+			return nil
+		}
+		in, err := tx.Get(ino)
+		if isGone(err) || err == nil && in.Cloud == nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		h = in.Cloud.Parent
+	}
+	return nil
 }
 
 // removeForGood removes nodes, and tells which of them are gone.
