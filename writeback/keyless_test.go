@@ -1,7 +1,6 @@
 package writeback
 
 import (
-	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -144,34 +143,16 @@ func TestKeysAreOwedWhileARowCantBeRead(t *testing.T) {
 	for _, path := range []string{"shared/dir/late", "shared/dir"} {
 		ino, err := k.engine.tree.Resolve(path)
 		require.NoError(t, err)
-		row := binary.BigEndian.AppendUint64([]byte{'i'}, uint64(ino))
-		var whole []byte
-		k.setRow(row, func(raw []byte) []byte { whole = raw; return []byte("scribble") })
-		require.ErrorIs(t, k.engine.tree.View(func(tx *tree.Tx) error {
-			c := &change{Tx: tx, e: k.engine, b: tx.Badger()}
-			_, _, forgotten, err := c.keysToGive()
-			require.Zero(t, forgotten, path)
-			return err
-		}), tree.ErrCorrupt, path)
-		k.setRow(row, func([]byte) []byte { return whole })
+		k.scribbled(ino, func() {
+			require.ErrorIs(t, k.engine.tree.View(func(tx *tree.Tx) error {
+				c := &change{Tx: tx, e: k.engine, b: tx.Badger()}
+				_, _, forgotten, err := c.keysToGive()
+				require.Zero(t, forgotten, path)
+				return err
+			}), tree.ErrCorrupt, path)
+		})
 	}
 	k.server.Faults().Clear()
 	poke(k.engine.keysSoon)
 	k.readable([]string{late})
-}
-
-// setRow changes a row of the database behind everybody's back.
-func (k *keylessRig) setRow(row []byte, to func(raw []byte) []byte) {
-	k.Helper()
-	require.NoError(k, k.engine.update(k.ctx, func(c *change) error {
-		item, err := c.b.Get(row)
-		if err != nil {
-			return err
-		}
-		raw, err := item.ValueCopy(nil)
-		if err != nil {
-			return err
-		}
-		return c.b.Set(row, to(raw))
-	}))
 }

@@ -174,9 +174,11 @@ func (e *Engine) spendable() (remove, forget []megaclient.Handle, err error) {
 	kept := e.versions.Load()
 	err = e.tree.View(func(tx *tree.Tx) error {
 		for _, ino := range dirty {
-			if in, err := tx.Get(ino); err == nil {
-				needed[in.Base.Handle] = true // for what is yet to be uploaded
+			in, err := tx.Get(ino)
+			if err != nil && !isGone(err) {
+				return err // what it needs isn't known, and what is removed is gone for good
 			}
+			needed[in.Base.Handle] = true // for what is yet to be uploaded
 		}
 		e.writeMu.Lock()
 		defer e.writeMu.Unlock()

@@ -8,6 +8,7 @@ import (
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megatest"
+	"megadisk/writeback/tree"
 )
 
 func (r *rig) switchVersions(off string, want int32) {
@@ -131,6 +132,26 @@ func TestSpentVersionThatIsCopied(t *testing.T) {
 	require.True(t, r.engine.queue.has(copied))
 	r.flush()
 	r.caughtUp()
+	r.versions("file", r.account.Find("file"))
+	require.Equal(t, map[string]string{"file": "1", "copy": "0"}, r.cloud())
+}
+
+// While it isn't known what a change that is to be sent needs, none is removed.
+func TestSpentVersionsStayWhileARowCantBeRead(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.switchVersions("1", versionsOff)
+	r.save("file", "0")
+	r.caughtUp()
+	r.cp("file", "copy")
+	r.write("file", "1")
+	require.NoError(t, r.engine.Flush(r.ctx, r.ino("file")))
+	r.caughtUp()
+	r.scribbled(r.ino("copy"), func() {
+		remove, _, err := r.engine.spendable()
+		require.ErrorIs(t, err, tree.ErrCorrupt)
+		require.Empty(t, remove)
+	})
+	r.flush()
 	r.versions("file", r.account.Find("file"))
 	require.Equal(t, map[string]string{"file": "1", "copy": "0"}, r.cloud())
 }
