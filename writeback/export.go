@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ type Export struct {
 
 // IncompleteExport is a file of which not all could be had.
 type IncompleteExport struct {
-	Path   string // below the export's folder
+	Path   string // below the export's folder; "inode 7" of what has no readable row
 	Reason string
 }
 
@@ -117,18 +118,14 @@ func (e *Engine) ExportPending(ctx context.Context, dir string, tell func(Export
 
 func (e *Engine) exportOne(ctx context.Context, x *exporter, ino tree.Ino) error {
 	in, err := e.Stat(ino)
-	if errors.Is(err, tree.ErrStale) {
-		return nil // it went meanwhile
-	}
 	if err != nil {
-		return err
+		return x.unreadable(ctx, fmt.Sprintf("inode %d", ino), err)
 	}
-	path, err := e.tree.Path(ino)
-	if err != nil || in.Removed || !in.Pending.Has(tree.PendingCreate|tree.PendingContent) {
+	if in.Removed || !in.Pending.Has(tree.PendingCreate|tree.PendingContent) {
 		x.result.Others++
 		return nil
 	}
-	path = strings.TrimPrefix(path, "/")
+	path := exportPath(in, e.tree.Path)
 	if in.Kind == tree.Dir {
 		x.result.Folders++
 		return x.root.MkdirAll(path, 0o700)
@@ -139,11 +136,36 @@ func (e *Engine) exportOne(ctx context.Context, x *exporter, ino tree.Ino) error
 	return nil
 }
 
+// exportPath gives the path in the export's folder, and one to what has none, because a folder above it is gone or damaged.
+func exportPath(in tree.Inode, where func(tree.Ino) (string, error)) string {
+	path, err := where(in.Ino)
+	if err != nil {
+		return fmt.Sprintf("without a path (%d)/%s", in.Ino, cmp.Or(in.Name, "file"))
+	}
+	if beside, is := strings.CutPrefix(path, "//"); is { // a share of others, the trash
+		return ".mega/" + beside
+	}
+	return strings.TrimPrefix(path, "/")
+}
+
+// unreadable tells of what can't be read here at all, so that the others are exported all the same. What went meanwhile
+// isn't told.
+func (x *exporter) unreadable(ctx context.Context, path string, err error) error {
+	switch {
+	case isGone(err):
+		return nil
+	case ctx.Err() != nil, errors.Is(err, ErrClosed), errors.Is(err, tree.ErrClosed):
+		return err
+	}
+	x.result.Incomplete = append(x.result.Incomplete, IncompleteExport{path, "what is known of it here is damaged"})
+	return nil
+}
+
 // exportFile copies one file, or makes the link that it is.
 func (e *Engine) exportFile(ctx context.Context, x *exporter, in tree.Inode, path string) error {
 	src, err := e.Open(ctx, in.Ino, false, false)
 	if err != nil {
-		return err
+		return x.unreadable(ctx, path, err)
 	}
 	defer src.Release()
 	out, err := x.create(path)

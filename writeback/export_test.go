@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,7 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/megaclient"
 	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
 )
 
 func exportedFile(t *testing.T, dir, name string) string {
@@ -51,6 +54,63 @@ func TestExportOfWhatIsPending(t *testing.T) {
 	x, err = r.engine.ExportPending(r.ctx, filepath.Join(t.TempDir(), "again"), nil)
 	require.NoError(t, err)
 	require.Equal(t, Export{}, x, "all is in the cloud")
+}
+
+// A desktop's trash, and what others share, are exported like the rest.
+func TestExportOfWhatIsNotInTheDrive(t *testing.T) {
+	r := trashRig(t, settleNever)
+	r.trash("docs/a.txt")
+	owner, folder := r.lender(lenderMail)
+	owner.Befriend(r.account)
+	owner.Share(folder, r.account, megaclient.AccessWrite)
+	r.sharesAre(1)
+	r.caughtUp()
+	shares, err := r.engine.Tree().ReadDir(tree.SharesIno, "", 0)
+	require.NoError(t, err)
+	r.write("//shares/"+shares[0].Name+"/theirs", "for them")
+	r.write("docs/mine", "mine")
+
+	dir := t.TempDir()
+	x, err := r.engine.ExportPending(r.ctx, dir, nil)
+	require.NoError(t, err)
+	require.Empty(t, x.Incomplete)
+	require.Equal(t, "mine", exportedFile(t, dir, "docs/mine"))
+	require.Equal(t, "for them", exportedFile(t, dir, ".mega/shares/"+shares[0].Name+"/theirs"))
+	notes, err := filepath.Glob(filepath.Join(dir, ".mega", "trash", "*", "info", "a.txt.trashinfo"))
+	require.NoError(t, err)
+	require.Len(t, notes, 1)
+}
+
+// What is pending is exported also when where it lies can't be read.
+func TestExportOfWhatHasNoPath(t *testing.T) {
+	for _, row := range []struct {
+		name, path string
+		err        error
+		want       string
+	}{
+		{"a", "/dir/a", nil, "dir/a"},
+		{"a", "//shares/theirs/a", nil, ".mega/shares/theirs/a"},
+		{"a", "", tree.ErrCorrupt, "without a path (7)/a"},
+		{"a", "", tree.ErrNotFound, "without a path (7)/a"},
+		{"", "", tree.ErrNotFound, "without a path (7)/file"},
+	} {
+		got := exportPath(tree.Inode{Ino: 7, Name: row.name}, func(tree.Ino) (string, error) { return row.path, row.err })
+		require.Equal(t, row.want, got)
+	}
+}
+
+// What can't be read itself is told, and keeps nothing else from being exported.
+func TestExportTellsWhatCantBeRead(t *testing.T) {
+	x := &exporter{}
+	require.NoError(t, x.unreadable(t.Context(), "inode 7", tree.ErrStale))
+	require.Empty(t, x.result.Incomplete, "it is gone")
+	require.NoError(t, x.unreadable(t.Context(), "inode 7", tree.ErrCorrupt))
+	require.Len(t, x.result.Incomplete, 1)
+	require.Equal(t, "inode 7", x.result.Incomplete[0].Path)
+	require.ErrorIs(t, x.unreadable(t.Context(), "", ErrClosed), ErrClosed)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, x.unreadable(ctx, "", tree.ErrCorrupt))
 }
 
 // Without a network what is here is exported, and what isn't is told.
