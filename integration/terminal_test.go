@@ -151,7 +151,7 @@ func TestVerifyOnATerminal(t *testing.T) {
 
 func TestNamesDoNothingToATerminal(t *testing.T) {
 	const name, harmless = "a\x1b[2Jb", "a?[2Jb"
-	p, account := program.WithAccount(t)
+	p, account := program.WithAccount(t, megatest.Named(name))
 	file := account.PutFile(account.Root(), name, []byte("text"), time.Now())
 	p.Login()
 	p.Mount()
@@ -164,6 +164,7 @@ func TestNamesDoNothingToATerminal(t *testing.T) {
 		require.NotContains(t, tt.text(), "\x1b[2J", args)
 	}
 	shows("find", p.Point)
+	shows("whoami")
 	shows("versions", filepath.Join(p.Point, "no "+name))
 	account.Trash(file)
 	require.Eventually(t, func() bool { return strings.Contains(p.Run("bin", "list"), harmless) }, bounded, 10*time.Millisecond)

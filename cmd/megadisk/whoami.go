@@ -34,7 +34,7 @@ func newWhoami(c *common) *cobra.Command {
 				return json.NewEncoder(os.Stdout).Encode(map[string]any{
 					"email": who.Email, "name": who.Name, "user": who.User, "total": quota.Total, "used": quota.Used})
 			}
-			fmt.Printf("%s (%s)\n%s of %s used\n", who.Email, who.Name, humanize.IBytes(uint64(quota.Used)), humanize.IBytes(uint64(quota.Total)))
+			fmt.Printf("%s (%s)\n%s of %s used\n", shown(who.Email), shown(who.Name), humanize.IBytes(uint64(quota.Used)), humanize.IBytes(uint64(quota.Total)))
 			return nil
 		},
 	}
