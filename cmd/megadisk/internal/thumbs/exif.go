@@ -7,11 +7,16 @@ import (
 
 // A JPEG begins with segments: FF, a letter, two bytes of length, and what they hold.
 const (
-	segmentStart       = 0xff
-	segmentSOI         = 0xd8 // the picture begins
-	segmentSOS         = 0xda // the pixels begin
-	segmentProgressive = 0xc2
-	segmentApp1        = 0xe1 // EXIF
+	segmentStart      = 0xff
+	segmentSOI        = 0xd8 // the picture begins
+	segmentSOS        = 0xda // the pixels begin
+	segmentBaseline   = 0xc0 // the size, and that the picture is sequential
+	segmentExtended   = 0xc1 // the same
+	segmentHuffman    = 0xc4
+	segmentQuantizers = 0xdb
+	segmentApp0       = 0xe0 // and the 15 kinds after it: what programs add
+	segmentApp1       = 0xe1 // EXIF
+	segmentComment    = 0xfe
 )
 
 // eachSegment calls fn for each segment before the pixels, until it returns false.
@@ -28,10 +33,12 @@ func eachSegment(jpeg []byte, fn func(kind byte, body []byte) bool) {
 	}
 }
 
-func isProgressive(jpeg []byte) (is bool) {
+// isSequential says of a JPEG that it surely isn't progressive: each segment up to the one that tells is of a kind that every
+// decoder goes through in the same way.
+func isSequential(jpeg []byte) (is bool) {
 	eachSegment(jpeg, func(kind byte, _ []byte) bool {
-		is = is || kind == segmentProgressive
-		return !is
+		is = kind == segmentBaseline || kind == segmentExtended
+		return kind == segmentHuffman || kind == segmentQuantizers || kind == segmentComment || kind&0xf0 == segmentApp0
 	})
 	return is
 }

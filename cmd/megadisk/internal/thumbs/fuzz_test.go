@@ -19,6 +19,6 @@ func FuzzOrientation(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got := orientation(data)
 		require.True(t, got >= 1 && got <= 8, got)
-		isProgressive(data)
+		isSequential(data)
 	})
 }

@@ -59,11 +59,11 @@ func encodeJPEG(picture image.Image) ([]byte, error) {
 
 // decode reads a picture, unless that takes too much memory.
 func decode(content []byte) (image.Image, error) {
-	config, _, err := image.DecodeConfig(bytes.NewReader(content))
+	config, format, err := image.DecodeConfig(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("reading a picture: %w", err)
 	}
-	if config.Width <= 0 || config.Height <= 0 || int64(config.Width)*int64(config.Height) > maxDecoded/bytesAPixel(config.ColorModel, content) {
+	if config.Width <= 0 || config.Height <= 0 || int64(config.Width)*int64(config.Height) > maxDecoded/bytesAPixel(format, config.ColorModel, content) {
 		return nil, errTooLarge
 	}
 	picture, _, err := image.Decode(bytes.NewReader(content))
@@ -73,20 +73,36 @@ func decode(content []byte) (image.Image, error) {
 	return picture, nil
 }
 
-// bytesAPixel is what decoding takes for each pixel.
-func bytesAPixel(model color.Model, content []byte) int64 {
+// bytesAPixel is what decoding takes for each pixel, at most.
+func bytesAPixel(format string, model color.Model, content []byte) int64 {
+	if format == "jpeg" {
+		return bytesAPixelOfJPEG(model, isSequential(content))
+	}
 	switch model {
 	case color.GrayModel:
 		return 1
 	case color.YCbCrModel:
-		if isProgressive(content) {
-			return 3 + 12 // all coefficients are kept to the end
-		}
 		return 3
-	case color.RGBA64Model, color.NRGBA64Model:
+	case color.RGBA64Model, color.NRGBA64Model, color.NYCbCrAModel: // the last one's transparency is a picture by itself
 		return 8
 	}
 	return 4
+}
+
+func bytesAPixelOfJPEG(model color.Model, sequential bool) int64 {
+	planes, made := int64(3), int64(0)
+	switch model {
+	case color.GrayModel:
+		planes = 1
+	case color.RGBAModel:
+		made = 4
+	case color.CMYKModel:
+		planes, made = 4, 4
+	}
+	if sequential {
+		return planes + made
+	}
+	return planes + made + 4*planes // all coefficients are kept to the end
 }
 
 // fitInto scales a picture down so that its longer side has so many pixels at most, on white.

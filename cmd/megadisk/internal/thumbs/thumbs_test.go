@@ -123,6 +123,35 @@ func TestPicturesThatAreTooLargeAreLeftAlone(t *testing.T) {
 	require.Error(t, err)
 }
 
+// headOfJPEG is the beginning of one of 11,000 by 11,000 pixels with so many components.
+func headOfJPEG(kind byte, components int, before ...byte) []byte {
+	body := []byte{8, 11_000 >> 8, 11_000 & 0xff, 11_000 >> 8, 11_000 & 0xff, byte(components)}
+	for i := range components {
+		body = append(body, byte(i+1), 0x11, 0)
+	}
+	out := append([]byte{segmentStart, segmentSOI}, before...)
+	out = binary.BigEndian.AppendUint16(append(out, segmentStart, kind), uint16(len(body)+2))
+	return append(append(out, body...), segmentStart, segmentSOS, 0, 2)
+}
+
+// What decoding keeps of a progressive picture is several times the picture, whatever its colours; one that hides what it
+// is counts as progressive.
+func TestProgressivePicturesAreCountedWhole(t *testing.T) {
+	const progressive = 0xc2
+	hidden := []byte{segmentStart, 0xd0, 0, 2} // to some decoders a segment, to others a mark alone
+	for _, components := range []int{1, 3, 4} {
+		_, err := decode(headOfJPEG(progressive, components))
+		require.ErrorIs(t, err, errTooLarge, components)
+		_, err = decode(headOfJPEG(progressive, components, hidden...))
+		require.ErrorIs(t, err, errTooLarge, components)
+	}
+	_, err := decode(headOfJPEG(segmentBaseline, 1))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, errTooLarge, "gray takes a byte a pixel")
+	require.True(t, isSequential(jpegOf(t, halves(8, 8))), "an ordinary one")
+	require.True(t, isSequential(oriented(jpegOf(t, halves(8, 8)), 6, binary.BigEndian)))
+}
+
 // fixHead makes a PNG's first checksum right again.
 func fixHead(data []byte) []byte {
 	binary.BigEndian.PutUint32(data[29:], crc32.ChecksumIEEE(data[12:29]))
