@@ -17,7 +17,6 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 )
 
 // Badger trusts its files: a damaged one ends the process in a goroutine of its own, reads as rows that
@@ -42,34 +41,6 @@ var (
 	errMissing = errors.New("it is missing")
 	errNoKey   = errors.New("its key is missing")
 )
-
-// runningName is a file that is there while the database is open: then at least one log is there as well. It holds the list of
-// tables as it was at the opening, or as much of that as the disk had room for.
-const runningName = "running"
-
-// setRunning makes or removes that file.
-func setRunning(dir string, running bool) error {
-	path := filepath.Join(dir, runningName)
-	if running {
-		list, err := os.ReadFile(filepath.Join(dir, badger.ManifestFilename))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, list, 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
-			return err
-		}
-		return nil
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync() // before a log is removed
-}
 
 // surveyor looks at the files of a closed database.
 type surveyor struct {
@@ -143,6 +114,9 @@ func (c *surveyor) manifest() (err error) {
 // (what begins in another way was written anew since), or, after an end in good order, names less than there is.
 func (c *surveyor) shortened(list []byte) bool {
 	before, err := os.ReadFile(c.path(runningName))
+	if errors.Is(err, fs.ErrNotExist) {
+		before, err = os.ReadFile(c.path(closingName))
+	}
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}

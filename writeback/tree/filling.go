@@ -50,7 +50,10 @@ func (t *Tree) reopen(filling bool) error {
 		if !filling {
 			t.attending.Go(t.attendMerge) // here, where Close can't have begun
 		}
-		return t.logs.begin()
+		if err := t.logs.begin(); err != nil {
+			return err
+		}
+		return setRunning(t.opts.Dir)
 	})
 	if err != nil {
 		return fmt.Errorf("opening the database anew: %w", err)

@@ -142,6 +142,8 @@ func TestChild(t *testing.T) {
 		select {}
 	case "write":
 		writeUntilKilled(t, dir)
+	case "open and close":
+		openAndClose(t, dir)
 	default:
 		t.Skip("a part of other tests")
 	}

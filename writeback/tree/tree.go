@@ -84,7 +84,7 @@ func Open(o Options) (_ *Tree, err error) {
 			return nil, err
 		}
 		defer func() {
-			if err != nil {
+			if err != nil && !errors.Is(err, errStaysOpen) {
 				_ = unlockDir(t.lock) // what went wrong before counts
 			}
 		}()
@@ -97,19 +97,19 @@ func Open(o Options) (_ *Tree, err error) {
 		t.log.WithField("cut", t.recovered).Error("the database was damaged; it goes on from the last good record")
 	}
 	if err := t.load(); err != nil {
-		return nil, errors.Join(err, t.db.Close())
+		return nil, errors.Join(err, t.closeDatabase())
 	}
 	if !o.InMemory {
 		if t.logs, err = newLogKeeper(o.Dir, o.Room); err == nil {
-			err = setRunning(o.Dir, true)
+			err = setRunning(o.Dir)
 		}
 		if err != nil {
-			return nil, errors.Join(err, t.db.Close())
+			return nil, errors.Join(err, t.closeDatabase())
 		}
 	}
 	if !t.state.fetched {
 		if err := t.reopen(true); err != nil {
-			return nil, errors.Join(err, t.db.Close())
+			return nil, errors.Join(err, t.closeDatabase())
 		}
 	}
 	t.syncs = newSyncer(func() error { return t.db.Sync() })
@@ -164,9 +164,9 @@ func (t *Tree) Close() error {
 	}
 	err := t.closeDatabase()
 	if err == nil && t.logs != nil {
-		err = setRunning(t.opts.Dir, false)
+		err = setClosed(t.opts.Dir)
 	}
-	if t.lock != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if t.lock != nil && !errors.Is(err, errStaysOpen) {
 		err = errors.Join(err, unlockDir(t.lock))
 	}
 	if err != nil {
@@ -179,16 +179,24 @@ func (t *Tree) Close() error {
 // gone; its logs hold all of that, so that an end without it loses nothing.
 const closeLimit = 30 * time.Second
 
+// errStaysOpen means that the database is open until the process ends; the next start reads its logs.
+var errStaysOpen = errors.New("the disk of the state takes no more, so the next start reads the logs")
+
 // closeDatabase gives Badger closeLimit. Past that its goroutine is left to the end of the process, and the lock is
 // kept until then.
 func (t *Tree) closeDatabase() error {
+	if !t.opts.InMemory {
+		if err := setClosing(t.opts.Dir); err != nil {
+			return fmt.Errorf("%w: %w", errStaysOpen, err)
+		}
+	}
 	done := make(chan error, 1)
 	go func() { done <- t.db.Close() }()
 	select {
 	case err := <-done:
 		return err
 	case <-time.After(closeLimit):
-		return fmt.Errorf("the disk of the state takes no more, so the next start reads the logs: %w", context.DeadlineExceeded)
+		return errStaysOpen
 	}
 }
 

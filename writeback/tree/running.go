@@ -1,0 +1,70 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
+)
+
+// Two files tell a database whose logs were lost from one that has none. Each holds the list of tables as it was at the
+// opening, or as much of that as the disk had room for. After an end in good order neither is there.
+const (
+	runningName = "running" // while the database is open: at least one log is there as well
+	closingName = "closing" // while it is being closed, or opened anew: its logs go
+)
+
+// setRunning says that the database is open. Its first log is there already.
+func setRunning(dir string) error {
+	list, err := os.ReadFile(filepath.Join(dir, badger.ManifestFilename))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, runningName), list, 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
+		return err
+	}
+	return removeIfThere(filepath.Join(dir, closingName))
+}
+
+// setClosing says that logs may go from now on.
+func setClosing(dir string) error {
+	err := os.Rename(filepath.Join(dir, runningName), filepath.Join(dir, closingName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the opening came to nothing
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(dir) // before a log goes
+}
+
+// setClosed says that the end was in good order: every table is listed.
+func setClosed(dir string) error {
+	if err := removeIfThere(filepath.Join(dir, closingName)); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("syncing the folder: %w", err)
+	}
+	return nil
+}
