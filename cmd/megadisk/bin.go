@@ -136,7 +136,8 @@ func newBinEmpty(c *common, account *string) *cobra.Command {
 		Use:   "empty",
 		Short: "Remove for good what lies in the bin",
 		Long: `Removes for good what lies in the bin, or only what has been there for so long. MEGA doesn't say when something
-came into the bin: counted is from when this computer heard of it.`,
+came into the bin: counted is from when this computer heard of it. What holds something that was changed here, or taken
+out of it, stays until the cloud knows of that.`,
 		Example: "  megadisk bin empty --older-than 30d",
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

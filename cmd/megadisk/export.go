@@ -26,7 +26,8 @@ func newExportPending(c *common) *cobra.Command {
 		Use:   "export-pending DIR",
 		Short: "Copy what is not yet in the cloud into a plain folder",
 		Long: `Copies every file and folder that was made or changed here and is not yet in the cloud into DIR, which must be
-empty or missing, under its path in the drive. Nothing is taken out of the state: what is pending stays pending.
+empty or missing, under its path in the drive; what lies beside the drive, in others' shares or a desktop's trash,
+under .mega. Nothing is taken out of the state: what is pending stays pending.
 
 It works with and without a mount, and without a network. Where the account is gone too, --recovery-key asks for its
 recovery key and needs no session. Where the database is damaged, what was written is saved from the segments alone.`,
