@@ -2,11 +2,13 @@ package fs_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -364,6 +366,30 @@ func TestSharesTakeTheirOwnersName(t *testing.T) {
 	text, err := dir.ReadFile("lent/f")
 	require.NoError(t, err)
 	require.Equal(t, "text", string(text))
+}
+
+// An address that no name can be as it is, whatever a server says, keeps nothing from being listed.
+func TestSharesOfAnImpossibleAddress(t *testing.T) {
+	h := harness.New(t)
+	ben := h.Server.AddAccount("ben@example.com", "another")
+	folder := ben.Mkdir(ben.Root(), "lent")
+	ben.PutFile(folder, "f", []byte("text"), mtime)
+	ben.Share(folder, h.Account, megaclient.AccessRead)
+	h.AwaitIn(tree.SharesIno, "lent/f")
+	stands := func(name string) {
+		require.Eventually(t, func() bool {
+			owners, err := os.ReadDir(h.Path(".mega/shares"))
+			return err == nil && len(owners) == 1 && owners[0].Name() == name
+		}, harness.Deadline, time.Millisecond)
+		requireContent(t, []byte("text"), h.Path(".mega/shares", name, "lent/f"))
+	}
+	stands("ben@example.com") // so that the answer of who was asked for it is there
+	for _, mail := range []string{"../../ben", "..", "a\x00b", strings.Repeat("/", 254)} {
+		said, err := json.Marshal(map[string]any{"a": "se", "u": ben.Handle, "e": mail, "s": 3})
+		require.NoError(t, err)
+		h.Server.Faults().Tell(h.Account, string(said))
+		stands(tree.Shown(mail))
+	}
 }
 
 // After a full fetch the owner's address is known.

@@ -112,7 +112,7 @@ func (e *Engine) ShareOwner(h megaclient.UserHandle) string {
 		e.log.WithError(err).Warn("the addresses of those who share could not be read")
 	}
 	if mail := known[h]; mail != "" {
-		return tree.Escape(mail)
+		return tree.Shown(mail)
 	}
 	return string(h)
 }
