@@ -113,7 +113,7 @@ func (r *rangeRead) recover(ctx context.Context, u *downloadURL, failure error) 
 		return failure
 	case errors.As(failure, &quota):
 		r.refused = u.id() // there will be a new one when there is quota again
-		_, _ = r.c.transfers.urls.get(ctx, r.handle, u.id(), func(context.Context) (*downloadURL, error) { return nil, quota })
+		r.c.transfers.urls.drop(ctx, r.handle, u, quota)
 		return failure
 	case errors.As(failure, &bad):
 		return r.renew(ctx, u, failure)
@@ -123,7 +123,11 @@ func (r *rangeRead) recover(ctx context.Context, u *downloadURL, failure error) 
 		down.trouble()
 	}
 	r.c.log.WithError(failure).Debug("download cut, going on")
-	return r.waits.again(ctx, failure, 0)
+	err := r.waits.again(ctx, failure, 0)
+	if err != nil && ctx.Err() == nil {
+		r.c.transfers.urls.drop(ctx, r.handle, u, err) // it may be this server alone: the next one to read asks for another
+	}
+	return err
 }
 
 func (r *rangeRead) recoverStatus(ctx context.Context, u *downloadURL, status *StatusError) error {

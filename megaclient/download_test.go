@@ -58,6 +58,22 @@ func TestReadGivesUpWithoutProgress(t *testing.T) {
 	require.ErrorIs(t, err, megaclient.ErrUnreachable)
 }
 
+// A URL's server that is gone fails one read; the next one asks for another URL, in place of this one for the hour for which it
+// would be good.
+func TestAServerThatIsGoneFailsOneRead(t *testing.T) {
+	r, n, want := newDownload(t)
+	megaclient.SetStall(r.client, 20*time.Millisecond)
+	megaclient.SetGiveUp(r.client, 100*time.Millisecond)
+	r.server.Faults().StallDownloads(0, megatest.Always)
+	require.ErrorIs(t, r.client.ReadContent(t.Context(), n.Handle, 0, 100, io.Discard), megaclient.ErrUnreachable)
+	require.Equal(t, 1, r.commands("g"))
+	r.server.Faults().Clear()
+	megaclient.SetStall(r.client, time.Minute)
+	megaclient.SetGiveUp(r.client, time.Minute)
+	r.equal(want, r.plainRange(n, 0, downloadSize))
+	require.Equal(t, 2, r.commands("g"))
+}
+
 func TestExpiredURLsAreRenewed(t *testing.T) {
 	r, n, want := newDownload(t)
 	r.equal(want[:10], r.plainRange(n, 0, 10))

@@ -103,6 +103,11 @@ func (u *urlCache) get(ctx context.Context, h Handle, refused string, ask func(c
 	return fresh, nil
 }
 
+// drop lets a URL of h go that was of no use, for a reason; a newer one stays.
+func (u *urlCache) drop(ctx context.Context, h Handle, useless *downloadURL, why error) {
+	_, _ = u.get(ctx, h, useless.id(), func(context.Context) (*downloadURL, error) { return nil, why })
+}
+
 // forget drops the URL of h, which gave wrong content, if it was asked for before a moment. Whoever is asking now
 // gets a newer one.
 func (u *urlCache) forget(ctx context.Context, h Handle, before time.Time) {

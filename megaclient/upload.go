@@ -51,12 +51,13 @@ type uploading struct {
 	hookMu sync.Mutex // held while a hook runs
 
 	// Mutable state.
-	st    *UploadState
-	known *knownMACs
-	waits *waits
-	have  map[int]bool // chunks in st.Chunks
-	done  int64        // their bytes
-	saved int64        // those when the state was last saved
+	st      *UploadState
+	known   *knownMACs
+	waits   *waits
+	have    map[int]bool // chunks in st.Chunks
+	done    int64        // their bytes
+	saved   int64        // those when the state was last saved
+	doubted bool         // nothing has arrived since the server couldn't be reached though the API could
 }
 
 // recount looks at the state anew.
@@ -89,6 +90,9 @@ func (u *uploading) run(ctx context.Context) error {
 		if err == nil {
 			break
 		}
+		if errors.Is(err, ErrUnreachable) && ctx.Err() == nil && u.onceMore(ctx) {
+			continue
+		}
 		if !errors.Is(err, errStartOver) || ctx.Err() != nil {
 			return err
 		}
@@ -103,6 +107,22 @@ func (u *uploading) run(ctx context.Context) error {
 		}
 	}
 	return u.finish()
+}
+
+// onceMore says whether a storage server that couldn't be reached for as long as was worth trying is to be tried again. Where
+// the API can't be reached either it is the network, and what has arrived is kept. Else the server is tried once more, since the
+// network may just be back, and then left with all that it has: its URL would be good for two days (PROTOCOL 5.3).
+func (u *uploading) onceMore(ctx context.Context) bool {
+	if _, err := u.c.askUploadURL(ctx, u.target, u.st.Size, u.waits); err != nil {
+		return false
+	}
+	if !u.doubted {
+		u.doubted = true
+		return true
+	}
+	u.forget()
+	u.progress()
+	return false
 }
 
 // finish computes the meta-MAC from all chunks, also those whose piece was still under way when the
@@ -225,6 +245,7 @@ func (u *uploading) take(r pieceResult) (done bool, err error) {
 		return false, r.err
 	}
 	u.waits.progress()
+	u.doubted = false
 	for i, mac := range r.macs {
 		if n := r.piece.first + i; !u.have[n] { // the last one may have been sent again for its token
 			u.st.Chunks = append(u.st.Chunks, UploadedChunk{Index: n, MAC: mac})

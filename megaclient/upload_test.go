@@ -220,6 +220,30 @@ func TestResumingWhenTheURLIsDead(t *testing.T) {
 	}
 }
 
+// A storage server that is gone for good, while the API answers, doesn't keep an upload for the two days for which its URL
+// would be good. While the API is gone, too, it is the network, and what has arrived stays.
+func TestUploadLeavesAServerThatIsGone(t *testing.T) {
+	r := newRig(t)
+	want := content(uploadSize)
+	st := r.interrupted(want, uploadSize/2)
+	gone := "http://127.0.0.1:1/gone"
+	st.URL = gone
+	arrived := bytesOf(st)
+	megaclient.SetGiveUp(r.client, 100*time.Millisecond)
+	megaclient.SetUnreachable(r.client, 100*time.Millisecond)
+	r.server.Faults().FailHTTP(megatest.API, http.StatusServiceUnavailable, megatest.Always)
+	require.ErrorIs(t, r.upload(st, want, megaclient.UploadHooks{}), megaclient.ErrUnreachable)
+	require.Equal(t, gone, st.URL)
+	require.Equal(t, arrived, bytesOf(st))
+
+	r.server.Faults().Clear()
+	megaclient.SetUnreachable(r.client, time.Minute)
+	require.ErrorIs(t, r.upload(st, want, megaclient.UploadHooks{}), megaclient.ErrUnreachable, "so that it is told of")
+	megaclient.SetGiveUp(r.client, time.Minute)
+	require.NoError(t, r.upload(st, want, megaclient.UploadHooks{}))
+	r.finish(st, want)
+}
+
 // One key must never encrypt two contents.
 func TestResumingWithOtherContentIsRefused(t *testing.T) {
 	r := newRig(t)
