@@ -22,7 +22,7 @@ func TestExportPending(t *testing.T) {
 	p.Login()
 	p.Mount()
 	p.Run("pause")
-	p.Shell("mkdir -p a/b; echo text >a/b/f; ln -s f a/b/link; echo other >'with space'")
+	p.Shell("mkdir -p a/b; echo text >a/b/f; ln -s f a/b/link; echo other >'with space'; ls -d .Trash-$(id -u)") // as a desktop does, which makes one
 	exported := func(name string, args ...string) {
 		dir := filepath.Join(p.Dir, name)
 		out := p.Run(append(append([]string{"export-pending"}, args...), dir)...)
