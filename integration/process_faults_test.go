@@ -119,6 +119,25 @@ func TestLazyUnmount(t *testing.T) {
 	requireGoesOn(t, p, account, map[string]string{"open": "before after"})
 }
 
+// Who mounts again in the place of what was taken out of sight keeps that mount when the last file of the other is closed.
+func TestMountedAgainAfterALazyUnmount(t *testing.T) {
+	p, account := mountedProgram(t)
+	open, err := os.Create(filepath.Join(p.Point, "open"))
+	require.NoError(t, err)
+	pid := p.Statuses()[0].PID
+	require.NoError(t, start(t, "umount", "-l", p.Point).Wait())
+	p.Mount()
+	require.Equal(t, pid, p.Statuses()[0].PID, "the process is the same")
+	_, err = open.WriteString("text")
+	require.NoError(t, errors.Join(err, open.Close()))
+	ended, err := program.Ends(pid, time.Second)
+	require.NoError(t, err)
+	require.False(t, ended)
+	requireGoesOn(t, p, account, map[string]string{"open": "text"})
+	p.Run("unmount", p.Point)
+	program.AwaitGone(t, pid)
+}
+
 // A signal ends the process also while programs have files open; what they wrote is there at the next mount.
 func TestEndedWithOpenFiles(t *testing.T) {
 	p, account := mountedProgram(t)

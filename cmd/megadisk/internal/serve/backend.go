@@ -55,6 +55,7 @@ func (p *Process) Mount(ctx context.Context, r control.MountRequest) error {
 	ended := p.ended
 	if !ended {
 		p.mounts[m.point] = m
+		p.live++
 	}
 	p.mu.Unlock()
 	if ended {
@@ -150,14 +151,17 @@ func (p *Process) isOwner(name string) bool {
 	return owner && err == nil
 }
 
-// watch forgets the mount when it ends, by whomever.
+// watch forgets the mount when it ends, by whomever. One that was taken out of sight (umount -l) lives as long as something is
+// open in it; another may stand in its place by then.
 func (p *Process) watch(m *mounted) {
 	m.server.Wait()
 	defer close(m.gone)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.mounts, m.point)
-	if len(p.mounts) == 0 && !p.ended {
+	if p.mounts[m.point] == m {
+		delete(p.mounts, m.point)
+	}
+	if p.live--; p.live == 0 && !p.ended {
 		p.ended = true
 		close(p.idle)
 	}

@@ -84,6 +84,7 @@ type Process struct {
 	// Mutable state.
 	mu     sync.Mutex
 	mounts map[string]*mounted // by mount point; GUARDED_BY(mu)
+	live   int                 // mounts that have not ended, also those out of sight in whose place others stand; GUARDED_BY(mu)
 	ended  bool                // no further mounts; GUARDED_BY(mu)
 	idle   chan struct{}       // closed when the last mount is gone; GUARDED_BY(mu) for closing
 }
