@@ -89,7 +89,11 @@ func (e *Engine) findFate(ctx context.Context, last bool) (settled bool, err err
 	outcomes := make([]outcome, len(items))
 	err = e.tree.View(func(tx *tree.Tx) error {
 		var bin megaclient.Handle
-		if in, err := tx.Get(tree.BinIno); err == nil && in.Cloud != nil {
+		in, err := tx.Get(tree.BinIno)
+		if err != nil && !isGone(err) {
+			return err
+		}
+		if in.Cloud != nil {
 			bin = in.Cloud.Handle
 		}
 		e.writeMu.Lock()

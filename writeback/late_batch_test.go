@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient/megatest"
+	"megadisk/writeback/tree"
 )
 
 // A request may lie in a server that stands still, which says when it goes on that it has nothing to do, and does what
@@ -56,4 +57,25 @@ func TestBatchesExecutedAfterTheServerSaidItIsFree(t *testing.T) {
 			require.Len(t, want, r.countNodes())
 		})
 	}
+}
+
+// Whether a removal was executed isn't said while the bin's row can't be read: it would be sent again, maybe after somebody
+// has taken the file out of the bin.
+func TestFateIsNotGuessedWhileTheBinCantBeRead(t *testing.T) {
+	r := newRig(t, func(o *Options) { settleNever(o); o.Timings.LateGrace = never })
+	r.account.PutFile(r.account.Root(), "gone", []byte("x"), time.Time{})
+	r.caughtUp()
+	r.unlink("gone")
+	execute := r.server.Faults().PutAside("m")
+	go func() { _ = r.engine.Flush(r.ctx, 0) }()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	r.crash()
+	r.start()
+	r.scribbled(tree.BinIno, func() {
+		_, err := r.engine.findFate(r.ctx, true)
+		require.ErrorIs(t, err, tree.ErrCorrupt)
+	})
+	execute()
+	r.flush()
+	require.Equal(t, 1, r.sent("m"))
 }
