@@ -193,6 +193,7 @@ func TestWrongMACAndAccept(t *testing.T) {
 	}
 	require.Contains(t, p.Run("verify", folder), "accepted although they do not match: 2 files")
 	require.Contains(t, p.Run("verify", "--json", filepath.Join(folder, "good")), `"verified":1`)
+	require.Contains(t, p.Run("verify", "--json", filepath.Join(folder, "good")), `"before":1`, "it isn't read again, and that is said")
 	_, errs, status = p.Try("", "verify", "--accept", filepath.Join(folder, "good"))
 	require.Equal(t, 1, status)
 	require.Contains(t, errs, "nothing there was found wrong")

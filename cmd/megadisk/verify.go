@@ -19,9 +19,10 @@ func newVerify(c *common) *cobra.Command {
 	var accept, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify PATH",
-		Short: "Read all of PATH and compare it with what its keys say",
+		Short: "Compare all of PATH with what its keys say, and read what never was",
 		Long: `Reads a file, or everything below a folder, and tells what is not what it should be.
-What was verified before and has not changed is not downloaded again.`,
+What was found right before, when it was read or verified, or was sent from here, is not read again until it changes; the
+report counts it. To have all of it read from the cloud, unmount, remove the cache's folder, and mount again.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			process, abs, err := c.holderOf(cmd.Context(), args[0])
@@ -101,6 +102,9 @@ func verifyPath(ctx context.Context, process *control.Client, path string, asJSO
 
 func printReport(r control.VerifyReport) {
 	fmt.Printf("verified: %d files, %s\n", r.Verified, humanize.IBytes(uint64(r.Bytes)))
+	if r.Before > 0 {
+		fmt.Printf("of these found right before, or sent from here, and not read again: %d files\n", r.Before)
+	}
 	if r.Accepted > 0 {
 		fmt.Printf("accepted although they do not match: %d files\n", r.Accepted)
 	}

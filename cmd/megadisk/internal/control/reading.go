@@ -26,6 +26,7 @@ type VerifyProgress struct {
 // VerifyReport is what `megadisk verify --json` prints. Paths are relative to what was verified.
 type VerifyReport struct {
 	Verified   int          `json:"verified"` // files that are what their key says
+	Before     int          `json:"before"`   // of these, those that had been found right before, or were sent from here: they weren't read again
 	Bytes      int64        `json:"bytes"`    // in them
 	Accepted   int          `json:"accepted"` // files that are not, and that their owner has accepted
 	Pending    int          `json:"pending"`  // files whose content isn't in the cloud yet

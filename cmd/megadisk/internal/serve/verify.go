@@ -142,6 +142,7 @@ func (v *verifying) page(ctx context.Context, files []entry) error {
 
 func (v *verifying) file(ctx context.Context, e entry) {
 	var err error
+	before := e.here && v.p.cache.State(e.file).Verified == cache.Verified
 	if e.here {
 		err = v.p.cache.Verify(ctx, e.file, func(n int64) { v.advance(0, n) })
 	}
@@ -156,6 +157,9 @@ func (v *verifying) file(ctx context.Context, e entry) {
 	case err == nil:
 		v.report.Verified++
 		v.report.Bytes += e.file.Size
+		if before {
+			v.report.Before++
+		}
 	case errors.Is(err, cache.ErrQuarantined):
 		v.report.Wrong = append(v.report.Wrong, e.path)
 	default:
