@@ -134,8 +134,7 @@ func (l *liar) named(h string, key megacrypto.Key, attrs megacrypto.Attributes) 
 	return nodesPacket(l.node(l.folder, map[string]any{"h": h, "a": a, "k": l.account.Handle + ":" + megacrypto.EncodeBase64(sealed)}))
 }
 
-// TestCatchingUp: many packets at once are applied while the mount answers. The longer form has 100,000, and 30 s for them.
-// TestManyEventsInOneAnswer: a million in the long form. All are taken in, and what comes after them.
+// TestManyEventsInOneAnswer: all are taken in, and what comes after them. The longer form has a million.
 func TestManyEventsInOneAnswer(t *testing.T) {
 	packets := 5_000
 	if os.Getenv("MEGADISK_LONG") != "" {
@@ -154,6 +153,7 @@ func TestManyEventsInOneAnswer(t *testing.T) {
 	l.flush()
 }
 
+// TestCatchingUp: many packets at once are applied while the mount answers. The longer form has 100,000, and 30 s for them.
 func TestCatchingUp(t *testing.T) {
 	packets, long := 3000, os.Getenv("MEGADISK_LONG") != ""
 	if long {

@@ -25,7 +25,7 @@ func (s *sendingFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.delete, "delete", "trash", "where removed files go: \"trash\", the Rubbish Bin, or \"permanent\", deleted for good from there")
 	f.StringVar(&s.trash, "trash", "keep", "what emptying a desktop's trash does: \"keep\", it leaves what was trashed in the Rubbish Bin, or \"purge\", deletes that for good")
 	f.StringVar(&s.fsync, "fsync", "local", "when fsync returns: \"local\", the bytes are safe on this disk, or \"cloud\", they are in the cloud")
-	f.StringVar(&s.brake, "brake", "on", "\"on\": deletions of more than half of all files within a minute wait for `megadisk approve`; or \"off\"")
+	f.StringVar(&s.brake, "brake", "on", "\"on\": deletions of more than half of all files within a minute wait for megadisk approve; or \"off\"")
 	f.StringVar(&s.local, "local-names", strings.Join(writeback.DefaultLocalNames, ":"), "patterns of names, with : between them: files that programs make under such a name stay on this machine")
 	f.StringVar(&s.maxUpload, "max-upload", "", "most bytes a second to upload, as 500K or 2M (default: no limit)")
 }
