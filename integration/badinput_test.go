@@ -373,6 +373,9 @@ func TestUnmountThatTakesLong(t *testing.T) {
 	require.Empty(t, p.Statuses())
 }
 
+// nobody is an ordinary user, and that user's group.
+const nobody = 65534
+
 // asUser lets the program run as an ordinary user, who owns its folders.
 func asUser(t *testing.T, p *program.Program) {
 	t.Helper()
@@ -392,7 +395,6 @@ func asUser(t *testing.T, p *program.Program) {
 	}
 	p.Dir, p.Point = dir, filepath.Join(dir, "mnt")
 	require.NoError(t, os.Mkdir(p.Point, 0o755))
-	const nobody = 65534
 	for _, path := range []string{dir, p.Point} {
 		require.NoError(t, os.Chmod(path, 0o755))
 		require.NoError(t, os.Chown(path, nobody, nobody))

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/integration/needs"
 	"megadisk/integration/program"
 )
 
@@ -60,6 +62,31 @@ func TestPutAndGet(t *testing.T) {
 	require.Contains(t, refused(t, p, 1, "", "put", p.Point, p.Point), "another disk")
 	require.Contains(t, refused(t, p, 8, "", "get", filepath.Join(p.Point, "none"), back), "there is no")
 	require.Contains(t, refused(t, p, 8, "", "put", src, filepath.Join(p.Point, "none/x")), "no folder")
+	p.Run("unmount", p.Point)
+}
+
+// A folder that lets nobody write into it comes with what is in it, also for an ordinary user.
+func TestGetOfAFolderThatLetsNobodyWrite(t *testing.T) {
+	needs.FUSE(t)
+	needs.Programs(t, "fusermount3")
+	p, _ := program.WithAccount(t)
+	asUser(t, p)
+	p.Login()
+	p.Mount()
+	src, back := mkdir(t, p, "src"), mkdir(t, p, "back")
+	got := filepath.Join(back, "src")
+	require.NoError(t, os.WriteFile(filepath.Join(src, "f"), []byte("text"), 0o644))
+	t.Cleanup(func() { _ = errors.Join(os.Chmod(src, 0o755), os.Chmod(got, 0o755)) }) // so that they can be removed
+	require.NoError(t, os.Chmod(src, 0o555))
+	if os.Getuid() == 0 {
+		require.NoError(t, os.Chown(back, nobody, nobody))
+	}
+	p.Run("put", src, p.Point)
+	p.Run("get", filepath.Join(p.Point, "src"), back)
+	require.FileExists(t, filepath.Join(got, "f"))
+	info, err := os.Stat(got)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o555), info.Mode().Perm())
 	p.Run("unmount", p.Point)
 }
 

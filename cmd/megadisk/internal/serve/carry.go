@@ -74,14 +74,15 @@ func (g *carrying) get(ctx context.Context, in tree.Inode, to string) error {
 	mtime := time.Unix(0, in.Mtime)
 	switch {
 	case in.Kind == tree.Dir:
-		if err := os.Mkdir(to, modeOf(&in, 0o777)); err != nil {
+		mode := modeOf(&in, 0o777)
+		if err := os.Mkdir(to, mode|0o700); err != nil { // it can be filled meanwhile
 			return err
 		}
 		g.done.Folders++
 		if err := g.getBelow(ctx, in.Ino, to); err != nil {
 			return err
 		}
-		return os.Chtimes(to, mtime, mtime)
+		return errors.Join(os.Chmod(to, mode), os.Chtimes(to, mtime, mtime))
 	case in.IsLink():
 		target, err := g.p.engine.Readlink(ctx, in.Ino)
 		if err == nil {
