@@ -5,7 +5,7 @@ DEMO ?= $(CURDIR)/demo
 PREFIX ?= /usr/local
 VERSION ?= 0.1~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 
-.PHONY: converge converge-peers build demo test race peers crash soak docs-check bench desktop posix fuzz release install deb lint clean deps
+.PHONY: converge converge-peers build demo test race peers crash each soak docs-check bench desktop posix fuzz release install deb lint clean deps
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/megadisk
@@ -36,6 +36,9 @@ peers: deps ## clients written by others against megatest, each reading what the
 
 crash: deps build ## KILLS (default 500) kills of the mounting process while programs write
 	MEGADISK_KILLS=$(KILLS) go test -count=1 -v -timeout 0 -run TestKilledWhileProgramsWrite ./integration
+
+each: deps build ## the process dies before each change of its state in turn, and each gets EIO
+	MEGADISK_CHANGES=1-9999 go test -count=1 -v -timeout 0 -run 'TestDiesAtEachChangeOfItsState|TestEachChangeOfItsStateFails' ./integration
 
 HOURS ?= 3
 soak: deps build ## HOURS (0.5 is half of one) of programs at work with random faults, kills and remounts; what grows fails

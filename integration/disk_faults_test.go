@@ -70,12 +70,24 @@ func writeSynced(path, text string) error {
 // badDisk mounts a disk that goes bad and good again by signals.
 func badDisk(t *testing.T) (dir string, set func(unix.Signal)) {
 	t.Helper()
+	dir, disk := mountBadDisk(t, os.Stderr)
+	probe := filepath.Join(dir, "probe")
+	return dir, func(s unix.Signal) {
+		t.Helper()
+		require.NoError(t, disk.Signal(s))
+		require.Eventually(t, func() bool { return (os.WriteFile(probe, nil, 0o600) != nil) == (s == unix.SIGUSR1) }, bounded, time.Millisecond)
+	}
+}
+
+// mountBadDisk runs baddisk on two folders of its own.
+func mountBadDisk(t *testing.T, told *os.File, args ...string) (dir string, disk *os.Process) {
+	t.Helper()
 	bin := filepath.Join(t.TempDir(), "baddisk")
 	out, err := exec.Command("go", "build", "-o", bin, "megadisk/integration/baddisk").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	dir = t.TempDir()
-	cmd := exec.Command(bin, dir, t.TempDir())
-	cmd.Stderr = os.Stderr
+	cmd := exec.Command(bin, append([]string{dir, t.TempDir()}, args...)...)
+	cmd.Stdout, cmd.Stderr = told, os.Stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = unix.Unmount(dir, unix.MNT_DETACH)
@@ -86,12 +98,7 @@ func badDisk(t *testing.T) (dir string, set func(unix.Signal)) {
 		var st unix.Statfs_t
 		return unix.Statfs(dir, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC
 	}, bounded, time.Millisecond)
-	probe := filepath.Join(dir, "probe")
-	return dir, func(s unix.Signal) {
-		t.Helper()
-		require.NoError(t, cmd.Process.Signal(s))
-		require.Eventually(t, func() bool { return (os.WriteFile(probe, nil, 0o600) != nil) == (s == unix.SIGUSR1) }, bounded, time.Millisecond)
-	}
+	return dir, cmd.Process
 }
 
 // A state folder that can't be written is said in one sentence, and nothing is mounted.

@@ -169,6 +169,9 @@ func stateProblem(err error) string {
 		return "this account's state can't be opened with the key of this login: log in with the account that made it, or use another --state-dir"
 	case errors.Is(err, writeback.ErrKeyMissing), errors.Is(err, writeback.ErrKeyDamaged):
 		return fmt.Sprintf("%v: put it back from a backup of the state folder (without it nothing that is pending there can be read), or move the folder away to begin anew", err)
+	case errors.As(err, &damaged) && errors.Is(err, unix.EIO):
+		return fmt.Sprintf("the disk of %s fails (%v): try again, and see `dmesg`; if it goes on, `megadisk export-pending DIR` saves what is pending; then move the state folder away to begin anew",
+			damaged.Dir, fileError(damaged))
 	case errors.As(err, &damaged):
 		return fmt.Sprintf("%v: `megadisk export-pending DIR` saves what is pending; then move the state folder away to begin anew", damaged)
 	case errors.Is(err, tree.ErrCorrupt):

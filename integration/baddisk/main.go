@@ -1,7 +1,8 @@
 // Command baddisk shows a folder as a disk that can go bad: once it has got SIGUSR1, reading, writing and syncing files
-// there fails with EIO; after SIGUSR2 it is a good disk again. Tests put a state folder on it.
+// there fails with EIO; after SIGUSR2 it is a good disk again. With the number of a change (they are counted from 1) it is a good
+// disk, but that one change isn't made: who asks for it is killed, or gets EIO. What it was is told. Tests put a state folder on it.
 //
-//	baddisk MOUNTPOINT FOLDER
+//	baddisk MOUNTPOINT FOLDER [kill|fail CHANGE]
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 
@@ -26,6 +28,10 @@ func main() {
 			bad.Store(s == syscall.SIGUSR1)
 		}
 	}()
+	if len(os.Args) > 4 {
+		kills = os.Args[3] == "kill"
+		chosen, _ = strconv.ParseInt(os.Args[4], 10, 64)
+	}
 	if err := run(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -43,6 +49,30 @@ func run(point, folder string) error {
 	}
 	server.Wait()
 	return nil
+}
+
+// The change that isn't made, 0 for none, and whether it kills who asks for it.
+var (
+	chosen int64
+	kills  bool
+)
+
+var changes atomic.Int64
+
+// change is asked before each change; an errno keeps it from being made.
+func change(ctx context.Context, what string) syscall.Errno {
+	caller, _ := fuse.FromContext(ctx)
+	if caller.Pid == 0 { // the kernel writes a page that was changed in memory
+		return failure()
+	}
+	if changes.Add(1) != chosen {
+		return failure()
+	}
+	fmt.Println(what)
+	if kills {
+		_ = syscall.Kill(int(caller.Pid), syscall.SIGKILL)
+	}
+	return syscall.EIO
 }
 
 // failure is what the disk answers.
@@ -69,7 +99,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 
 // Create makes one.
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	if errno := failure(); errno != 0 {
+	if errno := change(ctx, "create "+name); errno != 0 {
 		return nil, nil, 0, errno
 	}
 	in, h, more, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
@@ -78,13 +108,37 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 
 // Setattr is also how a file is cut or made longer.
 func (n *node) Setattr(ctx context.Context, h fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if errno := failure(); errno != 0 {
+	if errno := change(ctx, "setattr"); errno != 0 {
 		return errno
 	}
 	if f, ok := h.(*file); ok {
 		h = f.good
 	}
 	return n.LoopbackNode.Setattr(ctx, h, in, out)
+}
+
+// Mkdir makes a folder.
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if errno := change(ctx, "mkdir "+name); errno != 0 {
+		return nil, errno
+	}
+	return n.LoopbackNode.Mkdir(ctx, name, mode, out)
+}
+
+// Unlink removes a file.
+func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	if errno := change(ctx, "unlink "+name); errno != 0 {
+		return errno
+	}
+	return n.LoopbackNode.Unlink(ctx, name)
+}
+
+// Rename gives a file another name.
+func (n *node) Rename(ctx context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if errno := change(ctx, "rename "+name+" to "+newName); errno != 0 {
+		return errno
+	}
+	return n.LoopbackNode.Rename(ctx, name, to, newName, flags)
 }
 
 // good is what a good file can do; above all it doesn't hand itself to the kernel.
@@ -120,7 +174,7 @@ func (f *file) Read(ctx context.Context, p []byte, off int64) (fuse.ReadResult, 
 
 // Write writes, or fails.
 func (f *file) Write(ctx context.Context, p []byte, off int64) (uint32, syscall.Errno) {
-	if errno := failure(); errno != 0 {
+	if errno := change(ctx, "write"); errno != 0 {
 		return 0, errno
 	}
 	return f.good.Write(ctx, p, off)
@@ -128,7 +182,7 @@ func (f *file) Write(ctx context.Context, p []byte, off int64) (uint32, syscall.
 
 // Fsync syncs, or fails.
 func (f *file) Fsync(ctx context.Context, flags uint32) syscall.Errno {
-	if errno := failure(); errno != 0 {
+	if errno := change(ctx, "fsync"); errno != 0 {
 		return errno
 	}
 	return f.good.Fsync(ctx, flags)
@@ -136,7 +190,7 @@ func (f *file) Fsync(ctx context.Context, flags uint32) syscall.Errno {
 
 // Allocate takes room, or fails.
 func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
-	if errno := failure(); errno != 0 {
+	if errno := change(ctx, "allocate"); errno != 0 {
 		return errno
 	}
 	return f.good.Allocate(ctx, off, size, mode)

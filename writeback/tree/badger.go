@@ -83,12 +83,22 @@ func openChecked(o Options, filling bool) (db *badger.DB, err error) {
 	switch {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
 		return nil, ErrWrongKey
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EACCES), errors.Is(err, unix.EROFS):
+	case err != nil && isPassing(err):
 		return nil, fmt.Errorf("opening the database: %w", err)
 	case err != nil:
 		return nil, &DamagedError{Dir: o.Dir, Err: err}
 	}
 	return db, nil
+}
+
+// isPassing tells what the system hasn't got or doesn't allow now from what is wrong with the files.
+func isPassing(err error) bool {
+	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EACCES, unix.EPERM, unix.EROFS, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // quietLogger passes on what Badger says, at level debug but for errors, and only the constant part of

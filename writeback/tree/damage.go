@@ -64,6 +64,9 @@ func checkFiles(o Options) (recovered string, err error) {
 }
 
 func (c *surveyor) damaged(file string, err error) error {
+	if isPassing(err) {
+		return fmt.Errorf("checking the database: %w", err)
+	}
 	return &DamagedError{Dir: c.o.Dir, File: file, Err: err}
 }
 
@@ -152,6 +155,11 @@ func (c *surveyor) blank() error {
 // unlisted looks for tables that a list with a damaged end, or one from an end in good order, doesn't name: they may hold
 // what nothing else does. (Where the list is whole after a crash, such are what that left half-made.)
 func (c *surveyor) unlisted() error {
+	return c.eachUnlisted(func(string) error { return c.damaged(badger.ManifestFilename, io.ErrUnexpectedEOF) })
+}
+
+// eachUnlisted goes through the tables that the list doesn't name.
+func (c *surveyor) eachUnlisted(fn func(name string) error) error {
 	names, err := c.files(".sst")
 	if err != nil {
 		return err
@@ -159,7 +167,9 @@ func (c *surveyor) unlisted() error {
 	for _, name := range names {
 		id, ok := table.ParseFileID(name)
 		if _, listed := c.listed[id]; ok && !listed {
-			return c.damaged(badger.ManifestFilename, io.ErrUnexpectedEOF)
+			if err := fn(name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

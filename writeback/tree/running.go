@@ -42,12 +42,31 @@ func setClosing(dir string) error {
 	return syncDir(dir) // before a log goes
 }
 
-// setClosed says that the end was in good order: every table is listed.
-func setClosed(dir string) error {
+// setClosed says that the end was in good order: every table is listed. Others are attempts that the disk refused, and Badger
+// has made these tables anew since.
+func setClosed(o Options) error {
+	dir := o.Dir
+	if err := removeUnlisted(o); err != nil {
+		return err
+	}
 	if err := removeIfThere(filepath.Join(dir, closingName)); err != nil {
 		return err
 	}
 	return syncDir(dir)
+}
+
+func removeUnlisted(o Options) error {
+	f, err := os.Open(filepath.Join(o.Dir, badger.ManifestFilename))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	list, _, err := badger.ReplayManifestFile(f, 0, badgerOptions(o, false))
+	if err != nil {
+		return err
+	}
+	tables := surveyor{o: o, listed: list.Tables}
+	return tables.eachUnlisted(func(name string) error { return os.Remove(tables.path(name)) })
 }
 
 func removeIfThere(path string) error {

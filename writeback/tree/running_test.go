@@ -115,3 +115,18 @@ func withoutLog(dir string) bool {
 	}
 	return used
 }
+
+// What is left of an attempt to make a table that the disk refused doesn't make the database look damaged after an end in good order.
+func TestTablesThatTheDiskRefused(t *testing.T) {
+	dir := t.TempDir()
+	h, err := diskHouse(t, dir)
+	require.NoError(t, err)
+	h.fetch()
+	h.create(DriveIno, "kept", File)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "000777.sst"), []byte("half of a table"), 0o600))
+	require.NoError(t, h.Close())
+	h, err = diskHouse(t, dir)
+	require.NoError(t, err)
+	require.True(t, namesIn(t, h.Tree)["kept"])
+	require.NoError(t, h.Close())
+}

@@ -164,7 +164,7 @@ func (t *Tree) Close() error {
 	}
 	err := t.closeDatabase()
 	if err == nil && t.logs != nil {
-		err = setClosed(t.opts.Dir)
+		err = setClosed(t.opts)
 	}
 	if t.lock != nil && !errors.Is(err, errStaysOpen) {
 		err = errors.Join(err, unlockDir(t.lock))
