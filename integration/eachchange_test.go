@@ -105,7 +105,7 @@ func lifeOfAMount() []deed {
 	then(shell("echo last >last"), "last", sumOf("last\n"))
 	then(func(p *program.Program) error { return command("unmount", "--no-wait", p.Point)(p) })
 	then(mount)
-	then(shell("printf ab | dd of=big bs=1 seek=2 conv=notrunc,fsync status=none"), "big", sumOf("\x00\x00ab"+strings.Repeat("\x00", 319_996)))
+	then(shell("printf ab | dd of=big bs=2 seek=1 conv=notrunc,fsync iflag=fullblock status=none"), "big", sumOf("\x00\x00ab"+strings.Repeat("\x00", 319_996)))
 	then(command("flush"))
 	then(unmount)
 	return life
