@@ -108,8 +108,8 @@ func (e *Engine) giveKeysOnce(ctx context.Context) (done int, left bool, err err
 	return done + len(given), left || len(given) < len(give), err
 }
 
-// keysToGive makes commands for keyless nodes that have arrived in their share, and forgets those that aren't in one. As
-// soon as one hasn't arrived, all wait for it.
+// keysToGive makes commands for keyless nodes that have arrived in their share, and forgets those that aren't in one. All
+// behind one that hasn't arrived wait for it.
 func (c *change) keysToGive() (give []megaclient.PutKeys, left bool, forgotten int, err error) {
 	var rows []megaclient.Handle
 	if err := scanRows(c.b, []byte{rowPrefix, rowKeyless}, func(key, _ []byte) error {
