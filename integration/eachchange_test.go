@@ -20,10 +20,10 @@ import (
 	"megadisk/megaclient/megatest"
 )
 
-// Two lives of a mount, from the login to the last unmounting, on a state folder of which one change (a file made, written,
+// Two lives of a mount, from the login to the last unmounting, on a disk for state and cache of which one change (a file made, written,
 // renamed, removed, synced) isn't made: the process that asks for it is killed, or gets EIO. Then all must go on, and
-// everything that was acknowledged be there. Some of the changes are tried; with MEGADISK_CHANGES=FROM-TO all of these, or up to
-// the last one that there is.
+// everything that was acknowledged be there. Some of the changes are tried; with MEGADISK_CHANGES=FROM-TO all of these, up to
+// the last that there is.
 
 func TestDiesAtEachChangeOfItsState(t *testing.T) { eachChange(t, "kill") }
 
@@ -32,21 +32,26 @@ func TestEachChangeOfItsStateFails(t *testing.T) { eachChange(t, "fail") }
 func eachChange(t *testing.T, how string) {
 	needs.FUSE(t)
 	needs.Root(t)
-	some := []int{18, 50, 57, 91, 110}
-	var from, to int
-	if n, _ := fmt.Sscanf(os.Getenv("MEGADISK_CHANGES"), "%d-%d", &from, &to); n == 2 {
-		some = nil
-		for n := from; n <= to; n++ {
-			some = append(some, n)
-		}
-	}
-	for _, n := range some {
+	for _, n := range someOf([]int{18, 50, 57, 91, 110}) {
 		met := true
 		t.Run(strconv.Itoa(n), func(t *testing.T) { met = withoutChange(t, how, n) })
 		if !met {
 			break
 		}
 	}
+}
+
+// someOf gives these numbers, or those that MEGADISK_CHANGES names.
+func someOf(some []int) []int {
+	var from, to int
+	if n, _ := fmt.Sscanf(os.Getenv("MEGADISK_CHANGES"), "%d-%d", &from, &to); n != 2 {
+		return some
+	}
+	some = nil
+	for n := from; n <= to; n++ {
+		some = append(some, n)
+	}
+	return some
 }
 
 // deed is something that a person does, and what the drive holds when it is done.
@@ -92,6 +97,7 @@ func lifeOfAMount() []deed {
 	}
 	then(command("login", program.Email, "--password-file", "-"))
 	then(mount)
+	then(shell("cat old saved >/dev/null"))
 	then(shell("echo first >first"), "first", sumOf("first\n"))
 	then(shell("mkdir d"), "d", "dir")
 	then(shell("mv first d"), "first", "", "d/first", sumOf("first\n"))
@@ -120,7 +126,7 @@ func withoutChange(t *testing.T, how string, n int) bool {
 	require.NoError(t, err)
 	defer told.Close()
 	disk, _ := mountBadDisk(t, told, how, strconv.Itoa(n))
-	p.Env = append(p.Env, "MEGADISK_STATE_DIR="+filepath.Join(disk, "state"))
+	p.Env = append(p.Env, "MEGADISK_STATE_DIR="+filepath.Join(disk, "state"), "MEGADISK_CACHE_DIR="+filepath.Join(disk, "cache"))
 
 	life := lifeOfAMount()
 	before := life[0].holds

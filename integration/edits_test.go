@@ -140,6 +140,9 @@ func inCloud(a *megatest.Account) (all []string) {
 func keptContents(a *megatest.Account) (all []string) {
 	for _, top := range []string{a.Root(), a.Rubbish()} {
 		for _, e := range a.TreeBelow(top) {
+			if e.Dir {
+				continue
+			}
 			for _, version := range a.Versions(e.Handle) {
 				all = append(all, string(a.ReadFile(version)))
 			}
