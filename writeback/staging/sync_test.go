@@ -90,6 +90,7 @@ func TestSyncFailureIsNotForgotten(t *testing.T) {
 	other := mustAppend(t, s, testOwner, 0, content(2, 5000))
 	require.NotEqual(t, es[0].Seg, other[0].Seg, "a segment on a bad spot isn't appended to")
 
+	settle(s) // with a new segment began a round that nobody waits for
 	fail.Store(false)
 	rewritten.Store(0)
 	mustSync(t, s)
