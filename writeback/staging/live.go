@@ -117,10 +117,11 @@ func (s *Store) reapLocked(seg *segment) {
 	go s.reap()
 }
 
-// reap unlinks dead segments until there are none.
+// reap unlinks dead segments until there are none. What dies while it syncs is for its next round: this sync and this
+// barrier may have come too early for the rows that dropped it, and for what took its place.
 func (s *Store) reap() {
 	defer s.tasks.Done()
-	for s.findDead() {
+	for dead, more := s.findDead(); more; dead, more = s.findDead() {
 		// What was dropped may have been synced, and what took its place not yet.
 		if err := s.Sync(context.Background()); err != nil {
 			if !errors.Is(err, ErrClosed) {
@@ -134,7 +135,7 @@ func (s *Store) reap() {
 				continue
 			}
 		}
-		for _, seg := range s.takeDead() {
+		for _, seg := range s.takeDead(dead) {
 			if err := seg.unlink(); err != nil {
 				s.log.WithError(err).Warn("staging: a dead segment can't be unlinked")
 				s.putBack(seg)
@@ -143,25 +144,33 @@ func (s *Store) reap() {
 	}
 }
 
-// findDead tells whether something died since it was last asked; if not, the
-// reaper is over.
-func (s *Store) findDead() bool {
+// findDead lists the dead segments, if one died since it was last asked; if
+// not, the reaper is over.
+func (s *Store) findDead() (dead []*segment, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	more := s.reapMore
+	more = s.reapMore
 	s.reapMore = false
 	s.reaping = more
-	return more
+	if !more {
+		return nil, false
+	}
+	for _, seg := range s.segments {
+		if s.deadLocked(seg) {
+			dead = append(dead, seg)
+		}
+	}
+	return dead, true
 }
 
-// takeDead takes the dead segments out of the table. A segment that was
+// takeDead takes segments that were dead out of the table. One that was
 // retained or is read since stays.
-func (s *Store) takeDead() (dead []*segment) {
+func (s *Store) takeDead(were []*segment) (dead []*segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, seg := range s.segments {
+	for _, seg := range were {
 		if s.deadLocked(seg) {
-			delete(s.segments, id)
+			delete(s.segments, seg.id)
 			dead = append(dead, seg)
 		}
 	}

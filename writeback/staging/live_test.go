@@ -120,6 +120,23 @@ func TestBarrier(t *testing.T) {
 	requireContent(t, content(2, 3000), readBack(t, s, all[2]))
 }
 
+// What dies while the database is synced isn't unlinked before it was synced once more: the rows that still named it may
+// be the ones that are on the disk.
+func TestBarrierIsForWhatWasDeadBefore(t *testing.T) {
+	var s *Store
+	var all [][]Extent
+	var files []int
+	s, all = smallStore(t, Options{Barrier: func() error {
+		if files = append(files, len(segmentFiles(t, s.dir))); len(files) == 1 {
+			s.Release(all[1]...)
+		}
+		return nil
+	}})
+	s.Release(all[0]...)
+	require.Equal(t, 2, settle(s).Segments)
+	require.Equal(t, []int{4, 3}, files)
+}
+
 func TestOverRelease(t *testing.T) {
 	s, all := smallStore(t, Options{})
 	s.Release(all[0][0].Cut(0, 10))
