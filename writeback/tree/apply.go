@@ -42,6 +42,7 @@ func (tx *Tx) shadowOf(n *megaclient.Node) (*Cloud, error) {
 	case len(n.RawKey)+len(n.RawAttrs)+len(n.FileAttrs)+len(n.Owner)+len(n.SharedBy) > maxNodeText:
 		return nil, fmt.Errorf("a node too big to keep: %w", ErrInvalid)
 	}
+	tx.expect(2 * (len(n.RawKey) + len(n.RawAttrs) + len(n.FileAttrs))) // what a program has set stands in the row twice
 	if (n.Key == nil || n.Attrs == nil) && n.Type <= megaclient.FolderNode {
 		tx.t.opts.Decrypt(n)
 	}

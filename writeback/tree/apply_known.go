@@ -325,6 +325,7 @@ func (tx *Tx) ApplyAttrs(h megaclient.Handle, raw, tag string) error {
 
 // newAttrs replaces attributes. What can't be decrypted is kept for later, if nothing better is known.
 func (tx *Tx) newAttrs(c *Cloud, raw string) {
+	tx.expect(2 * len(raw))
 	if c.Key != nil {
 		if a, err := megaclient.DecryptAttrs(c.Type, c.Key, raw); err == nil {
 			c.setAttrs(a)

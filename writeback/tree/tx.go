@@ -197,12 +197,38 @@ func (tx *Tx) edit(ino Ino) (*Inode, error) {
 	return s.in, nil
 }
 
+// usualRow is what an inode's row takes, about, with the rows that follow from it.
+const usualRow = 700
+
 func (tx *Tx) mark(s *slot) {
 	if !s.dirty {
 		s.dirty = true
 		tx.rows += 2
-		tx.bytes += 700
+		tx.bytes += usualRow
+		if s.in != nil {
+			tx.expect(s.in.text())
+		}
 	}
+}
+
+// expect counts text that an inode's row will hold, which is written at the end: what programs and other clients have set of
+// it may be many times as long as is usual.
+func (tx *Tx) expect(text int) { tx.bytes += max(0, text-usualRow) }
+
+// text is how long what was set of an inode is, here and in the cloud.
+func (in *Inode) text() (size int) {
+	for _, set := range []map[string]string{in.Xattrs, in.Others} {
+		for name, value := range set {
+			size += len(name) + len(value)
+		}
+	}
+	if c := in.Cloud; c != nil {
+		size += len(c.RawKey) + len(c.RawAttrs) + len(c.FileAttrs)
+		for name, value := range c.Attrs {
+			size += len(name) + len(value)
+		}
+	}
+	return size
 }
 
 // insert adds a new inode and gives it its number.
