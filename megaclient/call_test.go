@@ -243,9 +243,10 @@ func TestAddressesAreForcedToHTTPS(t *testing.T) {
 	require.NoError(t, err)
 	defer plain.Close()
 	for raw, want := range map[string][2]string{
-		"https://a.b/c":      {"https://a.b/c", "https://a.b/c"},
-		"http://a.b/c":       {"https://a.b/c", "http://a.b/c"},
-		"file:///etc/passwd": {}, "ftp://a.b/": {}, "": {}, "https://": {}, "https://u:p@a.b/": {}, "/x": {}, ":": {},
+		"https://a.b/c": {"https://a.b/c", "https://a.b/c"},
+		"http://a.b/c":  {"https://a.b/c", "http://a.b/c"},
+		"https://a.b/" + strings.Repeat("c", 1<<20): {},
+		"file:///etc/passwd":                        {}, "ftp://a.b/": {}, "": {}, "https://": {}, "https://u:p@a.b/": {}, "/x": {}, ":": {},
 	} {
 		for i, c := range []*megaclient.Client{secret, plain} {
 			got, err := c.SecureURL(raw)

@@ -49,11 +49,14 @@ func newHTTPClient(cfg Config) (*http.Client, *warmer) {
 	}, w
 }
 
+// maxAddress bounds an address that the server gives: it is kept with what it is for.
+const maxAddress = 8 << 10
+
 // secureURL checks an address that the server gave: https, unless the API itself is plain http.
 // Where MEGA gives http all the same, https is used.
 func (c *Client) secureURL(raw string) (string, error) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.User != nil {
+	if err != nil || u.Host == "" || u.User != nil || len(raw) > maxAddress {
 		return "", fmt.Errorf("%w: a bad address", ErrBadAnswer)
 	}
 	switch {
