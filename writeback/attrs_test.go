@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -281,4 +282,23 @@ func TestAcknowledgedIsNoChange(t *testing.T) {
 	require.Equal(t, before.Ctime, after.Ctime)
 	require.Equal(t, before.Mtime, after.Mtime)
 	require.Equal(t, before.Size, after.Size)
+}
+
+// Many files with as many attributes as they may have are made, changed, renamed and removed: what becomes of a batch is
+// written in one transaction.
+func TestManyFilesWithLongAttributes(t *testing.T) {
+	const files = 150
+	r := newRig(t, settleNever)
+	each := func(do func(old, now string)) {
+		for i := range files {
+			do(fmt.Sprint("old", i), fmt.Sprint("new", i))
+		}
+		r.flush()
+	}
+	long := func(fill string) string { return strings.Repeat(fill, tree.MaxXattrs-1) }
+	each(func(old, _ string) { r.mkdir(old); r.setXattr(old, "a", long("x")) })
+	each(func(old, now string) { r.setXattr(old, "a", long("y")); r.rename(old, now) })
+	require.Equal(t, long("y"), r.extra("new0").Xattrs["a"])
+	each(func(_, now string) { r.rmdir(now) })
+	require.Empty(t, r.cloud())
 }

@@ -64,6 +64,9 @@ type batchBuilder struct {
 	busy  map[tree.Ino]bool // replaced by a file of this batch
 }
 
+// batchText bounds what was set of the inodes in a batch: its answer writes all of their rows in one transaction.
+const batchText = 256 << 10
+
 // buildBatch decides what local steps need no command, and stores the batch of
 // the others before anything is sent. Nil: nothing is to be sent.
 func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) {
@@ -87,9 +90,13 @@ func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) 
 		if bin, err := c.Get(tree.BinIno); err == nil && bin.Cloud != nil {
 			b.bin = bin.Cloud.Handle
 		}
+		text := 0
 		for _, t := range commands {
-			if len(b.ops) >= e.opts.BatchMax {
+			if len(b.ops) >= e.opts.BatchMax || text >= batchText {
 				break
+			}
+			if in, err := c.Get(t.ino); err == nil {
+				text += in.Text()
 			}
 			if err := b.add(t); err != nil {
 				return err

@@ -124,22 +124,20 @@ func TestHostileEvents(t *testing.T) {
 	}
 }
 
-// TestNodesWithMuchText: many nodes whose attributes are long, as of files with extended attributes, come in one answer, change,
-// come with a full fetch, and go.
+// TestNodesWithMuchText: many nodes whose attributes are long, as of files with extended attributes, change in one answer, come
+// with a full fetch, and go in one answer.
 func TestNodesWithMuchText(t *testing.T) {
 	const count = 80
 	l := newLiar(t)
-	var nodes, changed, removed []string
+	var changed, removed []string
 	for i := range count {
 		h := l.account.Mkdir(l.account.Root(), fmt.Sprint("folder ", i))
 		l.account.SetAttr(h, "text", strings.Repeat("x", 20_000))
-		nodes = append(nodes, l.node(h, nil))
 		changed = append(changed, fmt.Sprintf(`{"a":"u","n":"%s","ts":%d}`, h, 1_700_000_000+i))
 		removed = append(removed, fmt.Sprintf(`{"a":"d","n":"%s"}`, h))
 	}
 	all := func(there int) { l.eventually(func() bool { return len(l.names("")) == 1+there }) }
 	all(count)
-	l.server.Faults().Tell(l.account, nodesPacket(nodes...))
 	l.server.Faults().Tell(l.account, changed...)
 	l.caughtUp()
 	l.refetched()

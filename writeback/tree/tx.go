@@ -206,7 +206,7 @@ func (tx *Tx) mark(s *slot) {
 		tx.rows += 2
 		tx.bytes += usualRow
 		if s.in != nil {
-			tx.expect(s.in.text())
+			tx.expect(s.in.Text())
 		}
 	}
 }
@@ -215,8 +215,8 @@ func (tx *Tx) mark(s *slot) {
 // it may be many times as long as is usual.
 func (tx *Tx) expect(text int) { tx.bytes += max(0, text-usualRow) }
 
-// text is how long what was set of an inode is, here and in the cloud.
-func (in *Inode) text() (size int) {
+// Text is how long what was set of an inode is, here and in the cloud, in bytes.
+func (in *Inode) Text() (size int) {
 	for _, set := range []map[string]string{in.Xattrs, in.Others} {
 		for name, value := range set {
 			size += len(name) + len(value)
