@@ -84,17 +84,18 @@ func (q *queue) removedLately(now time.Time) (inos []tree.Ino) {
 }
 
 // tooMany tells whether the removals that are about to be sent are to be held
-// back. Only the planner asks, and only when there are any.
-func (s *survey) tooMany() (bool, error) {
+// back, as they are where it can't be counted what is left. Only the planner
+// asks, and only when there are any.
+func (s *survey) tooMany() bool {
 	e := s.p.e
 	if e.opts.NoBrake {
-		return false, nil
+		return false
 	}
 	gone := 0
 	for _, ino := range e.queue.removedLately(s.now) {
-		row := s.known(ino)
+		row := s.row(ino)
 		if row != nil && row.Removed && row.Cloud != nil {
-			if heir, ok := s.p.heirs[place{row.Cloud.Parent, row.Cloud.Name}]; ok && s.known(heir) != nil {
+			if heir, ok := s.p.heirs[place{row.Cloud.Parent, row.Cloud.Name}]; ok && s.row(heir) != nil {
 				continue // it is replaced
 			}
 		}
@@ -102,12 +103,15 @@ func (s *survey) tooMany() (bool, error) {
 	}
 	switch {
 	case gone < brakeLeast:
-		return false, nil
+		return false
 	case e.opts.PermanentDelete && gone > brakeMost:
-		return true, nil
+		return true
 	}
 	left, err := countFiles(s.tx, gone, s.now)
-	return left < gone, err
+	if err != nil {
+		e.log.WithError(err).Error("deletions are held back, since it isn't known how many files are left")
+	}
+	return err != nil || left < gone
 }
 
 // countFiles counts the files that the cloud has and that count, up to a number.

@@ -22,6 +22,8 @@ type survey struct {
 	// one it may know a removed file, and not that its folder went too.
 	clock uint64
 	rows  map[tree.Ino]*tree.Inode // memo; nil: no row
+	// unread is why a row that the inode in question depends on can't be read; nil: all can.
+	unread error
 
 	holds  map[tree.Ino]tree.Ino // memo: folders of the cloud with something wanted below, and what
 	placed map[tree.Ino]tree.Ino // memo of notInPlace
@@ -33,30 +35,22 @@ func newSurvey(p *planner, tx *tree.Tx, now time.Time) *survey {
 
 func (s *survey) dirty(ino tree.Ino) (dirtyInode, bool) { return s.p.e.queue.get(ino) }
 
-// row gives an inode's row, nil if there is none.
-func (s *survey) row(ino tree.Ino) (*tree.Inode, error) {
+// row gives an inode's row, nil if there is none, or if it can't be read, as unread says then.
+func (s *survey) row(ino tree.Ino) *tree.Inode {
 	if row, ok := s.rows[ino]; ok {
-		return row, nil
+		return row
 	}
 	in, err := s.tx.Get(ino)
-	if isGone(err) {
+	switch {
+	case err == nil:
+		s.rows[ino] = &in
+		return &in
+	case isGone(err):
 		s.rows[ino] = nil
-		return nil, nil
+	default:
+		s.unread = err
 	}
-	if err != nil {
-		return nil, err
-	}
-	s.rows[ino] = &in
-	return &in, nil
-}
-
-// known is row for what may as well be missing.
-func (s *survey) known(ino tree.Ino) *tree.Inode {
-	row, err := s.row(ino)
-	if err != nil {
-		return nil
-	}
-	return row
+	return nil
 }
 
 // means tells what an inode is to others: its entries in the planner's maps.
@@ -98,7 +92,11 @@ func (s *survey) holder(dir tree.Ino) tree.Ino {
 			}
 		}
 	}
-	return s.holds[dir]
+	holder := s.holds[dir]
+	if s.unread != nil {
+		s.holds = nil // not all of them were found
+	}
+	return holder
 }
 
 // hold marks a folder of the cloud and all above it as holding something.
@@ -108,7 +106,7 @@ func (s *survey) hold(h megaclient.Handle, what tree.Ino) {
 		if !ok || s.holds[ino] != 0 {
 			return
 		}
-		in := s.known(ino)
+		in := s.row(ino)
 		if in == nil || in.Cloud == nil {
 			return
 		}
@@ -119,7 +117,7 @@ func (s *survey) hold(h megaclient.Handle, what tree.Ino) {
 
 // handle gives the handle of a folder, "" while the cloud doesn't have it.
 func (s *survey) handle(ino tree.Ino) megaclient.Handle {
-	in := s.known(ino)
+	in := s.row(ino)
 	if in == nil || in.Cloud == nil {
 		return ""
 	}
@@ -133,7 +131,10 @@ func (s *survey) notInPlace(ino tree.Ino) tree.Ino {
 		return known
 	}
 	s.placed[ino] = ino // a circle, which can't be, would end here
-	in := s.known(ino)
+	in := s.row(ino)
+	if s.unread != nil {
+		delete(s.placed, ino)
+	}
 	if in == nil || in.Cloud == nil || in.Removed || ino == tree.BinIno || in.Pending.Has(tree.PendingPlace|tree.PendingCreate) {
 		return ino
 	}
@@ -144,21 +145,20 @@ func (s *survey) notInPlace(ino tree.Ino) tree.Ino {
 	if in.Parent != 0 && in.Parent != ino {
 		at = s.notInPlace(in.Parent)
 	}
-	s.placed[ino] = at
+	if s.placed[ino] = at; s.unread != nil {
+		delete(s.placed, ino)
+	}
 	return at
 }
 
 // verdict plans one inode, and tells what it waits for if it must.
-func (s *survey) verdict(d *dirtyInode) (v verdict, waitsFor []tree.Ino, err error) {
-	row, err := s.row(d.ino)
-	if err != nil {
-		return v, nil, err
-	}
+func (s *survey) verdict(d *dirtyInode) (v verdict, waitsFor []tree.Ino) {
+	row := s.row(d.ino)
 	if row == nil {
-		return do(stepSettle), nil, nil
+		return do(stepSettle), nil
 	}
 	f, waitsFor := s.facts(d, row)
-	return plan(f), waitsFor, nil
+	return plan(f), waitsFor
 }
 
 // wallOf gives what an inode isn't to be asked for.
@@ -189,8 +189,8 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) 
 		frozen: d.gen != nil, uploading: d.upload != nil, uploaded: d.gen != nil && d.uploaded,
 		trash: !d.entry.ForGood,
 	}
-	f.stays = s.p.e.staying(row, &d.entry, s.known) != goes
-	f.trashed = !row.Removed && isTrashed(row, s.known)
+	f.stays = s.p.e.staying(row, &d.entry, s.row) != goes
+	f.trashed = !row.Removed && isTrashed(row, s.row)
 	f.inBin = row.Cloud != nil && row.Cloud.Parent == s.handle(tree.BinIno)
 	f.wallUntil, f.wall = s.wallOf(row)
 	if row.Removed {
@@ -203,7 +203,7 @@ func (s *survey) facts(d *dirtyInode, row *tree.Inode) (f facts, on []tree.Ino) 
 	if at != 0 && at != row.Parent {
 		on = append(on, at)
 	}
-	if parent := s.known(row.Parent); parent == nil || parent.Removed || at == tree.BinIno && row.Cloud == nil {
+	if parent := s.row(row.Parent); parent == nil || parent.Removed || at == tree.BinIno && row.Cloud == nil {
 		f.orphan = true
 	}
 	if row.Kind != tree.File {
@@ -234,7 +234,7 @@ func (s *survey) removalFacts(f *facts, row *tree.Inode) (on []tree.Ino) {
 	if above, ok := s.tx.ByHandle(row.Cloud.Parent); ok {
 		if d, dirty := s.dirty(above); dirty {
 			// Until the answer, the folder is on its way also when its echo came first and has shown it in the bin.
-			up := s.known(above)
+			up := s.row(above)
 			if up != nil && up.Cloud != nil && (up.Pending.Has(tree.PendingRemove) || d.sending) {
 				f.covered = true
 				return append(on, above)
@@ -243,7 +243,7 @@ func (s *survey) removalFacts(f *facts, row *tree.Inode) (on []tree.Ino) {
 		f.lastGone = s.p.e.queue.lastDeleted(above)
 	}
 	if heir, ok := s.p.heirs[place{row.Cloud.Parent, row.Cloud.Name}]; ok {
-		if in := s.known(heir); in != nil && in.Kind == row.Kind {
+		if in := s.row(heir); in != nil && in.Kind == row.Kind {
 			f.heir = true
 			on = append(on, heir)
 		}

@@ -115,24 +115,17 @@ func (e *Engine) takeWork() (uploads, commands []task, next time.Time, err error
 	err = e.tree.View(func(tx *tree.Tx) error {
 		s := newSurvey(p, tx, now)
 		s.clock = clock
-		if err := p.look(s, marks, now); err != nil {
-			return err
-		}
-		var err error
+		p.look(s, marks, now)
 		until := p.standBack(s)
 		if until.IsZero() {
-			if uploads, err = p.takeUploads(s); err != nil {
-				return err
-			}
+			uploads = p.takeUploads(s)
 		}
-		commands, next, err = p.takeCommands(s, len(uploads) > 0)
+		commands, next = p.takeCommands(s, len(uploads) > 0)
 		if next.IsZero() || !until.IsZero() && until.Before(next) {
 			next = until
 		}
-		if err == nil && removes(commands) {
-			tooMany, err = s.tooMany()
-		}
-		return err
+		tooMany = removes(commands) && s.tooMany()
+		return nil
 	})
 	if err == nil && tooMany {
 		e.queue.mark(inosOf(commands)...)
@@ -156,57 +149,46 @@ func removes(tasks []task) bool {
 }
 
 // takeUploads gives the uploads that there is room for, the oldest first.
-func (p *planner) takeUploads(s *survey) ([]task, error) {
+func (p *planner) takeUploads(s *survey) (all []task) {
 	small, large := p.e.queue.uploads()
-	var all []task
 	room := p.e.opts.Workers*smallPerWorker - small
 	// They go in groups, which share a request.
 	if room >= uploadGroup || p.small.len() <= room {
-		list, err := p.take(s, &p.small, min(room, uploadGroup), true)
-		if err != nil {
-			return nil, err
-		}
-		all = list
+		all = p.take(s, &p.small, min(room, uploadGroup), true)
 	}
-	list, err := p.take(s, &p.large, p.e.opts.Workers-large, true)
-	return append(all, list...), err
+	return append(all, p.take(s, &p.large, p.e.opts.Workers-large, true)...)
 }
 
 // takeCommands gives the commands for one batch. A few new files wait a moment
 // for others that are being uploaded.
-func (p *planner) takeCommands(s *survey, starting bool) (list []task, next time.Time, err error) {
+func (p *planner) takeCommands(s *survey, starting bool) (list []task, next time.Time) {
 	if p.e.queue.isBusy() || p.orders.len() == 0 {
-		return nil, time.Time{}, nil
+		return nil, time.Time{}
 	}
 	small, _ := p.e.queue.uploads()
 	if p.gather.IsZero() {
 		p.gather = s.now.Add(gatherPause)
 	}
 	if p.orders.len() < p.e.opts.BatchMax/2 && (small > 0 || starting) && p.onlyFiles() && s.now.Before(p.gather) {
-		return nil, p.gather, nil
+		return nil, p.gather
 	}
 	p.gather = time.Time{}
-	list, err = p.take(s, &p.orders, p.e.opts.BatchMax, false)
-	return list, time.Time{}, err
+	return p.take(s, &p.orders, p.e.opts.BatchMax, false), time.Time{}
 }
 
 // take decides once more for the first that are ready.
-func (p *planner) take(s *survey, from *readyList, most int, upload bool) (list []task, err error) {
+func (p *planner) take(s *survey, from *readyList, most int, upload bool) (list []task) {
 	for n := 0; n < most; {
 		ino, ok := from.take(p.seen, upload)
 		if !ok {
 			break
 		}
-		tasks, err := p.tasks(s, ino, upload)
-		if err != nil {
-			return nil, err
-		}
-		if len(tasks) > 0 {
+		if tasks := p.tasks(s, ino, upload); len(tasks) > 0 {
 			n++
 			list = append(list, tasks...)
 		}
 	}
-	return list, nil
+	return list
 }
 
 // sendLoop is the sender: one batch at a time. A batch that the last run left

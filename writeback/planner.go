@@ -30,6 +30,7 @@ type planner struct {
 	lent    map[megaclient.Handle]inoSet // by version: copies of it that aren't in the cloud yet
 	waits   map[tree.Ino]inoSet          // by what is waited for: who waits
 	blocked inoSet                       // who waits, and for no time
+	unread  inoSet                       // who waits since something that it depends on can't be read
 	due     schedule                     // who waits for a time
 	small   readyList                    // whose content can go up, many at a time
 	large   readyList                    // likewise, but large
@@ -78,25 +79,21 @@ func (p *planner) init(e *Engine) {
 	p.seen = map[tree.Ino]*planned{}
 	p.heirs, p.removed, p.leavers = map[place]tree.Ino{}, map[place]tree.Ino{}, map[place]tree.Ino{}
 	p.lent = map[megaclient.Handle]inoSet{}
-	p.wanted, p.waits, p.blocked = map[megaclient.Handle]inoSet{}, map[tree.Ino]inoSet{}, inoSet{}
+	p.wanted, p.waits, p.blocked, p.unread = map[megaclient.Handle]inoSet{}, map[tree.Ino]inoSet{}, inoSet{}, inoSet{}
 	p.gone = map[megaclient.Handle]inoSet{}
 }
 
 // look decides anew for what has changed and for what is due.
-func (p *planner) look(s *survey, marks inoSet, now time.Time) error {
+func (p *planner) look(s *survey, marks inoSet, now time.Time) {
 	again := inoSet{}
 	for ino := range marks {
 		again[ino] = struct{}{}
-		if err := p.refresh(s, ino, again); err != nil {
-			return err
-		}
+		p.refresh(s, ino, again)
 	}
 	more := inoSet{}
 	for ino := range again {
 		if _, marked := marks[ino]; !marked { // its place may have got a handle
-			if err := p.refresh(s, ino, more); err != nil {
-				return err
-			}
+			p.refresh(s, ino, more)
 		}
 	}
 	maps.Copy(again, more)
@@ -104,26 +101,20 @@ func (p *planner) look(s *survey, marks inoSet, now time.Time) error {
 		again[ino] = struct{}{}
 	}
 	for ino := range again {
-		if err := p.decide(s, ino); err != nil {
-			return err
-		}
+		p.decide(s, ino)
 	}
-	return nil
 }
 
 // refresh brings an inode's entries in the maps up to date. Whoever may decide
-// otherwise because of it is added to again.
-func (p *planner) refresh(s *survey, ino tree.Ino, again inoSet) error {
+// otherwise because of it is added to again. While it can't be read they stay as they were.
+func (p *planner) refresh(s *survey, ino tree.Ino, again inoSet) {
 	maps.Copy(again, p.waits[ino])
 	var now planned
 	d, dirty := s.dirty(ino)
+	s.unread = nil
 	if dirty {
-		row, err := s.row(ino)
-		if err != nil {
-			return err
-		}
-		if row != nil {
-			now = s.means(row, p.e.staying(row, &d.entry, s.known) != goes)
+		if row := s.row(ino); row != nil {
+			now = s.means(row, p.e.staying(row, &d.entry, s.row) != goes)
 			p.e.queue.setBytes(ino, pendingBytes(row))
 		}
 		now.ino = d.ino
@@ -131,10 +122,13 @@ func (p *planner) refresh(s *survey, ino tree.Ino, again inoSet) error {
 	old := p.seen[ino]
 	if old == nil {
 		if !dirty {
-			return nil
+			return
 		}
 		old = &planned{ino: ino}
 		p.seen[ino] = old
+	}
+	if s.unread != nil {
+		return
 	}
 	p.enter(p.heirs, ino, old.heir, now.heir, again)
 	p.enter(p.removed, ino, old.removed, now.removed, again)
@@ -146,7 +140,6 @@ func (p *planner) refresh(s *survey, ino tree.Ino, again inoSet) error {
 	if !dirty {
 		p.forget(old)
 	}
-	return nil
 }
 
 // enter moves an inode's entry in one of the maps. All that have to do with
@@ -181,6 +174,7 @@ func (p *planner) forget(old *planned) {
 	p.unwait(old)
 	old.until, old.steps = time.Time{}, nil
 	delete(p.seen, old.ino)
+	delete(p.unread, old.ino)
 }
 
 func (p *planner) unwait(old *planned) {
@@ -192,22 +186,21 @@ func (p *planner) unwait(old *planned) {
 }
 
 // decide plans one inode and enters it where the verdict belongs.
-func (p *planner) decide(s *survey, ino tree.Ino) error {
+func (p *planner) decide(s *survey, ino tree.Ino) {
 	old := p.seen[ino]
 	if old == nil {
-		return nil
+		return
 	}
 	p.unwait(old)
 	old.until, old.steps = time.Time{}, nil
 	d, dirty := s.dirty(ino)
 	if !dirty || d.sending {
-		return nil // its mark, or the answer, brings it here again
+		return // its mark, or the answer, brings it here again
 	}
 	p.decided++
-	v, waitsFor, err := s.verdict(&d)
-	if err != nil {
-		return err
-	}
+	s.unread = nil
+	v, waitsFor := s.verdict(&d)
+	v = p.putOff(s, ino, v)
 	if d.wall != v.wall {
 		p.e.queue.setWall(ino, v.wall)
 	}
@@ -216,7 +209,7 @@ func (p *planner) decide(s *survey, ino tree.Ino) error {
 		old.steps = v.steps
 		if v.has(stepUpload) {
 			list := &p.small
-			if row := s.known(ino); row != nil && row.Size > smallUpload {
+			if row := s.row(ino); row != nil && row.Size > smallUpload {
 				list = &p.large
 			}
 			list.add(d.entry.Seq, ino)
@@ -230,7 +223,7 @@ func (p *planner) decide(s *survey, ino tree.Ino) error {
 		p.blocked[ino] = struct{}{}
 	}
 	if len(v.steps) > 0 || v.waits() {
-		return nil // it is decided anew when its time or turn has come
+		return // it is decided anew when its time or turn has come
 	}
 	if d.asked != 0 {
 		p.e.queue.askFor(waitsFor)
@@ -239,37 +232,54 @@ func (p *planner) decide(s *survey, ino tree.Ino) error {
 	for _, on := range waitsFor {
 		addTo(p.waits, on, 0, ino)
 	}
-	return nil
+}
+
+// Why a change waits that can't be read, or that must not overtake one.
+var (
+	errUnread     = errors.New("the database here can't be read in part: see `dmesg`; `megadisk export-pending DIR` saves what is pending")
+	errNotRemoved = errors.New("nothing is removed from the cloud while a change can't be read")
+)
+
+// putOff replaces the verdict of an inode if something that it depends on can't be read: it is looked at again in a
+// while, and the others go on. But then nothing is removed: nobody knows whether that one still needs it.
+func (p *planner) putOff(s *survey, ino tree.Ino, v verdict) verdict {
+	later := s.now.Add(p.e.times.RetryFirst)
+	if s.unread != nil {
+		if len(p.unread) == 0 {
+			p.e.log.WithError(s.unread).Error("a change can't be read, and isn't sent; nothing is removed from the cloud meanwhile")
+		}
+		p.unread[ino] = struct{}{}
+		return verdict{until: later, wall: errUnread}
+	}
+	delete(p.unread, ino)
+	if len(p.unread) > 0 && (v.has(stepTrash) || v.has(stepDelete)) {
+		return verdict{until: later, wall: errNotRemoved}
+	}
+	return v
 }
 
 // tasks decides once more for an inode that was found ready, and gives what is
 // to be done; nothing if that has changed.
-func (p *planner) tasks(s *survey, ino tree.Ino, upload bool) ([]task, error) {
-	if err := p.decide(s, ino); err != nil {
-		return nil, err
-	}
+func (p *planner) tasks(s *survey, ino tree.Ino, upload bool) (list []task) {
+	p.decide(s, ino)
 	old := p.seen[ino]
 	if old == nil || len(old.steps) == 0 || (old.steps[0] == stepUpload) != upload {
-		return nil, nil
+		return nil
 	}
 	steps := old.steps
 	old.steps = nil // it isn't ready any more: it is being done
-	row, err := s.row(ino)
-	if err != nil {
-		return nil, err
-	}
+	row := s.row(ino)
 	t := task{ino: ino}
 	if row != nil {
 		t.target, t.parent, t.name, t.size = s.handle(row.Parent), row.Parent, row.Name, row.Size
 	}
-	var list []task
 	for _, t.step = range steps {
 		if t.step == stepFile && row.Cloud == nil {
 			t.over = s.replacedBy(row)
 		}
 		list = append(list, t)
 	}
-	return list, nil
+	return list
 }
 
 // onlyFiles tells whether nothing but new content is ready: nobody waits for

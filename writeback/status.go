@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ type Status struct {
 	Blocked      string          // why the account is blocked; "" if it isn't
 	Paused       bool            // Pause was called
 	Braked       int             // deletions that wait for Approve or Revert
-	Walls        []string        // why changes of some kind, or in some place, aren't even tried
+	Walls        []string        // why changes of some kind, or in some place, aren't even tried; that some can't be read
 	Pending      []PendingChange // refused ones first, then the oldest; at most some hundred of each
 	PendingCount int             // all that differ and are to be sent
 	RefusedCount int             // of those, how many were refused
@@ -147,6 +148,9 @@ func (e *Engine) Status() Status {
 	for _, why := range e.walls.list() {
 		s.Walls = append(s.Walls, why.Error())
 	}
+	if n := e.queue.unread(); n > 0 {
+		s.Walls = append(s.Walls, fmt.Sprintf("%v (changes that wait: %d)", errUnread, n))
+	}
 	var list, running []dirtyInode
 	list, running, s.PendingCount, s.RefusedCount, s.PendingBytes = e.queue.listed(statusListed)
 	for i := range list {
@@ -160,6 +164,18 @@ func (e *Engine) Status() Status {
 		}
 	}
 	return s
+}
+
+// unread counts the changes that wait since something that they depend on can't be read.
+func (q *queue) unread() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, d := range q.refused {
+		if d.wall == errUnread {
+			n++
+		}
+	}
+	return n
 }
 
 // statusListed is how many pending changes Status lists by name, and as many
