@@ -32,6 +32,9 @@ func (c *common) processOf(ctx context.Context, account string) (*control.Client
 	var found []*control.Client
 	for _, process := range c.processes() {
 		st, err := process.Status(ctx)
+		if err != nil && control.Alive(process.Path) { // it may be the one that is meant
+			return nil, fmt.Errorf("asking for the status: %w", err)
+		}
 		if err == nil && (st.Account == account || account == "" && !strings.Contains(st.Account, "://")) { // a link is no account
 			found = append(found, process)
 		}
@@ -110,8 +113,12 @@ func restores(c *common, account *string, cmd *cobra.Command,
 		}
 		folder := ""
 		if to != "" {
-			if process, folder, err = c.holderOf(cmd.Context(), to); err != nil {
+			var holder *control.Client
+			if holder, folder, err = c.holderOf(cmd.Context(), to); err != nil {
 				return err
+			}
+			if holder.Path != process.Path { // what has that name there is something else
+				return usage("--to names a folder of another account")
 			}
 		}
 		path, err := do(cmd.Context(), process, args[0], folder)
