@@ -82,11 +82,16 @@ func badDisk(t *testing.T) (dir string, set func(unix.Signal)) {
 // mountBadDisk runs baddisk on two folders of its own.
 func mountBadDisk(t *testing.T, told *os.File, args ...string) (dir string, disk *os.Process) {
 	t.Helper()
+	dir = t.TempDir()
+	return dir, runBadDisk(t, told, dir, t.TempDir(), args...).Process
+}
+
+func runBadDisk(t *testing.T, told *os.File, dir, folder string, args ...string) *exec.Cmd {
+	t.Helper()
 	bin := filepath.Join(t.TempDir(), "baddisk")
 	out, err := exec.Command("go", "build", "-o", bin, "megadisk/integration/baddisk").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	dir = t.TempDir()
-	cmd := exec.Command(bin, append([]string{dir, t.TempDir()}, args...)...)
+	cmd := exec.Command(bin, append([]string{dir, folder}, args...)...)
 	cmd.Stdout, cmd.Stderr = told, os.Stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -98,7 +103,7 @@ func mountBadDisk(t *testing.T, told *os.File, args ...string) (dir string, disk
 		var st unix.Statfs_t
 		return unix.Statfs(dir, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC
 	}, bounded, time.Millisecond)
-	return dir, cmd.Process
+	return cmd
 }
 
 // A state folder that can't be written is said in one sentence, and nothing is mounted.

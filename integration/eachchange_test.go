@@ -58,6 +58,7 @@ func someOf(some []int) []int {
 type deed struct {
 	do    func(p *program.Program) error
 	holds map[string]string
+	safe  bool // then all is on the disk, or in the cloud
 }
 
 func sumOf(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
@@ -93,7 +94,11 @@ func lifeOfAMount() []deed {
 			now[changes[i]] = changes[i+1]
 		}
 		maps.DeleteFunc(now, func(_, content string) bool { return content == "" })
-		life = append(life, deed{do, now})
+		life = append(life, deed{do: do, holds: now})
+	}
+	safely := func(do func(p *program.Program) error, changes ...string) {
+		then(do, changes...)
+		life[len(life)-1].safe = true
 	}
 	then(command("login", program.Email, "--password-file", "-"))
 	then(mount)
@@ -101,19 +106,19 @@ func lifeOfAMount() []deed {
 	then(shell("echo first >first"), "first", sumOf("first\n"))
 	then(shell("mkdir d"), "d", "dir")
 	then(shell("mv first d"), "first", "", "d/first", sumOf("first\n"))
-	then(shell("dd if=/dev/zero of=big bs=320000 count=1 status=none conv=fsync"), "big", sumOf(strings.Repeat("\x00", 320_000)))
+	safely(shell("dd if=/dev/zero of=big bs=320000 count=1 status=none conv=fsync"), "big", sumOf(strings.Repeat("\x00", 320_000)))
 	then(shell("rm old"), "old", "")
-	then(command("flush"))
+	safely(command("flush"))
 	then(shell("echo anew >saved.tmp; sync saved.tmp; mv saved.tmp saved"), "saved", sumOf("anew\n"))
 	then(shell("rm d/first"), "d/first", "")
-	then(unmount)
+	safely(unmount)
 	then(mount)
 	then(shell("echo last >last"), "last", sumOf("last\n"))
 	then(func(p *program.Program) error { return command("unmount", "--no-wait", p.Point)(p) })
 	then(mount)
-	then(shell("printf ab | dd of=big bs=2 seek=1 conv=notrunc,fsync iflag=fullblock status=none"), "big", sumOf("\x00\x00ab"+strings.Repeat("\x00", 319_996)))
-	then(command("flush"))
-	then(unmount)
+	safely(shell("printf ab | dd of=big bs=2 seek=1 conv=notrunc,fsync iflag=fullblock status=none"), "big", sumOf("\x00\x00ab"+strings.Repeat("\x00", 319_996)))
+	safely(command("flush"))
+	safely(unmount)
 	return life
 }
 

@@ -1,8 +1,9 @@
 // Command baddisk shows a folder as a disk that can go bad: once it has got SIGUSR1, reading, writing and syncing files
 // there fails with EIO; after SIGUSR2 it is a good disk again. With the number of a change (they are counted from 1) it is a good
-// disk, but that one change isn't made: who asks for it is killed, or gets EIO. What it was is told. Tests put a state folder on it.
+// disk, but that one change isn't made: who asks for it is killed, or gets EIO. What it was is told. With "cut" who asks is killed
+// too, and when the disk is unmounted its folder is left as a loss of power would leave it. Tests put a state folder on it.
 //
-//	baddisk MOUNTPOINT FOLDER [kill|fail CHANGE]
+//	baddisk MOUNTPOINT FOLDER [kill|fail|cut CHANGE]
 package main
 
 import (
@@ -29,7 +30,10 @@ func main() {
 		}
 	}()
 	if len(os.Args) > 4 {
-		kills = os.Args[3] == "kill"
+		kills = os.Args[3] != "fail"
+		if os.Args[3] == "cut" {
+			supply = &power{files: map[uint64]*synced{}}
+		}
 		chosen, _ = strconv.ParseInt(os.Args[4], 10, 64)
 	}
 	if err := run(os.Args[1], os.Args[2]); err != nil {
@@ -48,8 +52,14 @@ func run(point, folder string) error {
 		return err
 	}
 	server.Wait()
+	if supply != nil {
+		return supply.cut(folder)
+	}
 	return nil
 }
+
+// supply is set when it will be cut.
+var supply *power
 
 // The change that isn't made, 0 for none, and whether it kills who asks for it.
 var (
@@ -94,6 +104,9 @@ func (n *node) WrapChild(_ context.Context, below fs.InodeEmbedder) fs.InodeEmbe
 // Open opens a file.
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	h, more, errno := n.LoopbackNode.Open(ctx, flags)
+	if supply != nil && errno == 0 && flags&syscall.O_TRUNC != 0 {
+		supply.resized(n.StableAttr().Ino, 0, false)
+	}
 	return wrap(h), more, errno
 }
 
@@ -103,6 +116,9 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		return nil, nil, 0, errno
 	}
 	in, h, more, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
+	if supply != nil && errno == 0 {
+		supply.made(out.Ino)
+	}
 	return in, wrap(h), more, errno
 }
 
@@ -114,7 +130,11 @@ func (n *node) Setattr(ctx context.Context, h fs.FileHandle, in *fuse.SetAttrIn,
 	if f, ok := h.(*file); ok {
 		h = f.good
 	}
-	return n.LoopbackNode.Setattr(ctx, h, in, out)
+	errno := n.LoopbackNode.Setattr(ctx, h, in, out)
+	if size, ok := in.GetSize(); supply != nil && errno == 0 && ok {
+		supply.resized(out.Ino, int64(size), false)
+	}
+	return errno
 }
 
 // Mkdir makes a folder.
@@ -185,7 +205,12 @@ func (f *file) Fsync(ctx context.Context, flags uint32) syscall.Errno {
 	if errno := change(ctx, "fsync"); errno != 0 {
 		return errno
 	}
-	return f.good.Fsync(ctx, flags)
+	errno := f.good.Fsync(ctx, flags)
+	if supply != nil && errno == 0 {
+		fd, _ := f.good.(fs.FilePassthroughFder).PassthroughFd()
+		errno = fs.ToErrno(supply.wrote(fd))
+	}
+	return errno
 }
 
 // Allocate takes room, or fails.
@@ -193,5 +218,10 @@ func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) sysc
 	if errno := change(ctx, "allocate"); errno != 0 {
 		return errno
 	}
-	return f.good.Allocate(ctx, off, size, mode)
+	errno := f.good.Allocate(ctx, off, size, mode)
+	var attr fuse.AttrOut
+	if supply != nil && errno == 0 && f.good.Getattr(ctx, &attr) == 0 {
+		supply.resized(attr.Ino, int64(attr.Size), true)
+	}
+	return errno
 }
