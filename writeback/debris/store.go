@@ -66,7 +66,10 @@ type Store struct {
 	items []Item // GUARDED_BY(mu); the oldest first
 }
 
-const suffix = ".deb"
+const (
+	suffix     = ".deb"
+	partSuffix = ".part" // of one that isn't finished
+)
 
 // Open opens a folder of items, or says that there will be one. Items that can't be read are left alone and logged.
 func Open(o Options) (*Store, error) {
@@ -80,8 +83,10 @@ func Open(o Options) (*Store, error) {
 	}
 	for _, e := range entries {
 		id, ok := strings.CutSuffix(e.Name(), suffix)
+		if filepath.Ext(e.Name()) == partSuffix {
+			_ = os.Remove(filepath.Join(o.Dir, e.Name()))
+		}
 		if !ok {
-			_ = os.Remove(filepath.Join(o.Dir, e.Name())) // unfinished
 			continue
 		}
 		info, err := s.readInfo(id)
@@ -130,7 +135,7 @@ func (s *Store) Add(info Info, read func(p []byte, off int64) (int, error)) (Ite
 }
 
 func (s *Store) write(it Item, read func([]byte, int64) (int, error)) error {
-	part := filepath.Join(s.o.Dir, it.ID+".part")
+	part := filepath.Join(s.o.Dir, it.ID+partSuffix)
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

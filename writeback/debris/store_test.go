@@ -124,11 +124,14 @@ func TestHalfAnItemIsNone(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries)
 
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "0011223344556677.part"), []byte("half"), 0o600))
+	for _, name := range []string{"0011223344556677.part", "of somebody else"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
+	}
 	require.Empty(t, open(t, dir, 1<<30, c).List())
 	entries, err = os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Empty(t, entries)
+	require.Len(t, entries, 1, "what isn't ours stays")
+	require.Equal(t, "of somebody else", entries[0].Name())
 }
 
 // Each byte of an item is covered: whatever is changed, wrong bytes never come out.
