@@ -125,6 +125,9 @@ func (e *Engine) debrisLoop(ctx context.Context) {
 func (e *Engine) keepBelow(ctx context.Context, l tree.Lost) {
 	for after := ""; ctx.Err() == nil; {
 		rows, err := e.tree.ReadDir(l.Below, after, 1000)
+		if err != nil && !isGone(err) {
+			e.log.WithError(err).Warn("not all that was in a folder that was deleted elsewhere could be kept")
+		}
 		if err != nil || len(rows) == 0 {
 			return
 		}
@@ -204,7 +207,7 @@ func (e *Engine) RestoreDebris(ctx context.Context, id string, to tree.Ino) (str
 		return "", err
 	}
 	if err := e.ReplaceContent(ctx, in.Ino, r.Size, r.ReadAt); err != nil {
-		return "", errors.Join(fmt.Errorf("restoring: %w", err), e.Unlink(ctx, to, name))
+		return "", errors.Join(fmt.Errorf("restoring: %w", err), e.Unmake(ctx, in.Ino))
 	}
 	mtime := time.Unix(0, r.Mtime)
 	if _, err := e.SetAttr(ctx, in.Ino, Attr{Mtime: &mtime}); err != nil {

@@ -1,10 +1,15 @@
 package writeback
 
 import (
+	"context"
 	"io"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient/megatest"
@@ -99,6 +104,70 @@ func TestWhatIsNotKept(t *testing.T) {
 	r.write("edited", "edited once more")
 	r.account.Remove(r.account.Find("edited"))
 	require.Empty(t, r.kept())
+}
+
+// What can't be read of a folder that others have deleted isn't kept, and the log says so.
+func TestAFolderThatCantBeReadIsNotKept(t *testing.T) {
+	log, hook := logtest.NewNullLogger()
+	r := newRig(t, func(o *Options) { settleNever(o); o.Log = log })
+	r.mkdir("dir")
+	r.write("dir/f", "was here")
+	r.flush()
+	r.caughtUp()
+	dir := r.ino("dir")
+	r.scribbled(r.ino("dir/f"), func() {
+		r.engine.keepBelow(r.ctx, tree.Lost{Path: "/dir", Below: dir})
+		require.Empty(t, r.engine.Debris())
+	})
+	require.True(t, slices.ContainsFunc(hook.AllEntries(), func(e *logrus.Entry) bool {
+		return strings.Contains(e.Message, "could be kept")
+	}))
+}
+
+// endsWhen is a context that ends when something is so.
+type endsWhen struct {
+	context.Context
+	is func() bool
+}
+
+func (c endsWhen) Err() error {
+	if c.is() {
+		return context.Canceled
+	}
+	return c.Context.Err()
+}
+
+// Of a copy whose restoring is broken off no file is left.
+func TestRestoringDebrisIsBrokenOff(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("f", "was here")
+	r.flush()
+	r.caughtUp()
+	r.account.Remove(r.account.Find("f"))
+	require.Len(t, r.kept(), 1)
+	there := func() bool { return len(r.names("")) > 0 }
+	_, err := r.engine.RestoreDebris(endsWhen{r.ctx, there}, r.engine.Debris()[0].ID, 0)
+	require.ErrorIs(t, err, context.Canceled)
+	require.False(t, there())
+	require.Len(t, r.engine.Debris(), 1)
+}
+
+// What was created in vain goes, under whatever name, and nothing else does.
+func TestUnmake(t *testing.T) {
+	r := newRig(t, settleNever)
+	for _, name := range []string{"vain", "moved", "written", "other"} {
+		r.write(name, "")
+	}
+	vain, moved, written := r.ino("vain"), r.ino("moved"), r.ino("written")
+	r.rename("moved", "elsewhere")
+	r.rename("other", "moved")
+	r.write("written", "content")
+	for _, ino := range []tree.Ino{vain, moved, written, vain} {
+		require.NoError(t, r.engine.Unmake(r.ctx, ino))
+	}
+	require.Equal(t, []string{"moved", "written"}, r.names(""))
+	r.flush()
+	require.Equal(t, map[string]string{"moved": "", "written": "content"}, r.cloud())
 }
 
 // What was removed here, and then from the bin, is no loss, however deep it lay.

@@ -246,7 +246,11 @@ func (g *carrying) put(ctx context.Context, from string, parent tree.Ino, name s
 			return 0, err
 		}
 	}
-	return there.Ino, g.fill(ctx, from, info, there.Ino)
+	err = g.fill(ctx, from, info, there.Ino)
+	if err != nil && !isThere {
+		err = errors.Join(err, e.Unmake(ctx, there.Ino))
+	}
+	return there.Ino, err
 }
 
 // putLink makes a symbolic link, in the place of the one that is there.

@@ -94,7 +94,7 @@ func (g *carrying) takeFile(ctx context.Context, c *megaclient.Client, n *linktr
 		return got, err
 	})
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("%s: %w", name, err), e.Unlink(context.WithoutCancel(ctx), parent, name))
+		return 0, errors.Join(fmt.Errorf("%s: %w", name, err), e.Unmake(ctx, in.Ino))
 	}
 	if _, err := e.SetAttr(ctx, in.Ino, writeback.Attr{Mtime: &n.Mtime}); err != nil {
 		return 0, err
