@@ -102,3 +102,6 @@ func (t *throttle) Trouble()                       { t.slow() }
 func (t *throttle) Quiet(burst int)                { t.ease(burst) }
 func (t *throttle) Limit() float64                 { return float64(t.limiter.Limit()) }
 func (t *throttle) Take(ctx context.Context) error { return t.wait(ctx) }
+
+// DecodeUsers reads the users of a full fetch.
+func DecodeUsers(raw []byte) []User { return decodeUsers(raw) }

@@ -108,3 +108,34 @@ func FuzzTree(f *testing.F) {
 		}
 	})
 }
+
+func FuzzSession(f *testing.F) {
+	kept, err := json.Marshal(stubSession())
+	require.NoError(f, err)
+	f.Add(kept)
+	f.Add([]byte(`{"sid":7}`))
+	f.Add([]byte(`{"sid":"x","masterKey":"AAAAAAAAAAAAAAAAAAAAAA","user":"UUUUUUUUUUU"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var s, again megaclient.Session
+		if json.Unmarshal(raw, &s) != nil {
+			return
+		}
+		kept, err := json.Marshal(s)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(kept, &again))
+		require.Equal(t, s.MasterKey, again.MasterKey)
+	})
+}
+
+func FuzzUsers(f *testing.F) {
+	f.Add([]byte(`[{"u":"UUUUUUUUUUU","c":1,"m":"anna@example.com"},{"u":"PPPPPPPPPPP","c":0},7]`))
+	f.Add([]byte(`[{"u":"UUUUUUUUUUU","c":-9,"m":"\u0000"},{"u":""},[]]`))
+	f.Add([]byte(`{"u":[[[]]]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for _, u := range megaclient.DecodeUsers(raw) {
+			require.Len(t, u.Handle, 11)
+			require.LessOrEqual(t, len(u.Email), 254)
+			require.False(t, u.Former && u.Contact || u.Contact && u.Self)
+		}
+	})
+}
