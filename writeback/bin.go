@@ -111,11 +111,12 @@ func (e *Engine) EmptyBin(ctx context.Context, before time.Time) (gone int, err 
 		return 0, ctx.Err()
 	}
 	defer e.leaveLane()
-	handles, err := e.binNodes(before)
-	for len(handles) > 0 && err == nil {
-		n := min(len(handles), binBatch)
-		var done []megaclient.Handle
-		if done, err = e.removeForGood(ctx, handles[:n]); len(done) > 0 {
+	for tried := map[megaclient.Handle]bool{}; err == nil; {
+		var nodes, done []megaclient.Handle
+		if nodes, err = e.binNodes(before, tried); len(nodes) == 0 || err != nil {
+			break
+		}
+		if done, err = e.removeForGood(ctx, nodes); len(done) > 0 {
 			err = errors.Join(err, e.update(ctx, func(c *change) error {
 				for _, h := range done {
 					if err := c.ApplyRemove(h, false); err != nil {
@@ -125,14 +126,15 @@ func (e *Engine) EmptyBin(ctx context.Context, before time.Time) (gone int, err 
 				return c.finishEvents()
 			}))
 		}
-		gone, handles = gone+len(done), handles[n:]
+		gone += len(done)
 	}
 	return gone, err
 }
 
-// binNodes lists the nodes at the bin's top that are there since before a
-// moment, and of which, and below which, nothing was changed here.
-func (e *Engine) binNodes(before time.Time) (list []megaclient.Handle, err error) {
+// binNodes lists, for one request, nodes at the bin's top that are there since
+// before a moment, and of which, and below which, nothing was changed here. It
+// looks anew each time: what somebody takes out while others go is not among them.
+func (e *Engine) binNodes(before time.Time, tried map[megaclient.Handle]bool) (list []megaclient.Handle, err error) {
 	err = e.tree.View(func(tx *tree.Tx) error {
 		bin, err := tx.Get(tree.BinIno)
 		if err != nil || bin.Cloud == nil {
@@ -142,14 +144,23 @@ func (e *Engine) binNodes(before time.Time) (list []megaclient.Handle, err error
 		if err != nil {
 			return err
 		}
-		rows, err := tx.ReadDir(tree.BinIno, "", 0)
-		for _, in := range rows {
-			if in.Cloud != nil && in.Cloud.Parent == bin.Cloud.Handle && in.Pending == 0 && !held[in.Cloud.Handle] &&
-				in.Ctime < before.UnixNano() {
-				list = append(list, in.Cloud.Handle)
+		for after := ""; ; {
+			rows, err := tx.ReadDir(tree.BinIno, after, 1000)
+			if err != nil || len(rows) == 0 {
+				return err
+			}
+			for _, in := range rows {
+				if len(list) == binBatch {
+					return nil
+				}
+				if in.Cloud != nil && in.Cloud.Parent == bin.Cloud.Handle && in.Pending == 0 && !held[in.Cloud.Handle] &&
+					in.Ctime < before.UnixNano() && !tried[in.Cloud.Handle] {
+					list = append(list, in.Cloud.Handle)
+					tried[in.Cloud.Handle] = true
+				}
+				after = in.Name
 			}
 		}
-		return err
 	})
 	return list, err
 }

@@ -1,11 +1,13 @@
 package writeback
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/megaclient/megatest"
 	"megadisk/writeback/tree"
 )
 
@@ -52,4 +54,33 @@ func TestEmptyBinSparesWhatIsToBeCopied(t *testing.T) {
 	require.Zero(t, gone)
 	r.flush()
 	require.Equal(t, map[string]string{"copy": "x"}, r.cloud())
+}
+
+// Nor does what is taken out while others are on their way.
+func TestEmptyBinSparesWhatIsTakenOutMeanwhile(t *testing.T) {
+	r := newRig(t, settleNever)
+	last := ""
+	for i := range binBatch + 1 {
+		last = r.account.PutFile(r.account.Root(), fmt.Sprintf("%04d", i), []byte("x"), time.Unix(1, 0))
+		r.account.Trash(last)
+	}
+	r.caughtUp()
+	release := r.server.Faults().Hold("d")
+	defer release()
+	emptied := make(chan error, 1)
+	go func() {
+		_, err := r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+		emptied <- err
+	}()
+	require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Held > 0 }))
+	name := fmt.Sprintf("%04d", binBatch)
+	_, err := r.engine.RestoreFromBin(r.ctx, name, 0)
+	require.NoError(t, err)
+	release()
+	require.NoError(t, <-emptied)
+	require.True(t, r.account.Exists(last))
+	r.flush()
+	r.caughtUp()
+	require.Equal(t, map[string]string{name: "x"}, r.cloud())
+	require.Empty(t, r.engine.Status().Pending)
 }
