@@ -84,3 +84,23 @@ func TestEmptyBinSparesWhatIsTakenOutMeanwhile(t *testing.T) {
 	require.Equal(t, map[string]string{name: "x"}, r.cloud())
 	require.Empty(t, r.engine.Status().Pending)
 }
+
+// While it can't be read what lies above something that was taken out, nothing is removed.
+func TestEmptyBinWhileANodeCantBeRead(t *testing.T) {
+	r := newRig(t, settleNever)
+	dir := r.account.Mkdir(r.account.Root(), "dir")
+	sub := r.account.Mkdir(dir, "sub")
+	r.account.PutFile(sub, "file", []byte("x"), time.Unix(1, 0))
+	r.account.Trash(dir)
+	r.caughtUp()
+	top, err := r.engine.tree.Lookup(tree.BinIno, "dir")
+	require.NoError(t, err)
+	in, err := r.engine.tree.Lookup(top.Ino, "sub")
+	require.NoError(t, err)
+	require.NoError(t, r.engine.Rename(r.ctx, in.Ino, "file", tree.DriveIno, "file", true))
+	r.setRow(append([]byte("h"), sub...), func([]byte) []byte { return []byte("scribble") })
+	gone, err := r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+	require.ErrorIs(t, err, tree.ErrCorrupt)
+	require.Zero(t, gone)
+	require.True(t, r.account.Exists(dir))
+}

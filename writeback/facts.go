@@ -53,6 +53,13 @@ func (s *survey) row(ino tree.Ino) *tree.Inode {
 	return nil
 }
 
+// ask takes over what the transaction could not read.
+func (s *survey) ask() {
+	if err := s.tx.Unread(); err != nil {
+		s.unread = err
+	}
+}
+
 // means tells what an inode is to others: its entries in the planner's maps.
 func (s *survey) means(row *tree.Inode, stays bool) (m planned) {
 	if row.Removed {
@@ -93,7 +100,7 @@ func (s *survey) holder(dir tree.Ino) tree.Ino {
 		}
 	}
 	holder := s.holds[dir]
-	if s.unread != nil {
+	if s.ask(); s.unread != nil {
 		s.holds = nil // not all of them were found
 	}
 	return holder

@@ -200,6 +200,7 @@ func (p *planner) decide(s *survey, ino tree.Ino) {
 	p.decided++
 	s.unread = nil
 	v, waitsFor := s.verdict(&d)
+	s.ask()
 	v = p.putOff(s, ino, v)
 	if d.wall != v.wall {
 		p.e.queue.setWall(ino, v.wall)

@@ -230,16 +230,17 @@ func (tx *Tx) twin(dir Ino, depth int) (Ino, error) {
 // IsStray says that others put a node into a folder that was unknown then.
 func (tx *Tx) IsStray(h megaclient.Handle) bool {
 	r, known, err := tx.handle(h)
-	if err != nil || !known || r.Orphan == "" {
-		return false
-	}
 	var row orphanRow
-	ok, err := tx.row(orphanKey(r.Orphan, h), &row)
-	return err == nil && ok && row.Foreign
+	if err == nil && known && r.Orphan != "" {
+		_, err = tx.row(orphanKey(r.Orphan, h), &row)
+	}
+	tx.unread = cmp.Or(tx.unread, err)
+	return err == nil && row.Foreign
 }
 
 // IsVersion says that a node is an older version of a file, and of which.
 func (tx *Tx) IsVersion(h megaclient.Handle) (Ino, bool) {
 	r, known, err := tx.handle(h)
+	tx.unread = cmp.Or(tx.unread, err)
 	return r.Ino, err == nil && known && r.Version
 }

@@ -228,7 +228,11 @@ func (t *Tree) View(fn func(*Tx) error) error {
 	defer t.users.leave()
 	defer t.used(1)
 	return t.db.View(func(txn *badger.Txn) error {
-		return fn(&Tx{t: t, txn: txn, slots: map[Ino]*slot{}})
+		tx := &Tx{t: t, txn: txn, slots: map[Ino]*slot{}}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.Unread()
 	})
 }
 
@@ -252,6 +256,9 @@ func (t *Tree) Update(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	if err := tx.finish(); err != nil {
+		return err
+	}
+	if err := tx.Unread(); err != nil {
 		return err
 	}
 	if t.logs != nil {

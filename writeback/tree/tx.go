@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -38,6 +39,8 @@ type Tx struct {
 	shareKeys map[megaclient.Handle]megaclient.ShareKey
 	halves    map[megaclient.Handle]bool // true: heard, false: complete
 	rare      rare
+
+	unread error // see Unread
 
 	rows  int // written so far, about
 	bytes int
@@ -345,10 +348,20 @@ func (tx *Tx) delHandle(h megaclient.Handle) error {
 	return tx.del(handleKey(h))
 }
 
-// ByHandle gives the inode of a node, be it the newest version or an older one that is known.
+// ByHandle gives the inode of a node, be it the newest version or an older one that is known. One that can't be read
+// counts as unknown: see Unread.
 func (tx *Tx) ByHandle(h megaclient.Handle) (Ino, bool) {
 	r, ok, err := tx.handle(h)
+	tx.unread = cmp.Or(tx.unread, err)
 	return r.Ino, ok && err == nil && r.Ino != 0
+}
+
+// Unread tells, once, that something counted as unknown since it can't be read. A transaction of which nobody has asked
+// that fails with it at its end, so that nothing is done by a wrong answer.
+func (tx *Tx) Unread() error {
+	err := tx.unread
+	tx.unread = nil
+	return err
 }
 
 // isStale says that a row is gone, which many callers expect.
