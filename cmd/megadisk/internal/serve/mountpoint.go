@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -110,8 +111,11 @@ func detachPoint(point string) error {
 }
 
 // Umask is this process's file mode mask.
-func Umask() uint32 {
+func Umask() uint32 { return umask() }
+
+// umask reads it, which is only possible by setting another one: once, or two that do it side by side leave none.
+var umask = sync.OnceValue(func() uint32 {
 	mask := unix.Umask(0)
 	unix.Umask(mask)
 	return uint32(mask)
-}
+})
