@@ -37,8 +37,8 @@ peers: deps ## clients written by others against megatest, each reading what the
 crash: deps build ## KILLS (default 500) kills of the mounting process while programs write
 	MEGADISK_KILLS=$(KILLS) go test -count=1 -v -timeout 0 -run TestKilledWhileProgramsWrite ./integration
 
-each: deps build ## one life of a mount, again and again: the process dies before each change on its disk in turn, the power is cut, each gets EIO, each request and each answer is lost
-	MEGADISK_CHANGES=1-9999 go test -count=1 -v -timeout 0 -run 'TestDiesAtEachChangeOfItsState|TestEachChangeOfItsStateFails|TestPowerIsCutAtEachChange|TestEach(Request|Answer)IsLost' ./integration
+each: deps build ## one life of a mount, again and again: the process dies before each change on its disk in turn, the power is cut, it turns read-only, each gets EIO, each request and each answer is lost
+	MEGADISK_CHANGES=1-9999 go test -count=1 -v -timeout 0 -run 'TestDiesAtEachChangeOfItsState|TestEachChangeOfItsStateFails|TestPowerIsCutAtEachChange|TestDiskTurnsReadOnlyAtEachChange|TestEach(Request|Answer)IsLost' ./integration
 
 HOURS ?= 3
 soak: deps build ## HOURS (0.5 is half of one) of programs at work with random faults, kills and remounts; what grows fails

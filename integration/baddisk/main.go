@@ -1,9 +1,10 @@
 // Command baddisk shows a folder as a disk that can go bad: once it has got SIGUSR1, reading, writing and syncing files
 // there fails with EIO; after SIGUSR2 it is a good disk again. With the number of a change (they are counted from 1) it is a good
 // disk, but that one change isn't made: who asks for it is killed, or gets EIO. What it was is told. With "cut" who asks is killed
-// too, and when the disk is unmounted its folder is left as a loss of power would leave it. Tests put a state folder on it.
+// too, and when the disk is unmounted its folder is left as a loss of power would leave it. With "readonly" that change and all after it get
+// EROFS, until SIGUSR2. Tests put a state folder on it.
 //
-//	baddisk MOUNTPOINT FOLDER [kill|fail|cut CHANGE]
+//	baddisk MOUNTPOINT FOLDER [kill|fail|cut|readonly CHANGE]
 package main
 
 import (
@@ -27,10 +28,12 @@ func main() {
 	go func() {
 		for s := range signals {
 			bad.Store(s == syscall.SIGUSR1)
+			readOnly.Store(false)
 		}
 	}()
 	if len(os.Args) > 4 {
-		kills = os.Args[3] != "fail"
+		kills = os.Args[3] == "kill" || os.Args[3] == "cut"
+		turns = os.Args[3] == "readonly"
 		if os.Args[3] == "cut" {
 			supply = &power{files: map[uint64]*synced{}}
 		}
@@ -61,25 +64,31 @@ func run(point, folder string) error {
 // supply is set when it will be cut.
 var supply *power
 
-// The change that isn't made, 0 for none, and whether it kills who asks for it.
+// The change that isn't made, 0 for none, and whether it kills who asks for it, or turns the disk read-only.
 var (
-	chosen int64
-	kills  bool
+	chosen       int64
+	kills, turns bool
 )
 
-var changes atomic.Int64
+var (
+	changes  atomic.Int64
+	readOnly atomic.Bool
+)
 
 // change is asked before each change; an errno keeps it from being made.
 func change(ctx context.Context, what string) syscall.Errno {
 	caller, _ := fuse.FromContext(ctx)
-	if caller.Pid == 0 { // the kernel writes a page that was changed in memory
-		return failure()
+	hit := caller.Pid != 0 && changes.Add(1) == chosen // 0: the kernel writes a page that was changed in memory
+	if hit {
+		fmt.Println(what)
+		readOnly.Store(turns)
 	}
-	if changes.Add(1) != chosen {
+	switch {
+	case readOnly.Load():
+		return syscall.EROFS
+	case !hit:
 		return failure()
-	}
-	fmt.Println(what)
-	if kills {
+	case kills:
 		_ = syscall.Kill(int(caller.Pid), syscall.SIGKILL)
 	}
 	return syscall.EIO

@@ -83,22 +83,27 @@ func openChecked(o Options, filling bool) (db *badger.DB, err error) {
 	switch {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
 		return nil, ErrWrongKey
-	case err != nil && isPassing(err):
-		return nil, fmt.Errorf("opening the database: %w", err)
-	case err != nil:
-		return nil, &DamagedError{Dir: o.Dir, Err: err}
+	case err == nil:
+		return db, nil
 	}
-	return db, nil
+	switch errno := systemError(err); {
+	case errno == unix.EIO:
+		return nil, &DamagedError{Dir: o.Dir, Err: errno}
+	case errno != 0:
+		return nil, fmt.Errorf("opening the database in %s: %w", o.Dir, errno)
+	}
+	return nil, &DamagedError{Dir: o.Dir, Err: err}
 }
 
-// isPassing tells what the system hasn't got or doesn't allow now from what is wrong with the files.
-func isPassing(err error) bool {
-	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EACCES, unix.EPERM, unix.EROFS, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
-		if errors.Is(err, errno) {
-			return true
+// systemError finds what the system said in an error of Badger, which keeps only the text of it; 0 if it said nothing of this
+// kind: the disk fails, or something isn't to be had or not allowed now.
+func systemError(err error) unix.Errno {
+	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EACCES, unix.EPERM, unix.EROFS, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EIO} {
+		if errors.Is(err, errno) || strings.Contains(err.Error(), errno.Error()) {
+			return errno
 		}
 	}
-	return false
+	return 0
 }
 
 // quietLogger passes on what Badger says, at level debug but for errors, and only the constant part of

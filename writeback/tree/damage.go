@@ -17,6 +17,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // Badger trusts its files: a damaged one ends the process in a goroutine of its own, reads as rows that
@@ -64,7 +65,7 @@ func checkFiles(o Options) (recovered string, err error) {
 }
 
 func (c *surveyor) damaged(file string, err error) error {
-	if isPassing(err) {
+	if errno := systemError(err); errno != 0 && errno != unix.EIO {
 		return fmt.Errorf("checking the database: %w", err)
 	}
 	return &DamagedError{Dir: c.o.Dir, File: file, Err: err}

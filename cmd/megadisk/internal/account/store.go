@@ -116,15 +116,26 @@ func (st Store) Emails() []string {
 	return slices.Sorted(maps.Keys(idx.Accounts))
 }
 
-// Forget removes the session; state and cache stay.
+// Forget removes the session; state and cache stay. An error of the keyring that has it comes when all else is done.
 func (st Store) Forget(s megaclient.Session) error {
 	user := string(s.User)
-	if st.Keyring != File {
-		_ = keyring.Delete(service, st.Host+"/"+user) // not there, or no keyring: the same to us
+	var kept error
+	if _, err := os.Lstat(filepath.Join(st.Dir, user, sessionFile)); st.Keyring != File {
+		gone := keyring.Delete(service, st.Host+"/"+user)
+		if os.IsNotExist(err) && gone != nil && !errors.Is(gone, keyring.ErrNotFound) { // else there may be no keyring at all
+			kept = fmt.Errorf("logged out, but the keyring still has the session (%w): remove the entry %s %s/%s there", gone, service, st.Host, user)
+		}
 	}
 	if err := remove(filepath.Join(st.Dir, user, sessionFile)); err != nil {
 		return err
 	}
+	if err := st.forgetName(user); err != nil {
+		return err
+	}
+	return kept
+}
+
+func (st Store) forgetName(user string) error {
 	idx, err := st.index()
 	if err != nil {
 		return err

@@ -55,6 +55,19 @@ func TestSaveLoadForget(t *testing.T) {
 	}
 }
 
+// A keyring that doesn't let go of a session is told of, when all else is forgotten.
+func TestKeyringThatKeepsASession(t *testing.T) {
+	keyring.MockInit()
+	st := Store{Dir: t.TempDir(), Host: "h"}
+	_, err := st.Save(session("anna@example.com", "AAAAAAAAAAA"))
+	require.NoError(t, err)
+	broken := errors.New("it is locked")
+	keyring.MockInitWithError(broken)
+	require.ErrorIs(t, st.Forget(session("anna@example.com", "AAAAAAAAAAA")), broken)
+	_, err = st.Load(context.Background(), "")
+	require.ErrorIs(t, err, ErrNone)
+}
+
 func TestNoKeyringFallsBackToPrivateFile(t *testing.T) {
 	keyring.MockInitWithError(errors.New("no secret service"))
 	st := Store{Dir: t.TempDir(), Host: "h"}
