@@ -1,6 +1,7 @@
 package megaclient
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,14 +94,15 @@ func (c *Client) startSession(ctx context.Context, email string, password megacr
 	if got.TSID != "" && got.CSID == "" {
 		s.SID, err = temporarySession(s.MasterKey, got.TSID)
 	} else {
-		s.SID, err = openSession(s.MasterKey, got.Privk, got.CSID)
+		s.SID, err = openSession(s.MasterKey, got.U, got.Privk, got.CSID)
 	}
 	return s, err
 }
 
 // openSession decrypts the session id, which is encrypted with the account's RSA key, which is
-// encrypted with the master key.
-func openSession(master megacrypto.Key, privk, csid string) (string, error) {
+// encrypted with the master key. It is sent to the server from then on, so it must be one, which names its user
+// (PROTOCOL 2.4): else the server could have what others have encrypted for the account read to it.
+func openSession(master megacrypto.Key, user UserHandle, privk, csid string) (string, error) {
 	rsa, err := openPrivateKey(master, privk)
 	if err != nil {
 		return "", fmt.Errorf("opening the account's RSA key: %w", err)
@@ -113,7 +115,20 @@ func openSession(master megacrypto.Key, privk, csid string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("opening the session id: %w", err)
 	}
+	if !isSessionOf(sid, user) {
+		return "", fmt.Errorf("%w: the session id is none of the account's", ErrBadAnswer)
+	}
 	return megacrypto.EncodeBase64(sid), nil
+}
+
+// isSessionOf tells whether a session id names a user, as text in its middle.
+func isSessionOf(sid []byte, user UserHandle) bool {
+	named, err := megacrypto.DecodeBase64(string(sid[16 : 16+userLength]))
+	if err != nil {
+		return false
+	}
+	own, err := megacrypto.DecodeBase64(string(user))
+	return err == nil && bytes.Equal(named, own)
 }
 
 // temporarySession checks the session id of an account without an RSA key.

@@ -160,6 +160,45 @@ func TestLoginWithATemporarySession(t *testing.T) {
 	require.ErrorIs(t, err, megaclient.ErrBadLogin)
 }
 
+// What the account's RSA key opens as a session id goes back to the server. It must be one: else the server could have the
+// keys read to it that others have encrypted for the account.
+func TestLoginDecryptsNothingButASessionID(t *testing.T) {
+	rsa, err := megacrypto.GeneratePrivateKey()
+	require.NoError(t, err)
+	master := megacrypto.NewKey()
+	privk, err := megacrypto.EncryptKey(master, rsa.Marshal())
+	require.NoError(t, err)
+	key, _ := megacrypto.DeriveV2(password, nil)
+	k, err := megacrypto.EncryptKey(key, master[:])
+	require.NoError(t, err)
+	session := make([]byte, 43)
+	copy(session[16:], stubUser)
+	for name, test := range map[string]struct {
+		user  megaclient.UserHandle
+		plain []byte
+		sound bool
+	}{
+		"its session":       {stubUser, session, true},
+		"another's session": {"VVVVVVVVVVV", session, false},
+		"a node's key":      {stubUser, megacrypto.NewFileKey().Pack(), false},
+	} {
+		csid, err := rsa.Public().Encrypt(test.plain)
+		require.NoError(t, err)
+		answer, err := json.Marshal([]any{map[string]any{
+			"k": megacrypto.EncodeBase64(k), "u": test.user, "privk": megacrypto.EncodeBase64(privk), "csid": megacrypto.EncodeBase64(csid),
+		}})
+		require.NoError(t, err)
+		c, err := megaclient.Login(t.Context(), loginStub(t, `[{"v":2,"s":""}]`, string(answer)), "a@b.c", password, "")
+		if !test.sound {
+			require.ErrorIs(t, err, megaclient.ErrBadAnswer, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		require.Equal(t, megacrypto.EncodeBase64(session), c.Session().SID)
+		c.Close()
+	}
+}
+
 func TestLoginAnswersOfJunk(t *testing.T) {
 	const us0 = `[{"v":2,"s":"AAAA"}]`
 	for _, test := range [][2]string{
