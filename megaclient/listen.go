@@ -48,6 +48,11 @@ type wireAnswer struct {
 	SN string            `json:"sn"`
 }
 
+// leadsOn tells whether it says from where to go on, which is kept, or where to wait.
+func (w *wireAnswer) leadsOn() bool {
+	return validText(w.SN, snLength) || w.SN == "" && w.W != ""
+}
+
 // ask fetches the events after sn. Without any, wait is the address to wait at.
 func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait string, err error) {
 	q := url.Values{"sn": {sn}, "ssl": {"1"}}
@@ -56,13 +61,13 @@ func (c *Client) ask(ctx context.Context, sn string) (answer *Answer, wait strin
 	var asked time.Time
 	var w wireAnswer
 	t := c.persist(ctx, persistence{}, func(ctx context.Context, proof string) try {
-		asked = time.Now()
+		asked, w = time.Now(), wireAnswer{}
 		t := c.post(ctx, address, nil, proof, c.timing.wait, false)
 		if t.err != nil {
 			t.retry = t.retry && !errors.Is(t.err, errTooLong)
 			return t
 		}
-		if err := tolerant(json.Unmarshal(t.answer, &w)); err != nil || (w.W == "" && !validText(w.SN, snLength)) {
+		if err := tolerant(json.Unmarshal(t.answer, &w)); err != nil || !w.leadsOn() {
 			return try{err: fmt.Errorf("%w: neither events nor a place to wait", ErrBadAnswer), retry: true}
 		}
 		return t

@@ -314,6 +314,16 @@ func TestAnUnusableWaitAddressIsNoBusyLoop(t *testing.T) {
 	require.LessOrEqual(t, len(s.seen()), 1+int(time.Since(begun)/wait), "each but the first waited")
 }
 
+// What an answer has that can't be gone on from isn't taken for part of the next, and where it says to go on isn't kept.
+func TestARefusedAnswerLeavesNothing(t *testing.T) {
+	for _, refused := range []string{`{"a":[{"a":"sqac"}]}`, `{"a":[{"a":"sqac"}],"sn":"junk"}`, `{"w":"https://x/","sn":"junk"}`} {
+		l := listenFrom(t, saying(t, refused, `{"w":"gopher://x/"}`).resume(t), "AAAAAAAAAAA")
+		first := <-l.answers
+		require.Empty(t, first.Packets, refused)
+		require.Equal(t, "AAAAAAAAAAA", first.SN, refused)
+	}
+}
+
 // TestHostileEvents: what can't be understood is told as such, and takes nothing away from what comes with it.
 func TestHostileEvents(t *testing.T) {
 	heard := errors.New("heard")
