@@ -135,11 +135,17 @@ func (c *Client) persist(ctx context.Context, p persistence, once func(ctx conte
 			return c.refused(ctx, sid, t)
 		}
 		if t.challenge != "" {
+			given := time.Now()
 			var err error
 			if proof, err = c.solve(ctx, t.challenge, puzzles); err != nil {
 				return try{err: err}
 			}
 			puzzles++
+			took := time.Since(given) // it isn't the server that was silent
+			begun = begun.Add(took)
+			if !silent.IsZero() {
+				silent = silent.Add(took)
+			}
 			if proof != "" {
 				continue
 			}
