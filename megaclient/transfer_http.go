@@ -36,10 +36,7 @@ func (c *Client) storage(ctx context.Context, x exchange) (*reply, error) {
 	if x.method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/octet-stream")
 	}
-	if len(x.body) > 0 {
-		req.Body, req.ContentLength = &outgoing{load: load}, int64(len(x.body))
-		req.GetBody = func() (io.ReadCloser, error) { return &outgoing{load: load}, nil }
-	}
+	load.attach(req)
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity") // ciphertext doesn't compress
 	resp, err := c.http.Do(req)
@@ -63,6 +60,16 @@ type payload struct {
 
 	mu   sync.Mutex
 	data []byte // GUARDED_BY(mu)
+}
+
+// attach makes it the body of a request, before anybody else has it.
+func (p *payload) attach(req *http.Request) {
+	size := int64(len(p.data))
+	if size == 0 {
+		return
+	}
+	req.Body, req.ContentLength = &outgoing{load: p}, size
+	req.GetBody = func() (io.ReadCloser, error) { return &outgoing{load: p}, nil }
 }
 
 // release ends all reading.

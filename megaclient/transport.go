@@ -1,7 +1,6 @@
 package megaclient
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,17 +92,19 @@ func (e *transportError) Error() string { return e.cause.Error() }
 func (e *transportError) Unwrap() error { return e.cause }
 
 // roundTrip sends a request. Every error but that of ctx is a *transportError. Reading the body is
-// under the same idle limit; closing it frees everything.
+// under the same idle limit, and so is sending, part by part; closing it frees everything.
 func (c *Client) roundTrip(ctx context.Context, r request) (*reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := newIdleWatch(r.idle, cancel)
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true); watch.touch() }}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.method, r.url, bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.method, r.url, nil)
 	if err != nil {
 		watch.stop()
 		return nil, &transportError{cause: errors.New("a bad address")}
 	}
+	load := &payload{data: r.body, watch: watch, ctx: ctx}
+	load.attach(req)
 	for k, v := range r.header {
 		req.Header[k] = v
 	}
