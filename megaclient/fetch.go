@@ -10,7 +10,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const fetchJobSize = 256 // nodes decrypted by one worker at a time
+// What one worker decrypts at a time: so many nodes, or, where they are long, as many as have so many bytes.
+const (
+	fetchJobSize  = 256
+	fetchJobBytes = 1 << 20
+)
 
 // FetchNodes fetches the whole tree (PROTOCOL 3.1) and calls fn for each node, in the order in which
 // they come, older versions too. With cached the server may give a tree that is a little old, but fits
@@ -200,7 +204,7 @@ func (f *fetch) add(ctx context.Context, raw json.RawMessage, version bool) erro
 	}
 	f.job.raw = append(f.job.raw, raw...)
 	f.job.ends = append(f.job.ends, len(f.job.raw))
-	if len(f.job.ends) == fetchJobSize {
+	if len(f.job.ends) == fetchJobSize || len(f.job.raw) >= fetchJobBytes {
 		return f.flush(ctx)
 	}
 	return nil
