@@ -21,6 +21,9 @@ const (
 	// raidWindows bounds the windows at any time, and so the memory: 2.5 MiB each. They have more parts together
 	// than there are connections.
 	raidWindows = 8
+	// raidSpare of them are never for what nobody waits for: such windows may wait long for their connections, and hold
+	// their places meanwhile.
+	raidSpare = 2
 )
 
 var windowBuffers = sync.Pool{New: func() any { return new([raidWindow]byte) }}

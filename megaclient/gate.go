@@ -13,6 +13,7 @@ import (
 // fetched ahead of one program, by the cache or by the kernel, doesn't keep another from its first bytes.
 type gate struct {
 	period time.Duration // of a window
+	spare  int           // places that those who yield leave to the others
 
 	mu      sync.Mutex
 	climb   climber   // GUARDED_BY(mu)
@@ -61,6 +62,12 @@ func Yielding(ctx context.Context, need <-chan struct{}) context.Context {
 	return context.WithValue(ctx, yielding{}, need)
 }
 
+// needOf gives what ends the yielding; nil: there is none.
+func needOf(ctx context.Context) <-chan struct{} {
+	need, _ := ctx.Value(yielding{}).(<-chan struct{})
+	return need
+}
+
 func newGate(connections int, window time.Duration) *gate {
 	return &gate{period: window, climb: newClimber(connections), since: time.Now()}
 }
@@ -71,12 +78,18 @@ func (g *gate) enter(ctx context.Context, file Handle) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-turn:
-		return nil
-	case <-ctx.Done():
-		g.withdraw(turn)
-		return context.Cause(ctx)
+	need := needOf(ctx)
+	for {
+		select {
+		case <-turn:
+			return nil
+		case <-need:
+			need = nil
+			g.admit() // perhaps to a place that was left to others
+		case <-ctx.Done():
+			g.withdraw(turn)
+			return context.Cause(ctx)
+		}
 	}
 }
 
@@ -89,8 +102,7 @@ func (g *gate) queue(ctx context.Context, file Handle) (turn chan struct{}, err 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	turn = make(chan struct{})
-	yields, _ := ctx.Value(yielding{}).(<-chan struct{})
-	g.waiting = append(g.waiting, waiter{turn, file, yields})
+	g.waiting = append(g.waiting, waiter{turn, file, needOf(ctx)})
 	g.admitLocked()
 	g.wanted = g.wanted || len(g.waiting) > 0
 	return turn, nil
@@ -115,9 +127,19 @@ func (g *gate) leave() {
 	g.admitLocked()
 }
 
+func (g *gate) admit() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.admitLocked()
+}
+
 func (g *gate) admitLocked() {
 	for len(g.waiting) > 0 && g.inUse < g.climb.limit {
-		i := max(0, slices.IndexFunc(g.waiting, waiter.urgent))
+		i := slices.IndexFunc(g.waiting, waiter.urgent)
+		if i < 0 && g.inUse >= g.climb.limit-g.spare {
+			return
+		}
+		i = max(0, i)
 		next := g.waiting[i]
 		g.waiting = slices.Delete(g.waiting, i, i+1)
 		slices.SortStableFunc(g.waiting, func(a, b waiter) int { return cmp.Compare(a.after(next), b.after(next)) })

@@ -61,3 +61,25 @@ func TestWhatNobodyWaitsForYields(t *testing.T) {
 	g.leave()
 	require.Zero(t, g.inUse)
 }
+
+// What nobody waits for leaves places to what somebody does, and takes one of them as soon as it is needed.
+func TestWhatNobodyWaitsForLeavesPlaces(t *testing.T) {
+	g := newGate(3, time.Hour)
+	g.spare = 1
+	need := make(chan struct{})
+	ahead := Yielding(t.Context(), need)
+	require.NoError(t, g.enter(ahead, "film"))
+	require.NoError(t, g.enter(ahead, "film"))
+	third := make(chan error, 1)
+	go func() { third <- g.enter(ahead, "film") }()
+	require.Eventually(t, func() bool { return g.queued() == 1 }, time.Minute, time.Millisecond)
+	require.NoError(t, g.enter(t.Context(), "other"))
+	g.leave()
+	require.Equal(t, 1, g.queued(), "the place is for others")
+	close(need)
+	require.NoError(t, <-third)
+	for range 3 {
+		g.leave()
+	}
+	require.Zero(t, g.inUse)
+}

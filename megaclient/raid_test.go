@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -336,4 +337,41 @@ func TestAnswersWithSeveralURLs(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, s.resume(t).ReadContent(t.Context(), handleOf(1), 0, 1, &b), "a list of one is one URL")
 	require.Equal(t, "x", b.String())
+}
+
+// Windows that nobody waits for may hold their places for long, since others come before them to each connection. What
+// somebody waits for finds a place all the same.
+func TestWindowsThatNobodyWaitsForLeavePlaces(t *testing.T) {
+	const ahead, parts = 6, 5
+	release := make(chan struct{})
+	var s *stub
+	s = newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		if r.URL.Path != "/cs" {
+			<-release
+			return
+		}
+		urls, _ := json.Marshal(slices.Repeat([]string{s.URL + "/dl"}, raidParts))
+		_, _ = fmt.Fprintf(w, `[{"s":1000000,"at":"","g":%s}]`, urls)
+	})
+	c, err := megaclient.Resume(megaclient.Config{APIURL: s.URL, MaxConnections: 1}, stubSession())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	defer close(release)
+	read := func(ctx context.Context, h megaclient.Handle) {
+		group.Go(func() { _ = c.ReadContent(ctx, h, 0, 1000, io.Discard) })
+	}
+	waiting := func(windows int) {
+		t.Helper() // one part has the only connection
+		require.Eventually(t, func() bool { return megaclient.Waiting(c) == windows*parts-1 }, time.Minute, time.Millisecond)
+	}
+	for i := range 10 {
+		read(megaclient.Yielding(ctx, make(chan struct{})), handleOf(i+1))
+	}
+	waiting(ahead)
+	read(ctx, handleOf(20))
+	waiting(ahead + 1)
 }

@@ -58,10 +58,12 @@ func SetURLLife(c *Client, d time.Duration) { c.transfers.timing.urlLife = d }
 func Connections(c *Client) (down, up int) { return c.transfers.down.width(), c.transfers.up.width() }
 
 // Waiting tells how many downloads wait for a connection.
-func Waiting(c *Client) int {
-	c.transfers.down.mu.Lock()
-	defer c.transfers.down.mu.Unlock()
-	return len(c.transfers.down.waiting)
+func Waiting(c *Client) int { return c.transfers.down.queued() }
+
+func (g *gate) queued() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
 }
 
 // SetGiveUp changes how long a transfer may fail.

@@ -58,6 +58,7 @@ func newTransfers(cfg Config) *transfers {
 	t := &transfers{
 		down: newGate(n, timing.window), up: newGate(n, timing.window), timing: timing, windows: newGate(raidWindows, timing.window),
 	}
+	t.windows.spare = raidSpare
 	if cfg.Timeout > 0 {
 		t.timing.giveUp = cfg.Timeout
 		t.timing.stallDown = min(t.timing.stallDown, cfg.Timeout/4)
