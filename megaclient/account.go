@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 
 	"megadisk/megaclient/megacrypto"
@@ -84,18 +83,15 @@ func (c *Client) Busy(ctx context.Context) (bool, error) {
 	q := url.Values{"sid": {c.sid()}, "wlt": {"1"}}
 	address := c.api.String() + "/cs?" + q.Encode()
 	busy := false
-	t := c.persist(ctx, persistence{unreachable: c.timing.unreachable}, func(ctx context.Context, _ string) try {
-		resp, err := c.roundTrip(ctx, request{method: http.MethodPost, url: address, idle: c.timing.idle})
-		if err != nil {
-			return failed(err)
+	t := c.persist(ctx, persistence{unreachable: c.timing.unreachable}, func(ctx context.Context, proof string) try {
+		resp, t := c.send(ctx, address, nil, proof, c.timing.idle)
+		if resp == nil {
+			return t
 		}
 		defer drain(resp)
 		body, err := readAll(resp.Body, 64<<10)
 		if err != nil {
 			return failed(err)
-		}
-		if resp.StatusCode != http.StatusOK {
-			return try{err: &StatusError{Status: resp.StatusCode}, retry: true}
 		}
 		switch string(body) {
 		case "0":

@@ -37,22 +37,9 @@ func failed(err error) try {
 // post sends one request to the command server and reads what comes back; with stream, an array is
 // left to be read.
 func (c *Client) post(ctx context.Context, address string, body []byte, proof string, idle time.Duration, stream bool) try {
-	header := http.Header{"Content-Type": {"application/json"}}
-	if proof != "" {
-		header["X-Hashcash"] = []string{proof}
-	}
-	resp, err := c.roundTrip(ctx, request{method: http.MethodPost, url: address, body: body, header: header, idle: idle})
-	if err != nil {
-		return failed(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer drain(resp)
-		status := &StatusError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
-		if resp.StatusCode == http.StatusPaymentRequired {
-			return try{err: status, retry: true, challenge: resp.Header.Get("X-Hashcash")}
-		}
-		// Who logs in is told to come back later, and doesn't insist.
-		return try{err: status, retry: status.RetryAfter == 0 || c.sid() != "" || c.link != nil, sent: true}
+	resp, t := c.send(ctx, address, body, proof, idle)
+	if resp == nil {
+		return t
 	}
 	if stream {
 		return openStream(resp)
@@ -63,6 +50,28 @@ func (c *Client) post(ctx context.Context, address string, body []byte, proof st
 		return failed(err)
 	}
 	return judge(answer)
+}
+
+// send sends one request to the command server, and gives the reply if it is one with an answer.
+func (c *Client) send(ctx context.Context, address string, body []byte, proof string, idle time.Duration) (*reply, try) {
+	header := http.Header{"Content-Type": {"application/json"}}
+	if proof != "" {
+		header["X-Hashcash"] = []string{proof}
+	}
+	resp, err := c.roundTrip(ctx, request{method: http.MethodPost, url: address, body: body, header: header, idle: idle})
+	if err != nil {
+		return nil, failed(err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, try{}
+	}
+	defer drain(resp)
+	status := &StatusError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	if resp.StatusCode == http.StatusPaymentRequired {
+		return nil, try{err: status, retry: true, challenge: resp.Header.Get("X-Hashcash")}
+	}
+	// Who logs in is told to come back later, and doesn't insist.
+	return nil, try{err: status, retry: status.RetryAfter == 0 || c.sid() != "" || c.link != nil, sent: true}
 }
 
 // retryAfter reads how long a server asks to be left alone: seconds, or a date.

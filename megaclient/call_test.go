@@ -93,23 +93,37 @@ func TestRefusalsAreTyped(t *testing.T) {
 	require.Equal(t, megaclient.Error{Code: -6, Command: "ug", User: 7, Link: 2}, *refusal)
 }
 
-func TestHashcashIsSolvedForTheSameRequest(t *testing.T) {
+// demanding makes a stub that wants a puzzle solved before it gives its answer.
+func demanding(t *testing.T, answer string) *stub {
 	header := "1:255:1700000000:" + base64.RawURLEncoding.EncodeToString(make([]byte, 48))
 	challenge, err := megacrypto.ParseHashcash(header)
 	require.NoError(t, err)
-	s := newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+	return newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
 		if proof := r.Header.Get("X-Hashcash"); proof == "" || !challenge.Verify(proof) {
 			w.Header().Set("X-Hashcash", header)
 			w.WriteHeader(http.StatusPaymentRequired)
 			return
 		}
-		_, _ = io.WriteString(w, "[0]")
+		_, _ = io.WriteString(w, answer)
 	})
+}
+
+func TestHashcashIsSolvedForTheSameRequest(t *testing.T) {
+	s := demanding(t, "[0]")
 	require.NoError(t, s.resume(t).Ask(t.Context(), question, nil))
 	seen := s.seen()
 	require.Len(t, seen, 2)
 	require.Equal(t, seen[0].id, seen[1].id)
 	require.Equal(t, seen[0].body, seen[1].body)
+}
+
+// As long as it isn't known whether the server is done, nothing more is sent: that question, too, may cost a puzzle.
+func TestHashcashBeforeTheServerSaysWhetherItIsBusy(t *testing.T) {
+	c := demanding(t, "1").resume(t)
+	megaclient.SetUnreachable(c, time.Millisecond)
+	busy, err := c.Busy(t.Context())
+	require.NoError(t, err)
+	require.False(t, busy)
 }
 
 func TestHashcashCanBeCancelled(t *testing.T) {
