@@ -28,7 +28,9 @@ func (e *Engine) fullFetch(ctx context.Context) error {
 	}
 	first := !e.tree.Fetched() && !e.hasFlight()
 	page := make([]*megaclient.Node, 0, nodesAtOnce)
+	rooted := false
 	result, err := e.client.FetchNodes(ctx, first, func(n *megaclient.Node) error {
+		rooted = rooted || n.Type == megaclient.RootNode
 		if page = append(page, n); len(page) < cap(page) {
 			return nil
 		}
@@ -38,6 +40,9 @@ func (e *Engine) fullFetch(ctx context.Context) error {
 	})
 	if err == nil {
 		err = e.applyFetched(ctx, page)
+	}
+	if err == nil && !rooted { // nothing is removed because of an answer that can't be all
+		err = fmt.Errorf("%w: a tree without its root", megaclient.ErrBadAnswer)
 	}
 	if err != nil {
 		return fmt.Errorf("fetching the tree: %w", err)
