@@ -20,7 +20,7 @@ import (
 	"megadisk/megaclient/megatest"
 )
 
-// TestDiskTurnsReadOnlyAtEachChange is the same life on a disk that turns read-only, as many do after an error, and is mended later.
+// TestDiskTurnsReadOnlyAtEachChange is the same life on a disk that turns read-only, as many do after an error, and is mounted anew later.
 // What was written last may be lost then, as with a loss of power. Most of these lives take half a minute, for which the database tries
 // to be closed.
 func TestDiskTurnsReadOnlyAtEachChange(t *testing.T) {
@@ -41,8 +41,7 @@ func readOnlyFrom(t *testing.T, n int) bool {
 		return false
 	}
 	endMount(t, l.p, "fail")
-	require.NoError(t, l.disk.Process.Signal(unix.SIGUSR2))
-	require.Eventually(t, func() bool { return os.WriteFile(filepath.Join(l.point, "probe"), nil, 0o600) == nil }, bounded, time.Millisecond)
+	l.remountDisk()
 	l.goOn()
 	return true
 }
@@ -72,9 +71,7 @@ func cutPowerAt(t *testing.T, n int) bool {
 		program.AwaitGone(t, st.PID)
 	}
 	_ = unix.Unmount(l.p.Point, unix.MNT_DETACH)
-	require.Eventually(t, func() bool { return unix.Unmount(l.point, 0) == nil }, bounded, time.Millisecond)
-	require.NoError(t, l.disk.Wait())
-	runBadDisk(t, l.told, l.point, l.folder)
+	l.remountDisk()
 	l.goOn()
 	return true
 }
@@ -126,6 +123,13 @@ func (l *unsafeLife) live() bool {
 	}
 	l.Logf("%s: %v", strings.TrimSpace(string(what)), failed)
 	return true
+}
+
+// remountDisk makes a good disk of what is left.
+func (l *unsafeLife) remountDisk() {
+	require.Eventually(l, func() bool { return unix.Unmount(l.point, 0) == nil }, bounded, time.Millisecond)
+	require.NoError(l, l.disk.Wait())
+	runBadDisk(l.T, l.told, l.point, l.folder)
 }
 
 // goOn mounts on the disk as it is now.

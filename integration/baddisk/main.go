@@ -2,7 +2,7 @@
 // there fails with EIO; after SIGUSR2 it is a good disk again. With the number of a change (they are counted from 1) it is a good
 // disk, but that one change isn't made: who asks for it is killed, or gets EIO. What it was is told. With "cut" who asks is killed
 // too, and when the disk is unmounted its folder is left as a loss of power would leave it. With "readonly" that change and all after it get
-// EROFS, until SIGUSR2. Tests put a state folder on it.
+// EROFS. Tests put a state folder on it.
 //
 //	baddisk MOUNTPOINT FOLDER [kill|fail|cut|readonly CHANGE]
 package main
@@ -28,7 +28,6 @@ func main() {
 	go func() {
 		for s := range signals {
 			bad.Store(s == syscall.SIGUSR1)
-			readOnly.Store(false)
 		}
 	}()
 	if len(os.Args) > 4 {
