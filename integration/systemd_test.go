@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -103,6 +104,32 @@ func TestServiceBesideAnother(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 	require.Len(t, p.Statuses()[0].Mounts, 1)
 	p.Run("unmount", p.Point)
+}
+
+// Mounts of one account that begin at the same moment, as those of fstab do at boot, all come to be, in one process.
+func TestMountsThatBeginTogether(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := program.WithAccount(t)
+	p.Login()
+	var points [4]string
+	var said [len(points)]string
+	var statuses [len(points)]int
+	var begun sync.WaitGroup
+	for i := range points {
+		points[i] = filepath.Join(p.Dir, "together", strconv.Itoa(i))
+		require.NoError(t, os.MkdirAll(points[i], 0o755))
+		begun.Go(func() { _, said[i], statuses[i] = p.Try("", "mount", points[i]) })
+	}
+	begun.Wait()
+	for i := range points {
+		require.Zero(t, statuses[i], said[i])
+	}
+	all := p.Statuses()
+	require.Len(t, all, 1)
+	require.Len(t, all[0].Mounts, len(points))
+	for _, point := range points {
+		p.Run("unmount", point)
+	}
 }
 
 func TestUnits(t *testing.T) {

@@ -93,12 +93,20 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if err != nil {
 		return err
 	}
+	var turn *control.Turn // that of who started this process, if it is the one in the background
+	if !daemon.Child() {
+		if turn, err = control.AwaitTurn(ctx, socket); err != nil {
+			return err
+		}
+		defer turn.End()
+	}
 	if process, ok := control.Dial(socket); ok {
 		taken, err := handOver(ctx, process, req)
 		if err != nil {
 			return err
 		}
 		if taken && m.foreground {
+			turn.End()
 			return standBeside(ctx, process, req.Mountpoint)
 		}
 		if taken {
@@ -123,7 +131,10 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 			return err
 		}
 	}
-	return hold(ctx, c, client, socket, req, daemon.Ready)
+	return hold(ctx, c, client, socket, req, func() {
+		turn.End()
+		daemon.Ready()
+	})
 }
 
 // handOver gives the mount point to the process that holds the account's other mounts. It is not taken when

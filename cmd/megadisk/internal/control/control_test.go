@@ -161,3 +161,21 @@ func TestAwaitEnd(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 	require.NoError(t, AwaitEnd(context.Background(), cmd.Process.Pid), "also when it is long gone")
 }
+
+func TestOneAfterAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	first, err := AwaitTurn(context.Background(), path)
+	require.NoError(t, err)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = AwaitTurn(gone, path)
+	require.ErrorIs(t, err, context.Canceled)
+	first.End()
+	second, err := AwaitTurn(context.Background(), path)
+	require.NoError(t, err)
+	first.End() // says nothing about the second one's
+	_, err = AwaitTurn(gone, path)
+	require.ErrorIs(t, err, context.Canceled)
+	second.End()
+	(*Turn)(nil).End()
+}
