@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -144,6 +146,39 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	s, err := Serve(path, &fake{}, nil)
 	require.NoError(t, err)
 	s.Close()
+}
+
+// slow answers when it is told to.
+type slow struct {
+	*fake
+	asked, answer chan struct{}
+}
+
+func (s slow) Status(context.Context) (Status, error) {
+	close(s.asked)
+	<-s.answer
+	return Status{}, nil
+}
+
+// A process that is ending, with a request under way, leaves the socket of the one that follows alone.
+func TestSocketOfTheNextProcessStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	b := slow{&fake{}, make(chan struct{}), make(chan struct{})}
+	first, err := Serve(path, b, nil)
+	require.NoError(t, err)
+	c, ok := Dial(path)
+	require.True(t, ok)
+	var ended sync.WaitGroup
+	ended.Go(func() { _, _ = c.Status(context.Background()) })
+	<-b.asked
+	ended.Go(first.Close)
+	require.Eventually(t, func() bool { return !Alive(path) }, time.Minute, time.Millisecond)
+	second, err := Serve(path, &fake{}, nil)
+	require.NoError(t, err)
+	t.Cleanup(second.Close)
+	close(b.answer)
+	ended.Wait()
+	require.True(t, Alive(path))
 }
 
 func TestAwaitEnd(t *testing.T) {

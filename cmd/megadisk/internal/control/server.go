@@ -20,7 +20,6 @@ const maxRequest = 64 << 10
 // Server answers on the socket until Close.
 type Server struct {
 	http http.Server
-	path string
 	done chan struct{}
 }
 
@@ -45,7 +44,7 @@ func Serve(path string, b Backend, describe Describe) (*Server, error) {
 		l.Close()
 		return nil, fmt.Errorf("protecting the control socket: %w", err)
 	}
-	s := &Server{path: path, done: make(chan struct{})}
+	s := &Server{done: make(chan struct{})}
 	s.http.Handler = handler(b, describe)
 	s.http.ReadHeaderTimeout = 10 * time.Second
 	go func() {
@@ -55,7 +54,8 @@ func Serve(path string, b Backend, describe Describe) (*Server, error) {
 	return s, nil
 }
 
-// Close stops answering, lets requests under way end for at most a second, and removes the socket.
+// Close removes the socket, stops answering, and lets requests under way end for at most a second: another process may
+// answer at that path by then.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -63,7 +63,6 @@ func (s *Server) Close() {
 		s.http.Close()
 	}
 	<-s.done
-	_ = os.Remove(s.path)
 }
 
 func handler(b Backend, describe Describe) http.Handler {
