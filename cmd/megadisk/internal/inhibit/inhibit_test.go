@@ -1,8 +1,11 @@
 package inhibit
 
 import (
+	"net"
 	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/require"
@@ -36,7 +39,7 @@ func TestLogindHoldsTheMachine(t *testing.T) {
 	require.NoError(t, err)
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
 
-	var l Lock
+	l := Lock{patience: time.Minute}
 	l.Set(true)
 	l.Set(true) // it has it already
 	require.True(t, l.Held())
@@ -47,6 +50,34 @@ func TestLogindHoldsTheMachine(t *testing.T) {
 	require.Empty(t, fake.asked)
 	r := <-held
 	r.Close()
+}
+
+// silent hears what it is asked, and doesn't answer.
+type silent struct{ ended chan struct{} }
+
+func (s silent) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Error) {
+	<-s.ended
+	return 0, dbus.NewError("org.freedesktop.DBus.Error.AccessDenied", nil)
+}
+
+// Neither a logind nor a bus that doesn't answer is waited for without end.
+func TestNobodyAnswers(t *testing.T) {
+	address, conn := bustest.New(t)
+	fake := silent{make(chan struct{})}
+	defer close(fake.ended)
+	require.NoError(t, conn.Export(fake, "/org/freedesktop/login1", "org.freedesktop.login1.Manager"))
+	_, err := conn.RequestName("org.freedesktop.login1", dbus.NameFlagDoNotQueue)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "bus")
+	deaf, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer deaf.Close()
+	for _, address := range []string{address, "unix:path=" + path} {
+		t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+		l := Lock{patience: 50 * time.Millisecond}
+		l.Set(true)
+		require.False(t, l.Held())
+	}
 }
 
 func TestWithoutLogind(t *testing.T) {
