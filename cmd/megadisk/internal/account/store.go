@@ -77,13 +77,10 @@ func (st Store) Save(s megaclient.Session) (inFile bool, err error) {
 	if err != nil {
 		return inFile, fmt.Errorf("keeping the session: %w", err)
 	}
-	idx, err := st.index()
-	if err != nil {
-		return inFile, err
-	}
-	idx.Accounts[strings.ToLower(s.Email)] = user
-	idx.Default = user
-	return inFile, st.saveIndex(idx)
+	return inFile, st.changeIndex(func(idx *index) {
+		idx.Accounts[strings.ToLower(s.Email)] = user
+		idx.Default = user
+	})
 }
 
 // Load returns the session of the account with that e-mail address or user handle; "" is the default one.
@@ -136,19 +133,16 @@ func (st Store) Forget(s megaclient.Session) error {
 }
 
 func (st Store) forgetName(user string) error {
-	idx, err := st.index()
-	if err != nil {
-		return err
-	}
-	for mail, u := range idx.Accounts {
-		if u == user {
-			delete(idx.Accounts, mail)
+	return st.changeIndex(func(idx *index) {
+		for mail, u := range idx.Accounts {
+			if u == user {
+				delete(idx.Accounts, mail)
+			}
 		}
-	}
-	if idx.Default == user {
-		idx.Default = idx.any()
-	}
-	return st.saveIndex(idx)
+		if idx.Default == user {
+			idx.Default = idx.any()
+		}
+	})
 }
 
 func (st Store) secret(ctx context.Context, user string) ([]byte, error) {
@@ -190,12 +184,15 @@ func (st Store) index() (index, error) {
 	return idx, nil
 }
 
-func (st Store) saveIndex(idx index) error {
-	blob, err := json.MarshalIndent(idx, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(st.Dir, indexFile), blob)
+func (st Store) changeIndex(change func(*index)) error {
+	return st.alone(func() error {
+		idx, err := st.index()
+		if err != nil {
+			return err
+		}
+		change(&idx)
+		return writeList(filepath.Join(st.Dir, indexFile), idx)
+	})
 }
 
 func (i index) resolve(who string) string {
@@ -223,6 +220,14 @@ func (i index) any() string {
 		return ""
 	}
 	return users[0]
+}
+
+func writeList(path string, list any) error {
+	blob, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(path, blob)
 }
 
 // writeFile replaces path whole, or not at all.

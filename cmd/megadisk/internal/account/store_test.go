@@ -3,10 +3,14 @@ package account
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/zalando/go-keyring"
 
@@ -56,6 +60,25 @@ func TestSaveLoadForget(t *testing.T) {
 }
 
 // A keyring that doesn't let go of a session is told of, when all else is forgotten.
+// Logins at the same moment, and the waits after them, leave none out.
+func TestLoginsAtOnce(t *testing.T) {
+	st := Store{Dir: t.TempDir(), Host: "h", Keyring: File}
+	var all []string
+	var logins sync.WaitGroup
+	for i := range 16 {
+		mail := fmt.Sprintf("%02d@example.com", i)
+		all = append(all, mail)
+		logins.Go(func() {
+			_, err := st.Save(session(mail, fmt.Sprintf("%011d", i)))
+			assert.NoError(t, err)
+			assert.NoError(t, st.LoginRefused(mail, time.Now()))
+		})
+	}
+	logins.Wait()
+	require.Equal(t, all, st.Emails())
+	require.Len(t, st.waits(), len(all))
+}
+
 func TestKeyringThatKeepsASession(t *testing.T) {
 	keyring.MockInit()
 	st := Store{Dir: t.TempDir(), Host: "h"}

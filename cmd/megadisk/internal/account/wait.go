@@ -79,16 +79,14 @@ func (st Store) setWait(email string, change func(wait) wait) error {
 	if err := paths.Private(st.Dir, "--state-dir"); err != nil {
 		return err
 	}
-	all := st.waits()
-	email = strings.ToLower(email)
-	if w := change(all[email]); w == (wait{}) {
-		delete(all, email)
-	} else {
-		all[email] = w
-	}
-	blob, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(st.Dir, waitsFile), blob)
+	return st.alone(func() error {
+		all := st.waits()
+		email = strings.ToLower(email)
+		if w := change(all[email]); w == (wait{}) {
+			delete(all, email)
+		} else {
+			all[email] = w
+		}
+		return writeList(filepath.Join(st.Dir, waitsFile), all)
+	})
 }
