@@ -71,10 +71,7 @@ func (l *File) Write(line []byte) (int, error) {
 }
 
 func (l *File) turn() {
-	for n := kept - 1; n > 0; n-- {
-		_ = os.Rename(l.older(n), l.older(n+1)) // there may be none
-	}
-	if os.Rename(l.path, l.older(1)) != nil {
+	if !l.putAside() {
 		return
 	}
 	old := l.file.Fd()
@@ -82,6 +79,17 @@ func (l *File) turn() {
 	if l.begin() == nil && same {
 		_ = unix.Dup3(int(l.file.Fd()), int(os.Stderr.Fd()), 0)
 	}
+}
+
+// putAside makes room for a new file, once: when that can't be made yet, as without descriptors, the older ones stay.
+func (l *File) putAside() (done bool) {
+	if _, err := os.Lstat(l.path); os.IsNotExist(err) {
+		return true
+	}
+	for n := kept - 1; n > 0; n-- {
+		_ = os.Rename(l.older(n), l.older(n+1)) // there may be none
+	}
+	return os.Rename(l.path, l.older(1)) == nil
 }
 
 func (l *File) older(n int) string { return fmt.Sprintf("%s.%d", l.path, n) }
