@@ -183,6 +183,9 @@ func (e *Engine) Debris() []debris.Item { return e.keeper.store.List() }
 // DropDebris removes a copy. Errors: debris.ErrNoItem.
 func (e *Engine) DropDebris(id string) error { return e.keeper.store.Remove(id) }
 
+// ClearDebris removes all copies, and gives their number.
+func (e *Engine) ClearDebris() (int, error) { return e.keeper.store.Clear() }
+
 // RestoreDebris makes a file of a copy: where it was, if that folder is there,
 // else at the top of the drive; or in a folder that is given. Where the name is
 // taken it gets another one. It gives the path; the copy then goes. Errors:

@@ -71,7 +71,8 @@ const (
 	partSuffix = ".part" // of one that isn't finished
 )
 
-// Open opens a folder of items, or says that there will be one. Items that can't be read are left alone and logged.
+// Open opens a folder of items, or says that there will be one. Items that can't be read are left alone and logged, as are
+// those that it was time for and that can't be removed.
 func Open(o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -97,7 +98,10 @@ func Open(o Options) (*Store, error) {
 		s.items = append(s.items, Item{Info: info, ID: id})
 	}
 	slices.SortFunc(s.items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Kept, b.Kept), strings.Compare(a.ID, b.ID)) })
-	return s, s.Expire()
+	if err := s.Expire(); err != nil {
+		o.Log.WithError(err).Warn("some debris could not be removed")
+	}
+	return s, nil
 }
 
 func (s *Store) file(id string) string { return filepath.Join(s.o.Dir, id+suffix) }
@@ -199,6 +203,19 @@ func (s *Store) Remove(id string) error {
 	}
 	s.items = slices.Delete(s.items, at, at+1)
 	return nil
+}
+
+// Clear drops all items, and gives their number. One that can't be removed keeps no other.
+func (s *Store) Clear() (removed int, err error) {
+	for _, it := range s.List() {
+		switch e := s.Remove(it.ID); {
+		case e == nil:
+			removed++
+		case !errors.Is(e, ErrNoItem): // else it expired meanwhile
+			err = errors.Join(err, e)
+		}
+	}
+	return removed, err
 }
 
 // Expire drops what is too old, and the oldest of what is too much.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 )
 
@@ -105,6 +106,34 @@ func TestOldAndTooMuchGoes(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+}
+
+// What can't be removed, whyever, holds up neither the start nor what else is to go.
+func TestWhatCantBeRemoved(t *testing.T) {
+	dir := t.TempDir()
+	c := &clock{time.Unix(1_700_000_000, 0)}
+	s := open(t, dir, 1<<30, c)
+	stuck := s.file(add(t, s, "/stuck", pattern(1, 10)).ID)
+	add(t, s, "/old", pattern(2, 10))
+	log, hook := logtest.NewNullLogger()
+	asked := 0
+	s, err := Open(Options{Dir: dir, Key: testKey(), Limit: 1 << 30, Log: log, Now: func() time.Time {
+		if asked++; asked == 1 {
+			require.NoError(t, os.Remove(stuck))
+			require.NoError(t, os.MkdirAll(filepath.Join(stuck, "in it"), 0o700))
+		}
+		return c.now.Add(MaxAge + time.Second)
+	}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"/stuck"}, paths(s))
+	require.Len(t, hook.AllEntries(), 1)
+
+	s.o.Now = func() time.Time { return c.now }
+	add(t, s, "/new", pattern(3, 10))
+	n, err := s.Clear()
+	require.Error(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, []string{"/stuck"}, paths(s))
 }
 
 // What can't be read to its end isn't kept, and what a crash left goes.

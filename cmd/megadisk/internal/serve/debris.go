@@ -35,9 +35,7 @@ func (p *Process) RestoreDebris(ctx context.Context, r control.DebrisRestore) (s
 // ClearDebris removes some, or all if none are named.
 func (p *Process) ClearDebris(_ context.Context, ids []string) (int, error) {
 	if len(ids) == 0 {
-		for _, it := range p.engine.Debris() {
-			ids = append(ids, it.ID)
-		}
+		return p.engine.ClearDebris()
 	}
 	for n, id := range ids {
 		if err := p.engine.DropDebris(id); err != nil {
