@@ -81,16 +81,21 @@ func RecoverySession(accounts string, master megacrypto.Key) (megaclient.Session
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return megaclient.Session{}, fmt.Errorf("looking for states: %w", err)
 	}
+	failed := ErrNoSuchState
 	for _, s := range states {
 		dir := filepath.Join(accounts, s.Name())
 		if !s.IsDir() || !writeback.HasState(dir) {
 			continue
 		}
-		if _, err := writeback.OpenStateKey(dir, master); err == nil {
+		_, err := writeback.OpenStateKey(dir, master)
+		switch {
+		case err == nil:
 			return megaclient.Session{SID: noSID, User: megaclient.UserHandle(s.Name()), MasterKey: master}, nil
+		case !errors.Is(err, writeback.ErrWrongMaster): // it may be the one that is meant
+			failed = fmt.Errorf("%w, and one can't be looked into: %w", ErrNoSuchState, err)
 		}
 	}
-	return megaclient.Session{}, ErrNoSuchState
+	return megaclient.Session{}, failed
 }
 
 // noSID has the form of a session id, and is none.
