@@ -181,7 +181,7 @@ func (c *checker) doublePlace(in *Inode) {
 		c.fail("inode %d: inode %d has its name without the right", in.Ino, ino)
 	}
 	for i := 1; i <= maxDoubles; i++ {
-		name := doubleName(Shown(in.Cloud.Name), in.Cloud.Handle, i)
+		name := DoubleName(Shown(in.Cloud.Name), in.Cloud.Handle, i)
 		if name == in.Name {
 			return
 		}

@@ -44,7 +44,7 @@ func (tx *Tx) contest(e *Inode, parent Ino, wanted string) {
 func (tx *Tx) placeDouble(e *Inode, parent Ino, wanted, taken string) error {
 	tx.contest(e, parent, wanted)
 	for i := 1; i <= maxDoubles; i++ {
-		name := doubleName(wanted, e.Cloud.Handle, i)
+		name := DoubleName(wanted, e.Cloud.Handle, i)
 		ino, err := tx.entry(parent, name)
 		if err != nil {
 			return err
@@ -60,7 +60,8 @@ func (tx *Tx) placeDouble(e *Inode, parent Ino, wanted, taken string) error {
 	return tx.setPlace(e, parent, name)
 }
 
-func doubleName(wanted string, h megaclient.Handle, i int) string {
+// DoubleName is the i-th name, from 1 up, for a node that can't have the one that it wants; none is too long.
+func DoubleName(wanted string, h megaclient.Handle, i int) string {
 	suffix := " (" + string(h) + ")"
 	if i > 1 {
 		suffix = " (" + string(h) + "-" + strconv.Itoa(i) + ")"
@@ -68,10 +69,10 @@ func doubleName(wanted string, h megaclient.Handle, i int) string {
 	return withSuffix(wanted, suffix)
 }
 
-// doubleRank says which of the names that doubleName makes this is, from 1 up; 0: none of them.
+// doubleRank says which of the names that DoubleName makes this is, from 1 up; 0: none of them.
 func doubleRank(shown, wanted string, h megaclient.Handle) int {
 	for i := 1; i <= maxDoubles; i++ {
-		if shown == doubleName(wanted, h, i) {
+		if shown == DoubleName(wanted, h, i) {
 			return i
 		}
 	}

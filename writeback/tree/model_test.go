@@ -341,7 +341,7 @@ func (m *cloudModel) compareDir(dir Ino, h megaclient.Handle) {
 		name, _ := n.Name()
 		shown := Shown(name)
 		for i := 1; want[shown] != nil || i > 1 && plain[shown]; i++ {
-			shown = doubleName(Shown(name), n.Handle, i)
+			shown = DoubleName(Shown(name), n.Handle, i)
 		}
 		want[shown] = n
 	}

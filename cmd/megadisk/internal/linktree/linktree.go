@@ -82,12 +82,13 @@ func Fetch(ctx context.Context, c *megaclient.Client) (*Node, error) {
 	return root, nil
 }
 
-// tellApart gives children of one name different ones.
+// tellApart gives children of one name different ones, as a mount does.
 func (n *Node) tellApart() {
 	seen := map[string]bool{}
 	for _, c := range n.Children {
-		for seen[c.Name] {
-			c.Name += " (" + string(c.Node.Handle) + ")"
+		wanted := c.Name
+		for i := 1; seen[c.Name]; i++ {
+			c.Name = tree.DoubleName(wanted, c.Node.Handle, i)
 		}
 		seen[c.Name] = true
 	}
