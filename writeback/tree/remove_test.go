@@ -129,6 +129,18 @@ func TestSweepLooksAgain(t *testing.T) {
 	require.Equal(t, x, h.at("/saved/x").Ino)
 }
 
+// A folder that can't be swept holds up no other.
+func TestSweepPassesOverDamage(t *testing.T) {
+	h := newHouse(t)
+	h.apply(folder("AAAAAAAA", rootH, "d"), file("BBBBBBBB", "AAAAAAAA", "x"))
+	x, damaged := h.at("/d/x").Ino, inoKey(rowSweep, DriveIno) // the first to be seen to
+	h.update(func(tx *Tx) error { return tx.setRaw(damaged, []byte("scribble")) })
+	h.update(func(tx *Tx) error { return tx.ApplyRemove("AAAAAAAA", false) })
+	require.True(t, h.get(x).Removed)
+	h.update(func(tx *Tx) error { return tx.del(damaged) })
+	h.check()
+}
+
 func TestSweepOfManyInSteps(t *testing.T) {
 	h := newHouse(t)
 	nodes := []*megaclient.Node{folder("AAAAAAAA", rootH, "d"), folder("BBBBBBBB", "AAAAAAAA", "e")}

@@ -21,6 +21,7 @@ type sweeper struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // of capacity 1
 	done   chan struct{}
+	failed map[string]bool // what was tried in vain since it was woken; of run alone
 
 	mu     sync.Mutex
 	idle   bool          // GUARDED_BY(mu)
@@ -32,7 +33,7 @@ const sweepAtOnce = 200
 
 func newSweeper(t *Tree) *sweeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &sweeper{t: t, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), done: make(chan struct{}), rested: make(chan struct{})}
+	s := &sweeper{t: t, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), done: make(chan struct{}), failed: map[string]bool{}, rested: make(chan struct{})}
 	go s.run()
 	return s
 }
@@ -67,11 +68,11 @@ func (s *sweeper) rest() {
 func (s *sweeper) run() {
 	defer close(s.done)
 	for {
-		more, err := s.t.sweepStep(s.ctx)
+		more, err := s.step()
 		if err != nil && !errors.Is(err, ErrClosed) && s.ctx.Err() == nil {
-			s.t.log.WithError(err).Error("sweeping the tree; it goes on with the next change")
+			s.t.log.WithError(err).Error("sweeping the tree; it is tried again with the next change")
 		}
-		if more && err == nil {
+		if more {
 			continue
 		}
 		s.rest()
@@ -79,6 +80,7 @@ func (s *sweeper) run() {
 		case <-s.ctx.Done():
 			return
 		case <-s.wake:
+			clear(s.failed)
 		}
 	}
 }
@@ -108,37 +110,45 @@ func (tx *Tx) sweepLater(dir Ino, h megaclient.Handle) error {
 	return tx.set(inoKey(rowSweep, dir), sweepRow{Handle: h, Path: path})
 }
 
-// sweepStep does one piece of work; more says that there may be another.
-func (t *Tree) sweepStep(ctx context.Context) (more bool, err error) {
-	var work []byte
-	err = t.View(func(tx *Tx) error {
-		for _, prefix := range [][]byte{{rowAdopt}, {rowSweep}} {
-			if work != nil {
-				break
-			}
-			err := tx.scan(prefix, prefix, func(item *badger.Item) (bool, error) {
-				work = item.KeyCopy(nil)
-				return false, nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// step does one piece of work; more says that there may be another. One for which something can't be read is passed over,
+// and holds up no other of its kind.
+func (s *sweeper) step() (more bool, err error) {
+	work, err := s.next()
 	if err != nil || work == nil {
 		return false, err
 	}
-	err = t.Update(ctx, func(tx *Tx) error {
+	err = s.t.Update(s.ctx, func(tx *Tx) error {
 		if work[0] == rowAdopt {
 			return tx.adoptRow(megaclient.Handle(work[1:]))
 		}
 		return tx.sweepDir(inoOf(work))
 	})
 	if err != nil {
-		return false, fmt.Errorf("sweeping: %w", err)
+		s.failed[string(work)] = true
+		return errors.Is(err, ErrCorrupt), fmt.Errorf("sweeping: %w", err)
 	}
 	return true, nil
+}
+
+// next finds the row of a piece of work; nil: there is none. While a parent's orphans can't be adopted nothing is swept:
+// they may lie in a folder that is gone.
+func (s *sweeper) next() (work []byte, err error) {
+	waits := false
+	find := func(item *badger.Item) (bool, error) {
+		if s.failed[string(item.Key())] {
+			waits = true
+			return true, nil
+		}
+		work = item.KeyCopy(nil)
+		return false, nil
+	}
+	err = s.t.View(func(tx *Tx) error {
+		if err := tx.scan([]byte{rowAdopt}, []byte{rowAdopt}, find); err != nil || work != nil || waits {
+			return err
+		}
+		return tx.scan([]byte{rowSweep}, []byte{rowSweep}, find)
+	})
+	return work, err
 }
 
 // adoptRow goes on with a parent's orphans.
