@@ -174,13 +174,33 @@ func (e *Engine) sessionLives() { e.queue.unhalt(haltSession) }
 // follow fetches the tree if need be and then applies events.
 func (e *Engine) follow(ctx context.Context) error {
 	if e.tree.SN() == "" || !e.tree.Fetched() || e.stream.fetchWanted() {
-		if err := e.fullFetch(ctx); err != nil {
+		err := e.fullFetch(ctx)
+		if err == nil || isFatal(err) { // else it came from elsewhere
+			e.tookIn(ctx, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return e.client.Listen(ctx, e.tree.SN(), e.stream.kick, func(a *megaclient.Answer) error {
-		return e.applyAnswer(ctx, a)
+		err := e.applyAnswer(ctx, a)
+		e.tookIn(ctx, err)
+		return err
 	})
+}
+
+// errNotShown says that the state here doesn't take what the cloud says.
+var errNotShown = errors.New("the database here can't take in what was changed elsewhere, so that it isn't shown: the log says why, and `megadisk export-pending DIR` saves what is pending")
+
+// tookIn notes for Status whether the state here took what the cloud said, and logs it when it no longer does: the same is
+// tried again and again.
+func (e *Engine) tookIn(ctx context.Context, err error) {
+	if ctx.Err() != nil || errors.Is(err, errRefetch) || errors.Is(err, tree.ErrClosed) {
+		return // that isn't known
+	}
+	if was := e.stream.setRefused(err != nil); err != nil && !was {
+		e.log.WithError(err).Error("what was changed elsewhere can't be taken in, and isn't shown; it is tried again")
+	}
 }
 
 // trouble notes an error of the cloud for Status.

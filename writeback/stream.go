@@ -16,6 +16,7 @@ type streamState struct {
 	current time.Time     // GUARDED_BY(mu): when a question was asked after which nothing was new, or a full fetch begun
 	refetch bool          // GUARDED_BY(mu): a full fetch is wanted
 	behind  time.Time     // GUARDED_BY(mu): since when there is, or may be, news that isn't applied; zero: there is none
+	refused bool          // GUARDED_BY(mu): the state here didn't take what came last
 	changed chan struct{} // GUARDED_BY(mu): closed and renewed at each change
 }
 
@@ -92,6 +93,20 @@ func (s *streamState) behindSince() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.behind
+}
+
+// setRefused notes whether the state here took what came; was tells whether it did not the time before.
+func (s *streamState) setRefused(refused bool) (was bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was, s.refused = s.refused, refused
+	return was
+}
+
+func (s *streamState) isRefused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
 }
 
 // fetched: a full fetch begun at a moment was applied.

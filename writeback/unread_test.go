@@ -1,9 +1,12 @@
 package writeback
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,6 +36,31 @@ func TestAChangeThatCantBeReadHoldsUpNoOther(t *testing.T) {
 	r.eventually(func() bool { return len(r.engine.Status().Walls) == 0 })
 	r.flush()
 	require.Equal(t, map[string]string{"bad": "B", "good": "G"}, r.cloud())
+}
+
+// News about something whose row can't be read is tried again and again; status says so, and the log once.
+func TestNewsThatCantBeTakenIn(t *testing.T) {
+	log, hook := logtest.NewNullLogger()
+	r := newRig(t, func(o *Options) { o.Log = log })
+	r.account.PutFile(r.account.Root(), "f", []byte("one"), time.Time{})
+	r.caughtUp()
+	f := r.account.Find("f")
+	row, whole := []byte("h"+string(f)), []byte(nil)
+	r.setRow(row, func(raw []byte) []byte { whole = raw; return []byte("scribble") })
+	r.account.Trash(f)
+	r.eventually(func() bool { return slices.Contains(r.engine.Status().Walls, errNotShown.Error()) })
+	require.Equal(t, []string{"f"}, r.names("/"))
+	r.setRow(row, func([]byte) []byte { return whole })
+	r.caughtUp()
+	require.Empty(t, r.names("/"))
+	r.eventually(func() bool { return len(r.engine.Status().Walls) == 0 })
+	told := 0
+	for _, entry := range hook.AllEntries() {
+		if strings.Contains(entry.Message, "can't be taken in") {
+			told++
+		}
+	}
+	require.Equal(t, 1, told)
 }
 
 // Where it can't be counted what is left, many deletions wait for somebody's word.
