@@ -208,6 +208,41 @@ func TestSymlinkIsOneStep(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotLink)
 }
 
+// A link that takes another one's place leaves that where it fails.
+func TestLinkInThePlaceOfAnother(t *testing.T) {
+	free := int64(-1)
+	r := newRig(t, func(o *Options) { settleNever(o); o.MinFree = free })
+	_, err := r.engine.Symlink(r.ctx, tree.DriveIno, "l", "one")
+	require.NoError(t, err)
+	r.flush()
+	r.write("f", "x")
+	_, err = r.engine.ReplaceLink(r.ctx, tree.DriveIno, "f", "two")
+	require.ErrorIs(t, err, ErrNotLink)
+	require.Equal(t, "x", r.read("f"))
+	r.unlink("f")
+
+	r.stop()
+	free = 1 << 60
+	r.start()
+	_, err = r.engine.ReplaceLink(r.ctx, tree.DriveIno, "l", "two")
+	require.ErrorIs(t, err, ErrNoSpace)
+	require.Equal(t, []string{"l"}, r.names("/"))
+	got, err := r.engine.Readlink(r.ctx, r.ino("l"))
+	require.NoError(t, err)
+	require.Equal(t, "one", got)
+
+	r.stop()
+	free = -1
+	r.start()
+	_, err = r.engine.ReplaceLink(r.ctx, tree.DriveIno, "l", "two")
+	require.NoError(t, err)
+	got, err = r.engine.Readlink(r.ctx, r.ino("l"))
+	require.NoError(t, err)
+	require.Equal(t, "two", got)
+	r.flush()
+	require.Equal(t, map[string]string{"l": "two"}, r.cloud())
+}
+
 // A share that is read-only takes no attributes, as it takes nothing.
 func TestAttributesNeedTheRight(t *testing.T) {
 	r := newRig(t, nil)

@@ -20,7 +20,7 @@ const ModeUsual = 1 << 31
 // Create makes an empty file. It goes up once it has settled and every handle
 // that wrote is closed. Errors: ErrNoSpace and the tree's.
 func (e *Engine) Create(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error) {
-	return e.make(ctx, newFile(parent, name, mode), nil)
+	return e.make(ctx, newFile(parent, name, mode), nil, nil)
 }
 
 func newFile(parent tree.Ino, name string, mode uint32) tree.Inode {
@@ -37,7 +37,7 @@ func (e *Engine) CreateOpen(ctx context.Context, parent tree.Ino, name string, m
 		st.writers = 1
 	}
 	open := false
-	in, err := e.make(ctx, newFile(parent, name, mode), func(c *change, in *tree.Inode) error {
+	in, err := e.make(ctx, newFile(parent, name, mode), nil, func(c *change, in *tree.Inode) error {
 		path, err := c.Path(parent)
 		if err != nil {
 			return err
@@ -70,11 +70,11 @@ func (e *Engine) enter(st *fileState) bool {
 func (e *Engine) Mkdir(ctx context.Context, parent tree.Ino, name string, mode uint32) (tree.Inode, error) {
 	in := tree.Inode{Kind: tree.Dir, Parent: parent, Name: name}
 	in.Mode, in.HasMode, in.ModeLocal = mode&0o777, true, mode&ModeUsual != 0 || mode == 0o755
-	return e.make(ctx, in, nil)
+	return e.make(ctx, in, nil, nil)
 }
 
-// make makes an inode; fill, if not nil, adds to it in the same transaction.
-func (e *Engine) make(ctx context.Context, in tree.Inode, fill func(*change, *tree.Inode) error) (tree.Inode, error) {
+// make makes an inode. What isn't nil is done in the same transaction: first before it is there, and fill adds to it.
+func (e *Engine) make(ctx context.Context, in tree.Inode, first func(*change) error, fill func(*change, *tree.Inode) error) (tree.Inode, error) {
 	if err := e.room(); err != nil {
 		return tree.Inode{}, err
 	}
@@ -90,6 +90,11 @@ func (e *Engine) make(ctx context.Context, in tree.Inode, fill func(*change, *tr
 		made = in
 		if err := c.notInBin(in.Parent); err != nil {
 			return err
+		}
+		if first != nil {
+			if err := first(c); err != nil {
+				return err
+			}
 		}
 		if err := c.Create(&made); err != nil {
 			return err

@@ -18,6 +18,25 @@ var ErrNotLink = errors.New("not a symbolic link")
 // target is just bytes; nothing here ever follows it. Errors: tree.ErrInvalid
 // (an empty target, or NUL in it), tree.ErrNameTooLong, and those of Create.
 func (e *Engine) Symlink(ctx context.Context, parent tree.Ino, name, target string) (tree.Inode, error) {
+	return e.symlink(ctx, parent, name, target, nil)
+}
+
+// ReplaceLink makes a symbolic link in the place of another one, in one step: an error leaves that one. Errors: those of
+// Symlink, and ErrNotLink.
+func (e *Engine) ReplaceLink(ctx context.Context, parent tree.Ino, name, target string) (tree.Inode, error) {
+	return e.symlink(ctx, parent, name, target, func(c *change) error {
+		old, err := c.Lookup(parent, name)
+		if err == nil && !old.IsLink() {
+			err = ErrNotLink
+		}
+		if err != nil {
+			return err
+		}
+		return c.remove(old)
+	})
+}
+
+func (e *Engine) symlink(ctx context.Context, parent tree.Ino, name, target string, first func(*change) error) (tree.Inode, error) {
 	switch {
 	case target == "" || strings.ContainsRune(target, 0):
 		return tree.Inode{}, tree.ErrInvalid
@@ -25,7 +44,7 @@ func (e *Engine) Symlink(ctx context.Context, parent tree.Ino, name, target stri
 		return tree.Inode{}, tree.ErrNameTooLong
 	}
 	in := tree.Inode{Kind: tree.File, Parent: parent, Name: name, Link: true, Size: int64(len(target))}
-	return e.make(ctx, in, func(c *change, made *tree.Inode) error { return c.stageWhole(made, []byte(target)) })
+	return e.make(ctx, in, first, func(c *change, made *tree.Inode) error { return c.stageWhole(made, []byte(target)) })
 }
 
 // stageWhole gives a new file its content, in the transaction that makes it:

@@ -256,13 +256,14 @@ func (g *carrying) put(ctx context.Context, from string, parent tree.Ino, name s
 // putLink makes a symbolic link, in the place of the one that is there.
 func (g *carrying) putLink(ctx context.Context, from string, parent tree.Ino, name string, isThere bool) (tree.Ino, error) {
 	target, err := os.Readlink(from)
-	if err == nil && isThere {
-		err = g.p.engine.Unlink(ctx, parent, name)
-	}
 	if err != nil {
 		return 0, err
 	}
-	in, err := g.p.engine.Symlink(ctx, parent, name, target)
+	link := g.p.engine.Symlink
+	if isThere {
+		link = g.p.engine.ReplaceLink
+	}
+	in, err := link(ctx, parent, name, target)
 	return in.Ino, err
 }
 
