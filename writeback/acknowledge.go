@@ -184,10 +184,14 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 		if o.err == nil || (it.Kind == itemAttrs && c.partOfTrash(f, i)) {
 			return nil
 		}
+		why := o.err
 		if it.Kind == itemFile && errors.Is(o.err, megaclient.ENOENT) {
 			// The storage lost the upload, or the folder went: the bytes are
 			// sent again, under the same key since they are the same.
 			c.resetUpload(it.Ino)
+			if ent, _, err := c.entry(it.Ino); err == nil && ent.Attempts == 0 {
+				why = errUploadLost
+			}
 		}
 		if it.Copy {
 			// Perhaps the source is gone, and its bytes are here.
@@ -200,7 +204,7 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 				return err
 			}
 		}
-		return c.refuse(it.Ino, o.err, false)
+		return c.refuse(it.Ino, why, false)
 	}
 	if it.Kind == itemTrash && it.Echoed && !o.guessed {
 		if err := c.doomMoved(it.Handle); err != nil {

@@ -49,14 +49,23 @@ func explain(why error, shared bool) error {
 		return say(nil, "the server takes no such file: its name or its size is more than it allows")
 	case errors.Is(why, megaclient.ECIRCULAR):
 		return say(nil, "the folder would be moved into itself")
+	case errors.Is(why, errUploadLost):
+		return say(nil, "the server no longer has what was uploaded: it is sent again")
 	case isPassing(why):
 		return say(nil, "the server is too busy: it is asked again")
 	}
 	return why
 }
 
+// errUploadLost means that the server didn't know an upload, or the folder for it, for the first time. Uploads it keeps for a
+// while only.
+var errUploadLost = errors.New("the upload is lost")
+
 // isPassing tells refusals that are over by themselves: who flushes waits.
 func isPassing(err error) bool {
+	if errors.Is(err, errUploadLost) {
+		return true
+	}
 	for _, code := range []megaclient.ErrorCode{
 		megaclient.EINTERNAL, megaclient.EAGAIN, megaclient.ERATELIMIT, megaclient.ETOOMANY, megaclient.ETEMPUNAVAIL,
 		megaclient.ETOOMANYCONNECTIONS, megaclient.EROLLEDBACK,
