@@ -169,11 +169,11 @@ func TestDamageIsFound(t *testing.T) {
 	c := &clock{time.Now()}
 	s := open(t, dir, 1<<30, c)
 	want := pattern(1, 1000)
-	it := add(t, s, "/f", want)
+	it := add(t, s, "/a folder/of some name", want)
 	file := s.file(it.ID)
 	whole, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.NotContains(t, string(whole), "/f", "a path isn't readable")
+	require.NotContains(t, string(whole), "some name", "a path isn't readable")
 	check := func(name string) {
 		r, err := s.Reader(it.ID)
 		if err == nil {
