@@ -5,9 +5,12 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient/megacrypto"
@@ -58,6 +61,29 @@ func TestUploadPiecesAreChecked(t *testing.T) {
 	require.Equal(t, 404, status)
 	status, _ = c.get(url + "/0")
 	require.Equal(t, 405, status)
+}
+
+// Of pieces that arrive at the same time one alone completes the file.
+func TestOneTokenForPiecesAtOnce(t *testing.T) {
+	s := newServer(t)
+	c := login(t, s, s.AddAccount("user@example.com", password))
+	const size = 3 << 20
+	for range 10 {
+		url := c.uploadURL(size, 2)
+		var posts sync.WaitGroup
+		var tokens atomic.Int32
+		for i := range megacrypto.ChunkCount(size) {
+			start, end := megacrypto.ChunkBounds(i, size)
+			posts.Go(func() {
+				status, reply, err := c.tryPost(fmt.Sprint(url, "/", start), strings.Repeat("x", int(end-start)))
+				if assert.NoError(t, err) && assert.Equal(t, 200, status) && len(reply) > 0 {
+					tokens.Add(1)
+				}
+			})
+		}
+		posts.Wait()
+		require.EqualValues(t, 1, tokens.Load())
+	}
 }
 
 func TestTokenForms(t *testing.T) {

@@ -132,15 +132,16 @@ func (s *Server) serveUpload(a *answer, r *http.Request, rest string) {
 		return
 	}
 	piece, failure := readPiece(r, u, offset)
+	var token string
 	if failure == ok {
 		s.faults.awaitUpload(r, len(piece))
 		s.stats.count(func(n *Stats) { n.Pieces++; n.BytesUp += int64(len(piece)) })
-		failure = s.accept(u, offset, piece)
+		token, failure = s.accept(u, offset, piece)
 	}
 	if s.faults.loseUploadAnswer() {
 		a.cut()
 	}
-	s.answerPiece(a, r, u, failure)
+	answerPiece(a, r, u, token, failure)
 }
 
 // readPiece reads the body of a piece and checks its place and its checksum.
@@ -189,22 +190,23 @@ func chunkStart(pos, size int64) bool {
 	return start == pos
 }
 
-// accept stores a piece. The piece that completes the file makes the token.
-func (s *Server) accept(u *upload, offset int64, piece []byte) code {
+// accept stores a piece. The piece that completes the file makes the token, and it and those that come again after it get it;
+// not one beside it that came before, since a client makes a node of each token that it gets.
+func (s *Server) accept(u *upload, offset int64, piece []byte) (token string, failure code) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.token != "" {
-		return ok
+		return u.token, ok
 	}
 	if u.data == nil {
 		data, err := s.store.create(u.size)
 		if err != nil {
-			return eFailed
+			return "", eFailed
 		}
 		u.data = data
 	}
 	if _, err := u.data.WriteAt(piece, offset); err != nil {
-		return eFailed
+		return "", eFailed
 	}
 	if len(piece) > 0 {
 		last := megacrypto.ChunkIndex(offset + int64(len(piece)) - 1)
@@ -218,7 +220,7 @@ func (s *Server) accept(u *upload, offset int64, piece []byte) code {
 	if u.missing == 0 {
 		s.complete(u)
 	}
-	return ok
+	return u.token, ok
 }
 
 // complete draws the token of a complete upload; u.mu is held.
@@ -235,14 +237,11 @@ func (s *Server) complete(u *upload) {
 }
 
 // answerPiece says how the upload stands: a code, the token, or that more is needed.
-func (s *Server) answerPiece(a *answer, r *http.Request, u *upload, failure code) {
+func answerPiece(a *answer, r *http.Request, u *upload, token string, failure code) {
 	if failure != ok {
 		a.text(string(codeBody(failure)))
 		return
 	}
-	u.mu.Lock()
-	token := u.token
-	u.mu.Unlock()
 	switch {
 	case token != "" && u.binary:
 		raw, _ := b64.DecodeString(token)
