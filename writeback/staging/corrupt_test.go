@@ -122,7 +122,8 @@ func TestTornTails(t *testing.T) {
 	}
 	for name, torn := range tear {
 		for n := range good {
-			require.NoError(t, withSegment(t, dir, seg, torn(n), func(s *Store) {
+			left := torn(n)
+			require.NoError(t, withSegment(t, dir, seg, left, func(s *Store) {
 				for k, st := range all {
 					end := len(good)
 					if k+1 < len(all) {
@@ -130,7 +131,7 @@ func TestTornTails(t *testing.T) {
 					}
 					p := make([]byte, len(st.p))
 					err := s.ReadAt(st.es[0], p, 0)
-					if end <= n {
+					if bytes.HasPrefix(left, good[:end]) { // a byte that was zero already may be zeroed
 						require.NoError(t, err, "%s at %d", name, n)
 						require.Equal(t, st.p, p)
 						continue
