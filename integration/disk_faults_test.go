@@ -70,7 +70,8 @@ func writeSynced(path, text string) error {
 // badDisk mounts a disk that goes bad and good again by signals.
 func badDisk(t *testing.T) (dir string, set func(unix.Signal)) {
 	t.Helper()
-	dir, disk := mountBadDisk(t, os.Stderr)
+	dir = t.TempDir()
+	disk := runBadDisk(t, os.Stderr, dir, t.TempDir()).Process
 	probe := filepath.Join(dir, "probe")
 	return dir, func(s unix.Signal) {
 		t.Helper()
@@ -79,13 +80,7 @@ func badDisk(t *testing.T) (dir string, set func(unix.Signal)) {
 	}
 }
 
-// mountBadDisk runs baddisk on two folders of its own.
-func mountBadDisk(t *testing.T, told *os.File, args ...string) (dir string, disk *os.Process) {
-	t.Helper()
-	dir = t.TempDir()
-	return dir, runBadDisk(t, told, dir, t.TempDir(), args...).Process
-}
-
+// runBadDisk runs baddisk: dir is where it shows folder.
 func runBadDisk(t *testing.T, told *os.File, dir, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "baddisk")

@@ -32,26 +32,29 @@ func TestEachChangeOfItsStateFails(t *testing.T) { eachChange(t, "fail") }
 func eachChange(t *testing.T, how string) {
 	needs.FUSE(t)
 	needs.Root(t)
-	for _, n := range someOf([]int{18, 50, 57, 91, 110}) {
-		met := true
-		t.Run(strconv.Itoa(n), func(t *testing.T) { met = withoutChange(t, how, n) })
-		if !met {
-			break
-		}
-	}
+	eachOf(t, []int{18, 50, 57, 91, 110}, func(t *testing.T, n int) bool { return withoutChange(t, how, n) })
 }
 
-// someOf gives these numbers, or those that MEGADISK_CHANGES names.
-func someOf(some []int) []int {
+// eachOf tries a life with each of these numbers, all of which must be met; or with those that MEGADISK_CHANGES names, up to
+// the first that isn't.
+func eachOf(t *testing.T, numbers []int, life func(t *testing.T, n int) (met bool)) {
+	t.Helper()
 	var from, to int
-	if n, _ := fmt.Sscanf(os.Getenv("MEGADISK_CHANGES"), "%d-%d", &from, &to); n != 2 {
-		return some
+	all, _ := fmt.Sscanf(os.Getenv("MEGADISK_CHANGES"), "%d-%d", &from, &to)
+	if all == 2 {
+		numbers = nil
+		for n := from; n <= to; n++ {
+			numbers = append(numbers, n)
+		}
 	}
-	some = nil
-	for n := from; n <= to; n++ {
-		some = append(some, n)
+	for _, n := range numbers {
+		met := true
+		t.Run(strconv.Itoa(n), func(t *testing.T) { met = life(t, n) })
+		if !met {
+			require.Equal(t, 2, all, "there are fewer than %d", n)
+			return
+		}
 	}
-	return some
 }
 
 // deed is something that a person does, and what the drive holds when it is done.
@@ -62,6 +65,12 @@ type deed struct {
 }
 
 func sumOf(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+
+// putOldFiles puts the files into the cloud with which lifeOfAMount begins.
+func putOldFiles(account *megatest.Account) {
+	account.PutFile(account.Root(), "old", []byte("old"), megatestTime)
+	account.PutFile(account.Root(), "saved", []byte("saved"), megatestTime)
+}
 
 // lifeOfAMount begins with the files "old" and "saved" in the cloud.
 func lifeOfAMount() []deed {
@@ -124,50 +133,27 @@ func lifeOfAMount() []deed {
 
 // withoutChange is one such life; false: there are fewer changes.
 func withoutChange(t *testing.T, how string, n int) bool {
-	p, account := program.WithAccount(t)
-	account.PutFile(account.Root(), "old", []byte("old"), megatestTime)
-	account.PutFile(account.Root(), "saved", []byte("saved"), megatestTime)
-	told, err := os.Create(filepath.Join(t.TempDir(), "told"))
-	require.NoError(t, err)
-	defer told.Close()
-	disk, _ := mountBadDisk(t, told, how, strconv.Itoa(n))
-	p.Env = append(p.Env, "MEGADISK_STATE_DIR="+filepath.Join(disk, "state"), "MEGADISK_CACHE_DIR="+filepath.Join(disk, "cache"))
-
-	life := lifeOfAMount()
-	before := life[0].holds
-	after := before
-	var failed error
-	for _, d := range life {
-		after = d.holds
-		if failed = d.do(p); failed != nil {
-			break
-		}
-		before = after
-	}
-	what, err := os.ReadFile(told.Name())
-	require.NoError(t, err)
-	if len(what) == 0 {
-		require.NoError(t, failed)
+	l := newDiskLife(t, how, n)
+	if !l.live() {
 		return false
 	}
-	t.Logf("%s: %v", strings.TrimSpace(string(what)), failed)
-	endMount(t, p, how)
-	if _, errs, status := p.Try("", "mount", p.Point); status != 0 {
-		p.Login()
+	endMount(t, l.p, how)
+	if _, errs, status := l.p.Try("", "mount", l.p.Point); status != 0 {
+		l.p.Login()
 		if how == "fail" && strings.Contains(errs, "damaged") {
-			exportAndBeginAnew(t, p, account, filepath.Join(disk, "state"), before)
+			exportAndBeginAnew(t, l.p, l.account, filepath.Join(l.point, "state"), l.before)
 			return true
 		}
-		p.Mount()
+		l.p.Mount()
 	}
-	requireBetween(t, before, after, contents(t, p))
-	sameInCloud(t, p, account, ".")
-	here := contents(t, p)
-	requireBetween(t, before, after, here)
-	p.Run("unmount", p.Point)
-	p.Mount()
-	require.Equal(t, here, contents(t, p))
-	p.Run("unmount", p.Point)
+	requireBetween(t, l.before, l.after, contents(t, l.p))
+	sameInCloud(t, l.p, l.account, ".")
+	here := contents(t, l.p)
+	requireBetween(t, l.before, l.after, here)
+	l.p.Run("unmount", l.p.Point)
+	l.p.Mount()
+	require.Equal(t, here, contents(t, l.p))
+	l.p.Run("unmount", l.p.Point)
 	return true
 }
 
