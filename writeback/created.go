@@ -270,7 +270,7 @@ func (c *change) settleContent(in *tree.Inode, it item, made *tree.Cloud, st *fi
 	if g == nil || !bytes.Equal(g.State.Key.Pack(), it.Key) {
 		return nil
 	}
-	in.Base = tree.Base{Handle: made.Handle, Key: it.Key, Size: g.State.Size, Limit: min(g.limit.Load(), g.State.Size)}
+	in.Base = tree.Base{Handle: made.Handle, Key: it.Key, Size: g.State.Size, Limit: min(g.kept, g.State.Size)}
 	ent, _, err := c.entry(it.Ino)
 	if err != nil {
 		return err
@@ -305,6 +305,7 @@ func (c *change) uncover(st *fileState, g *generation, in *tree.Inode) error {
 		regions = append(regions, id)
 	}
 	base, pending := in.Base, in.Pending
+	base.Limit = min(base.Limit, g.limit) // what was cut off and isn't committed stays so
 	c.after = append(c.after, func() {
 		st.m.ClearRegions(regions)
 		if len(st.m.DirtyRegions()) > 0 || st.dirty {

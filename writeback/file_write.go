@@ -161,12 +161,7 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 		return err
 	}
 	if size < st.size {
-		st.garbage = append(st.garbage, st.m.Truncate(size)...)
-		st.base.Limit = min(st.base.Limit, size)
-		if st.gen != nil {
-			st.gen.limit.Store(min(st.gen.limit.Load(), size))
-		}
-		st.cut = true
+		st.cutLocked(size)
 	}
 	if st.writers == 0 {
 		e.forgetSession(st.ino)
@@ -180,6 +175,17 @@ func (e *Engine) resizeLocked(ctx context.Context, st *fileState, size int64) er
 	}
 	st.dirty, st.content = true, true
 	return e.commitLocked(ctx, st)
+}
+
+// cutLocked drops what lies at size and beyond. Rows still have it, those of what is uploaded too: should the process die
+// before the commit, the file is what it was.
+func (st *fileState) cutLocked(size int64) {
+	st.garbage = append(st.garbage, st.m.Truncate(size)...)
+	st.base.Limit = min(st.base.Limit, size)
+	if st.gen != nil {
+		st.gen.limit = min(st.gen.limit, size)
+	}
+	st.cut = true
 }
 
 // Flush is close(2): after it the handle's writes survive kill -9.
@@ -319,7 +325,7 @@ func (c *change) commitInode(st *fileState, in *tree.Inode) error {
 		own = tree.OwnMode
 	}
 	if st.gen != nil && st.cut {
-		if err := c.putLimit(st.gen); err != nil {
+		if err := c.cutGeneration(st.gen, st.gen.limit); err != nil {
 			return err
 		}
 	}

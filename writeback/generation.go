@@ -45,7 +45,8 @@ type generation struct {
 	Packed  []byte                 `cbor:"9,keyasint,omitempty"`  // the list otherwise (staging.EncodeExtents)
 
 	m        *staging.Map // the extents again, to read from
-	limit    atomic.Int64 // bytes of it not cut off since; changed under fileState.mu, read by the sender too
+	limit    int64        // GUARDED_BY(fileState.mu): bytes of it not cut off since
+	kept     int64        // GUARDED_BY(Engine.writeMu): the same, as far as the cutting is committed
 	stored   atomic.Bool  // its row exists
 	restored bool         // it comes from an earlier run: to be verified
 	session  *session     // the file is open on, and what is written later belongs to it; nil: it isn't
@@ -97,7 +98,7 @@ func (e *Engine) freeze(ctx context.Context, st *fileState) (*generation, error)
 		Digest: extentsDigest(es, st.base, st.size),
 		m:      st.m.Clone(),
 	}
-	g.limit.Store(st.size)
+	g.limit, g.kept = st.size, st.size
 	e.joinSession(st, g)
 	if g.Spread = len(es) > inlineExtents; !g.Spread {
 		g.Packed = staging.EncodeExtents(es)
@@ -114,9 +115,15 @@ func (c *change) putGeneration(g *generation) error {
 	return putRow(c.b, inoKey(rowGeneration, g.Ino), g)
 }
 
-// putLimit stores how much of a generation hasn't been cut off since.
+// putLimit stores how much of a generation isn't cut off by what is committed.
 func (c *change) putLimit(g *generation) error {
-	return putRow(c.b, inoKey(rowLimit, g.Ino), g.limit.Load())
+	return putRow(c.b, inoKey(rowLimit, g.Ino), g.kept)
+}
+
+// cutGeneration stores how much of a generation isn't cut off with this transaction, whose row says that the file is as short.
+func (c *change) cutGeneration(g *generation, limit int64) error {
+	c.after = append(c.after, func() { g.kept = limit })
+	return putRow(c.b, inoKey(rowLimit, g.Ino), limit)
 }
 
 // storeGeneration writes the row of a generation, after those of its extents.
@@ -222,11 +229,11 @@ func (e *Engine) replayGenerations(b *badger.Txn) error {
 			g.m.Insert(es...)
 		}
 		e.staging.Retain(g.m.Extents()...)
-		limit := g.State.Size
-		if _, err := getRow(b, inoKey(rowLimit, g.Ino), &limit); err != nil {
+		g.kept = g.State.Size
+		if _, err := getRow(b, inoKey(rowLimit, g.Ino), &g.kept); err != nil {
 			return fmt.Errorf("limit of a frozen file: %w", err)
 		}
-		g.limit.Store(limit)
+		g.limit = g.kept
 		e.restored = append(e.restored, g)
 		return nil
 	})

@@ -67,14 +67,14 @@ func (e *Engine) zeroLocked(st *fileState, from, to int64) error {
 		below = st.base.Limit
 	}
 	if st.gen != nil {
-		below = max(below, st.gen.limit.Load())
+		below = max(below, st.gen.limit)
 	}
 	switch {
 	case from >= below:
 	case to >= below:
 		st.base.Limit = min(st.base.Limit, from)
 		if st.gen != nil {
-			st.gen.limit.Store(min(st.gen.limit.Load(), from))
+			st.gen.limit = min(st.gen.limit, from)
 		}
 		st.cut = true
 	default:

@@ -75,14 +75,10 @@ func (e *Engine) replaceLocked(ctx context.Context, st *fileState, es []staging.
 		e.staging.Release(es...)
 		return err
 	}
-	st.garbage = append(st.garbage, st.m.Truncate(0)...)
-	st.base.Limit = 0
-	if st.gen != nil {
-		st.gen.limit.Store(0)
-	}
+	st.cutLocked(0)
 	st.garbage = append(st.garbage, st.m.Insert(es...)...)
 	now := e.now()
 	st.size, st.mtime, st.exact, st.lastWrite = size, now.UnixNano(), false, now
-	st.dirty, st.content, st.cut = true, true, true
+	st.dirty, st.content = true, true
 	return e.commitLocked(ctx, st)
 }
