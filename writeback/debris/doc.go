@@ -7,7 +7,7 @@
 //	for _, it := range s.List() { ... }
 //	r, err := s.Reader(it.ID)
 //
-// An item stays for MaxAge, and all together take at most Limit: the oldest go first. An item is written under another
+// An item stays for MaxAge, all together take at most Limit, and there are MaxItems at most: the oldest go first. An item is written under another
 // name, synced, and renamed, so that it is there whole or not at all; what a crash left of one goes with the next Open.
 // Everything that tells of a file is encrypted (FORMAT.md).
 //

@@ -16,8 +16,11 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// MaxAge is how long an item stays.
-const MaxAge = 30 * 24 * time.Hour
+// What a store holds at most, beside Options.Limit.
+const (
+	MaxAge   = 30 * 24 * time.Hour // how long an item stays
+	MaxItems = 10_000              // each is in memory, and is opened at each start
+)
 
 // ErrNoItem means that there is no item of that id.
 var ErrNoItem = errors.New("no such debris")
@@ -64,6 +67,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	items []Item // GUARDED_BY(mu); the oldest first
+	total int64  // GUARDED_BY(mu): bytes of content of all
 }
 
 const (
@@ -96,6 +100,7 @@ func Open(o Options) (*Store, error) {
 			continue
 		}
 		s.items = append(s.items, Item{Info: info, ID: id})
+		s.total += info.Size
 	}
 	slices.SortFunc(s.items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Kept, b.Kept), strings.Compare(a.ID, b.ID)) })
 	if err := s.Expire(); err != nil {
@@ -134,6 +139,7 @@ func (s *Store) Add(info Info, read func(p []byte, off int64) (int, error)) (Ite
 	}
 	s.mu.Lock()
 	s.items = append(s.items, it)
+	s.total += it.Size
 	s.mu.Unlock()
 	return it, s.Expire()
 }
@@ -201,6 +207,12 @@ func (s *Store) Remove(id string) error {
 	if err := ignoreMissing(os.Remove(s.file(id))); err != nil {
 		return err
 	}
+	s.total -= s.items[at].Size
+	if at == 0 { // as most are: the others need not be moved
+		s.items[0] = Item{}
+		s.items = s.items[1:]
+		return nil
+	}
 	s.items = slices.Delete(s.items, at, at+1)
 	return nil
 }
@@ -220,21 +232,27 @@ func (s *Store) Clear() (removed int, err error) {
 
 // Expire drops what is too old, and the oldest of what is too much.
 func (s *Store) Expire() error {
-	var total int64
-	list := s.List()
-	for _, it := range list {
-		total += it.Size
-	}
 	var errs []error
-	for _, it := range list {
-		old := s.o.Now().Sub(time.Unix(0, it.Kept)) > MaxAge
-		if !old && total <= s.o.Limit {
-			continue
-		}
-		total -= it.Size
-		if err := s.Remove(it.ID); err != nil && !errors.Is(err, ErrNoItem) {
+	for _, id := range s.due() {
+		if err := s.Remove(id); err != nil && !errors.Is(err, ErrNoItem) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// due lists what is to be dropped.
+func (s *Store) due() (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := s.total
+	for i, it := range s.items {
+		old := s.o.Now().Sub(time.Unix(0, it.Kept)) > MaxAge
+		if !old && left <= s.o.Limit && len(s.items)-i <= MaxItems {
+			break
+		}
+		ids = append(ids, it.ID)
+		left -= it.Size
+	}
+	return ids
 }

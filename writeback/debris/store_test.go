@@ -3,6 +3,7 @@ package debris
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -210,4 +211,22 @@ func TestFrozenSample(t *testing.T) {
 	want := Info{Path: "/Documents/a report.odt", Size: recordSize + 100, Mtime: 1_700_000_000_123_456_789, Why: Replaced, Kept: 1_764_460_800_000_000_000}
 	require.Equal(t, []Item{{Info: want, ID: "00112233445566aa"}}, s.List())
 	require.True(t, bytes.Equal(pattern(42, recordSize+100), content(t, s, "00112233445566aa")))
+}
+
+// However small they are, only so many are kept; nor does each that comes cost more when there are many.
+func TestItemsAreCounted(t *testing.T) {
+	c := &clock{time.Now()}
+	dir := t.TempDir()
+	s := open(t, dir, 1<<30, c)
+	for i := range MaxItems - 1 {
+		s.items = append(s.items, Item{Info: Info{Kept: c.now.UnixNano()}, ID: fmt.Sprint(i)}) // without their files: writing so many would take long
+	}
+	add(t, s, "/last but one", nil)
+	require.Len(t, s.List(), MaxItems)
+	c.now = c.now.Add(time.Second)
+	add(t, s, "/last", nil)
+	require.Len(t, s.List(), MaxItems)
+	require.Equal(t, "1", s.List()[0].ID)
+	require.Equal(t, []string{"/last but one", "/last"}, paths(s)[MaxItems-2:])
+	require.Equal(t, []string{"/last but one", "/last"}, paths(open(t, dir, 1<<30, c)))
 }
