@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,10 +27,11 @@ const roomToRotate = 64 << 20
 // are sparse files mapped into memory: on a disk without room for a page that is touched, the process dies of SIGBUS.
 // So the next log is made ahead of Badger, with its blocks and no length, as which Badger takes it for a new file.
 type logKeeper struct {
-	dir  string
-	room func(need int64) // makes some, if it can
-	next int              // number of the log that Badger will make next; changed under Tree.writeMu
-	poor atomic.Bool      // the next log's blocks could not be had
+	dir   string
+	room  func(need int64)     // makes some, if it can
+	fsync func(*os.File) error // tests look on
+	next  int                  // number of the log that Badger will make next; changed under Tree.writeMu
+	poor  atomic.Bool          // the next log's blocks could not be had
 
 	asked time.Time // when room was last asked for ahead of need; changed under Tree.writeMu
 }
@@ -36,27 +41,67 @@ func newLogKeeper(dir string, room func(int64)) (*logKeeper, error) {
 	if room == nil {
 		room = func(int64) {}
 	}
-	k := &logKeeper{dir: dir, room: room}
+	k := &logKeeper{dir: dir, room: room, fsync: (*os.File).Sync}
 	return k, k.begin()
 }
 
 // begin looks which log is in use, once Badger has opened.
 func (k *logKeeper) begin() error {
-	logs, err := filepath.Glob(filepath.Join(k.dir, "*.mem"))
+	logs, err := k.used()
 	if err != nil {
-		return fmt.Errorf("finding the database's logs: %w", err)
+		return err
 	}
-	for _, log := range logs {
-		n := 0
-		if _, err := fmt.Sscanf(filepath.Base(log), "%d.mem", &n); err == nil {
-			k.next = max(k.next, n+1)
-		}
+	for _, n := range logs {
+		k.next = max(k.next, n+1)
 	}
 	if err := k.fasten(); errors.Is(err, unix.ENOSPC) {
 		return fmt.Errorf("making room for the database's log: %w", err)
 	}
 	k.prepare()
 	return nil
+}
+
+// used lists the numbers of the logs that Badger has, in their order: not the one that was made ahead.
+func (k *logKeeper) used() (list []int, err error) {
+	entries, err := os.ReadDir(k.dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the database's logs: %w", err)
+	}
+	for _, e := range entries {
+		text, is := strings.CutSuffix(e.Name(), ".mem")
+		n, err := strconv.Atoi(text)
+		if !is || err != nil {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Size() > 0 {
+			list = append(list, n)
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// syncFull makes durable what is in the logs of full memtables. Until a full memtable's table is there nothing else holds
+// its rows, and Badger's own Sync is about the last log only; it must have come before.
+func (k *logKeeper) syncFull() error {
+	logs, err := k.used()
+	for i := 0; err == nil && i < len(logs)-1; i++ {
+		err = k.syncLog(k.path(logs[i]))
+	}
+	return err
+}
+
+// syncLog makes one log durable, unless its table is: then it is gone.
+func (k *logKeeper) syncLog(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return k.fsync(f)
 }
 
 func (k *logKeeper) path(n int) string { return filepath.Join(k.dir, fmt.Sprintf("%05d.mem", n)) }

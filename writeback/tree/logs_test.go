@@ -58,3 +58,42 @@ func TestLogsHaveTheirBlocks(t *testing.T) {
 	require.False(t, h.Poor())
 	h.check()
 }
+
+// A memtable is full, and its table can't be written yet: what was committed to it before is made durable by a sync all the
+// same, though it stands in a log that Badger's own sync passes over by then.
+func TestSyncIsAboutFullLogsToo(t *testing.T) {
+	dir := t.TempDir()
+	h := newHouse(t, onDisk(dir))
+	var taken []string // all names that the table might get
+	for id := range 100 {
+		path := filepath.Join(dir, fmt.Sprintf("%06d.sst", id))
+		if os.Mkdir(path, 0o700) == nil {
+			taken = append(taken, path)
+		}
+	}
+	full, err := h.logs.used()
+	require.NoError(t, err)
+	require.Len(t, full, 1)
+	value := make([]byte, 100<<10)
+	for logs := full; len(logs) == 1; {
+		require.NoError(t, h.Update(context.Background(), func(tx *Tx) error {
+			return tx.Badger().Set([]byte("w test"), value)
+		}))
+		logs, err = h.logs.used()
+		require.NoError(t, err)
+	}
+
+	var synced []string
+	h.logs.fsync = func(f *os.File) error {
+		synced = append(synced, f.Name())
+		return f.Sync()
+	}
+	require.NoError(t, h.Sync())
+	require.Equal(t, []string{h.logs.path(full[0])}, synced)
+
+	h.logs.fsync = func(*os.File) error { return unix.EIO }
+	require.ErrorIs(t, h.Sync(), unix.EIO)
+	for _, path := range taken {
+		require.NoError(t, os.Remove(path))
+	}
+}

@@ -112,7 +112,7 @@ func Open(o Options) (_ *Tree, err error) {
 			return nil, errors.Join(err, t.closeDatabase())
 		}
 	}
-	t.syncs = newSyncer(func() error { return t.db.Sync() })
+	t.syncs = newSyncer(t.syncLogs)
 	t.dispatch = newDispatcher()
 	t.sweeper = newSweeper(t)
 	return t, nil
@@ -218,6 +218,15 @@ func (t *Tree) Sync() error {
 		return fmt.Errorf("syncing the database: %w", err)
 	}
 	return nil
+}
+
+// syncLogs makes durable what was committed, wherever it is.
+func (t *Tree) syncLogs() error {
+	err := t.db.Sync()
+	if err == nil && t.logs != nil {
+		err = t.logs.syncFull()
+	}
+	return err
 }
 
 // View runs fn with one consistent view of the tree. What fn gets from tx must not be used after it.
