@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"megadisk/writeback/tree"
 )
@@ -89,18 +91,78 @@ func TestAnOpenOvertakesTheEventOfAChange(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "old", string(got))
 
+	require.Equal(t, "new", f.readBeforeEvent(t, func() { f.put(tree.DriveIno, "a", []byte("new")) }, func() ([]byte, error) {
+		return os.ReadFile(path)
+	}))
+}
+
+// The same where the kernel believes that there is no such name, since the file got it elsewhere, too: it asks for a
+// creation then.
+func TestACreationOvertakesTheEventOfAChange(t *testing.T) {
+	f := newFake(t)
+	ino := f.put(tree.DriveIno, "a", []byte("old"))
+	dir, _ := mountFake(t, f)
+	got, err := os.ReadFile(filepath.Join(dir, "a"))
+	require.NoError(t, err)
+	require.Equal(t, "old", string(got))
+	path := filepath.Join(dir, "b")
+	_, err = os.Stat(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	change := func() {
+		f.mu.Lock()
+		f.rows[ino].Name = "b"
+		f.mu.Unlock()
+		f.put(tree.DriveIno, "b", []byte("new"))
+	}
+	require.Equal(t, "new", f.readBeforeEvent(t, change, func() ([]byte, error) {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		return io.ReadAll(file)
+	}))
+}
+
+// The file that the kernel doesn't know of is a symbolic link. The kernel has to find that out for itself: nothing is opened,
+// and nothing done to the link.
+func TestACreationMeetsALink(t *testing.T) {
+	f := newFake(t)
+	dir, _ := mountFake(t, f)
+	path := filepath.Join(dir, "link")
+	_, err := os.Stat(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	f.mu.Lock()
+	link := f.addLocked(tree.File, tree.DriveIno, "link", []byte("target"))
+	link.Link = true
+	f.mu.Unlock()
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		require.NoError(t, file.Close())
+	}
+	require.ErrorIs(t, err, unix.EINVAL, "where it leads, which this engine doesn't say")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	require.Equal(t, "target", string(f.data[link.Ino]))
+}
+
+// readBeforeEvent reads after a change of another client was committed, and lets its event go only when the reader waits
+// for that.
+func (f *fake) readBeforeEvent(t *testing.T, change func(), read func() ([]byte, error)) string {
+	t.Helper()
 	f.mu.Lock()
 	f.noted = make(chan struct{}, 10)
 	f.mu.Unlock()
 	f.deliver.Lock()
-	f.put(tree.DriveIno, "a", []byte("new"))
+	change()
 	type result struct {
 		got []byte
 		err error
 	}
 	results := make(chan result, 1)
 	go func() {
-		got, err := os.ReadFile(path)
+		got, err := read()
 		results <- result{got, err}
 	}()
 	select {
@@ -112,7 +174,7 @@ func TestAnOpenOvertakesTheEventOfAChange(t *testing.T) {
 	f.deliver.Unlock()
 	r := <-results
 	require.NoError(t, r.err)
-	require.Equal(t, "new", string(r.got))
+	return string(r.got)
 }
 
 func TestRemovedInodesAreForgotten(t *testing.T) {

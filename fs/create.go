@@ -60,11 +60,16 @@ func (b *bridge) make(cancel <-chan struct{}, parent uint64, name string, out *f
 // without O_EXCL the file that is there is opened, as open(2) says.
 func (b *bridge) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	var opened *fileHandle
+	pages := uint32(fuse.FOPEN_KEEP_CACHE)
 	status := b.make(cancel, in.NodeId, name, &out.EntryOut, "create", func(ctx context.Context, parent tree.Ino) (tree.Inode, error) {
 		write := writes(in.Flags)
 		row, f, err := b.engine.createOpen(ctx, parent, name, wish(in.Mode, in.Umask, 0o666), write)
 		if errors.Is(err, tree.ErrExist) && in.Flags&syscall.O_EXCL == 0 {
-			return b.openExisting(ctx, parent, name, in.Flags, &opened)
+			row, err = b.openExisting(ctx, parent, name, in.Flags, &opened)
+			if err == nil {
+				pages = b.pages(ctx, row.Ino) // the kernel may have some, under the name that it had before
+			}
+			return row, err
 		}
 		if err != nil {
 			return row, err
@@ -74,7 +79,7 @@ func (b *bridge) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, 
 		return row, nil
 	})
 	if status.Ok() {
-		out.Fh, out.OpenFlags = opened.id, fuse.FOPEN_KEEP_CACHE
+		out.Fh, out.OpenFlags = opened.id, pages
 	}
 	return status
 }
@@ -86,8 +91,11 @@ func (b *bridge) openExisting(ctx context.Context, parent tree.Ino, name string,
 	if err != nil {
 		return row, err
 	}
-	if row.Kind != tree.File {
+	switch {
+	case row.Kind != tree.File:
 		return row, tree.ErrIsDir
+	case row.IsLink():
+		return row, tree.ErrStale // the kernel looks once more, and follows it
 	}
 	h, err := b.open(ctx, row.Ino, flags)
 	if err != nil {

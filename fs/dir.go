@@ -79,13 +79,14 @@ func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEn
 // freshSince is fresh for one of many rows, read when the tree had that generation: only if there is another one by now is
 // it read again.
 func (b *bridge) freshSince(row *tree.Inode, generation uint64) tree.Inode {
-	switch {
-	case row.Kind != tree.File:
+	if row.Kind != tree.File {
 		return *row
-	case b.table.Generation() == generation:
-		return b.engine.Fresh(*row)
 	}
-	return b.fresh(*row)
+	now := b.engine.Fresh(*row)
+	if b.table.Generation() != generation { // asked last: a file that is closed is committed before
+		return b.fresh(*row)
+	}
+	return now
 }
 
 // emitter takes an entry with its row (nil: "." or "..") and the generation of the tree that it was read in; false: it has

@@ -284,7 +284,12 @@ func (f *fake) OpenVersion(megaclient.Handle) (*writeback.VersionReader, error) 
 }
 func (f *fake) ShareOwner(h megaclient.UserHandle) string { return string(h) }
 
-func (f *fake) open(_ context.Context, ino tree.Ino, _, _ bool) (file, error) {
+func (f *fake) open(_ context.Context, ino tree.Ino, _, truncate bool) (file, error) {
+	if truncate {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.rows[ino].Size, f.data[ino] = 0, nil
+	}
 	return &fakeFile{f, ino}, nil
 }
 

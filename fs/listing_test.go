@@ -93,3 +93,25 @@ func TestACookieIsGoodInAnotherHandle(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rest, 490)
 }
+
+// closingFake is one in which a file is closed just when a listing looks for what is open.
+type closingFake struct {
+	*fake
+	generation uint64
+}
+
+func (c *closingFake) Generation() uint64 { return c.generation }
+
+func (c *closingFake) Fresh(in tree.Inode) tree.Inode {
+	c.rows[in.Ino].Size = 9
+	c.generation++
+	return in
+}
+
+func TestListedWhileItIsClosed(t *testing.T) {
+	c := &closingFake{fake: newFake(t)}
+	row, err := c.Get(c.put(tree.DriveIno, "a", nil))
+	require.NoError(t, err)
+	now := newBridge(c, c, Options{}).freshSince(&row, 0)
+	require.EqualValues(t, 9, now.Size)
+}
