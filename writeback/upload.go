@@ -149,11 +149,9 @@ func (e *Engine) uploadFile(ctx context.Context, ino tree.Ino, target megaclient
 		}
 	}
 	failpoint("upload-begin")
-	if g.State.Token == "" {
-		err = e.client.Upload(ctx, target, &g.State, src, e.uploadHooks(ctx, g, up))
-		if err != nil {
-			return fmt.Errorf("uploading: %w", err)
-		}
+	// Of one that has its token the rest is done: it may have come to its end before the MAC of all was known.
+	if err := e.client.Upload(ctx, target, &g.State, src, e.uploadHooks(ctx, g, up)); err != nil {
+		return fmt.Errorf("uploading: %w", err)
 	}
 	fp, err := megacrypto.NewFingerprint(src, g.State.Size, 0)
 	if err != nil {
