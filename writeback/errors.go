@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 
 	"megadisk/megaclient"
@@ -93,6 +94,10 @@ func classify(err error) kindOfError {
 // isNetwork tells whether an upload failed for want of an answer, and not for
 // what it was about. What isn't known is not the network: it is shown.
 func isNetwork(err error) bool {
+	var disk *fs.PathError
+	if errors.As(err, &disk) { // what the system says of a disk is worded as what it says of a network
+		return false
+	}
 	var status *megaclient.StatusError
 	var network net.Error
 	return errors.Is(err, megaclient.ErrUnreachable) || errors.Is(err, megaclient.ErrBadAnswer) ||

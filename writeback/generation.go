@@ -247,7 +247,7 @@ func (e *Engine) verifyRestored(ctx context.Context, g *generation) error {
 		return fmt.Errorf("%w: the extent list changed", ErrHeldBack)
 	}
 	if err := e.staging.Verify(ctx, es...); err != nil {
-		return fmt.Errorf("%w: %w", ErrHeldBack, err)
+		return fmt.Errorf("verifying a frozen file: %w", err) // perhaps only not to be read now
 	}
 	g.restored = false
 	return nil

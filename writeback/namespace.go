@@ -231,7 +231,7 @@ func (c *change) removePending(in tree.Inode, above []tree.Ino) error {
 		return err
 	}
 	if err := c.touch(in.Ino, func(ent *entry) {
-		ent.RemovedAs, ent.ForGood, ent.Braked = as, false, false
+		ent.RemovedAs, ent.ForGood, ent.Braked, ent.Held = as, false, false, false
 		ent.Since = ent.Last
 		ent.Attempts, ent.Retry, ent.Reason = 0, 0, ""
 	}); err != nil {

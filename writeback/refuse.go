@@ -8,7 +8,7 @@ import (
 	"megadisk/writeback/tree"
 )
 
-// refuse journals why a change isn't in the cloud, and when it is tried again.
+// refuse journals why a change isn't in the cloud, and when it is tried again. held: its content is damaged.
 func (c *change) refuse(ino tree.Ino, why error, held bool) error {
 	ent, ok, err := c.entry(ino)
 	if err != nil || !ok {
@@ -26,7 +26,7 @@ func (c *change) refuse(ino tree.Ino, why error, held bool) error {
 		}
 	}
 	ent.Reason, ent.Code = worded.Error(), codeOf(why)
-	ent.Held = held
+	ent.Held = ent.Held || held // that a rename is refused says nothing of damaged content
 	ent.Retry = c.e.retryAt(ent)
 	in, err := c.Get(ino)
 	if err == nil && c.e.raise(&in, share, why, worded) {
