@@ -186,7 +186,8 @@ func (c *change) rescue(in *tree.Inode) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Move(in.Ino, parent, name); err != nil {
+	// Who writes to it wasn't told of the name, nor asked for it.
+	if err := c.Consequence(func() error { return c.Move(in.Ino, parent, name) }); err != nil {
 		return err
 	}
 	if err := c.tellOf(in.Ino, Conflicted, row.Name); err != nil {

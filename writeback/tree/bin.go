@@ -108,6 +108,7 @@ func (tx *Tx) takeOutPending(ino Ino) error {
 
 // TakeOutContent takes a file out of the bin whose content is another one here: it goes up anew, and its node stays.
 func (tx *Tx) TakeOutContent(ino Ino) error {
+	defer tx.consequence()()
 	if is, err := tx.InBin(ino); err != nil || !is {
 		return err
 	}

@@ -168,6 +168,12 @@ func (tx *Tx) giveWay(ino Ino, name string) error {
 	return tx.setPlace(e, parent, other)
 }
 
+// Consequence has what fn changes reported as nobody's own: a program whose call is under way doesn't know of it.
+func (tx *Tx) Consequence(fn func() error) error {
+	defer tx.consequence()()
+	return fn()
+}
+
 // consequence makes changes be reported as nobody's own until the function that it returns is called.
 func (tx *Tx) consequence() (end func()) {
 	before := tx.quiet
