@@ -105,3 +105,6 @@ func (t *throttle) Take(ctx context.Context) error { return t.wait(ctx) }
 
 // DecodeUsers reads the users of a full fetch.
 func DecodeUsers(raw []byte) []User { return decodeUsers(raw) }
+
+// EachFileAttr takes an answer of a storage server apart.
+func EachFileAttr(body []byte, fn func(FileAttr, []byte)) error { return eachFileAttr("1", body, fn) }

@@ -98,8 +98,13 @@ func (c *Client) fetchFileAttrs(ctx context.Context, list []FileAttr, fn func(Fi
 	if err != nil {
 		return err
 	}
+	return eachFileAttr(list[0].cluster, body, fn)
+}
+
+// eachFileAttr takes an answer apart: of each attribute its handle, its length, and what it holds.
+func eachFileAttr(cluster string, body []byte, fn func(FileAttr, []byte)) error {
 	for len(body) >= fileAttrHandle+4 {
-		a := FileAttr{cluster: list[0].cluster, handle: [fileAttrHandle]byte(body)}
+		a := FileAttr{cluster: cluster, handle: [fileAttrHandle]byte(body)}
 		n := binary.LittleEndian.Uint32(body[fileAttrHandle:])
 		body = body[fileAttrHandle+4:]
 		if n > maxFileAttrBytes || int(n) > len(body) {

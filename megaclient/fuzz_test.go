@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"megadisk/megaclient"
+	"megadisk/megaclient/megacrypto"
 
 	"github.com/stretchr/testify/require"
 )
@@ -136,6 +137,28 @@ func FuzzUsers(f *testing.F) {
 			require.Len(t, u.Handle, 11)
 			require.LessOrEqual(t, len(u.Email), 254)
 			require.False(t, u.Former && u.Contact || u.Contact && u.Self)
+		}
+	})
+}
+
+// FuzzFileAttrs: what storage servers send for pictures, and what nodes say of where these are.
+func FuzzFileAttrs(f *testing.F) {
+	f.Add([]byte("AAAAAAAA\x10\x00\x00\x000123456789abcdefBBBBBBBB\x00\x00\x00\x00"), "924:1*AAAAAAAAAAA/924:0*BBBBBBBBBBB")
+	f.Add([]byte("AAAAAAAA\xff\xff\xff\xff"), "/:*")
+	f.Fuzz(func(t *testing.T, body []byte, text string) {
+		read := 0
+		err := megaclient.EachFileAttr(body, func(_ megaclient.FileAttr, data []byte) {
+			read += 12 + len(data)
+			if plain, err := megaclient.OpenFileAttr(megacrypto.FileKey{}, data); err == nil {
+				require.Len(t, plain, len(data))
+			}
+		})
+		require.LessOrEqual(t, read, len(body))
+		require.True(t, err != nil || len(body)-read < 12)
+		for _, kind := range []megaclient.FileAttrType{megaclient.Thumbnail, megaclient.Preview} {
+			if a, ok := megaclient.ParseFileAttr(text, kind); !ok {
+				require.Zero(t, a)
+			}
 		}
 	})
 }

@@ -120,12 +120,12 @@ type report struct {
 
 func writeBundle(ctx context.Context, c *common, path string, checks []doctor.Check) error {
 	r := report{Made: time.Now(), Version: version, System: system(), Processes: []control.Status{}, Log: lastLines(c)}
+	hide := c.secrets(ctx)
 	for _, process := range c.processes() {
 		if st, err := process.Status(ctx); err == nil {
-			r.Processes = append(r.Processes, redacted(st))
+			r.Processes = append(r.Processes, redacted(st, hide))
 		}
 	}
-	hide := c.secrets(ctx)
 	for _, check := range checks {
 		check.Says, check.Fix = hide.Replace(check.Says), hide.Replace(check.Fix)
 		r.Checks = append(r.Checks, check)
@@ -146,28 +146,38 @@ func writeBundle(ctx context.Context, c *common, path string, checks []doctor.Ch
 	return f.Close()
 }
 
-// redacted is a status without names.
-func redacted(st control.Status) control.Status {
+// redacted is a status without names. Sentences go through hide.
+func redacted(st control.Status, hide *strings.Replacer) control.Status {
 	st.Account = "…"
-	mounts := st.Mounts
-	st.Mounts = nil
-	for _, m := range mounts {
-		st.Mounts = append(st.Mounts, control.Mount{ReadOnly: m.ReadOnly})
-	}
-	items, transfers, pinned := st.Pending.Items, st.Transfer, st.Pinned
-	st.Pending.Items, st.Transfer, st.Pinned = nil, nil, nil
-	for _, ch := range items {
-		st.Pending.Items = append(st.Pending.Items, control.Change{What: ch.What, Size: ch.Size, Reason: ch.Reason})
-	}
-	for _, t := range transfers {
+	st.Problem, st.Cache.Degraded = hide.Replace(st.Problem), hide.Replace(st.Cache.Degraded)
+	st.Mounts = each(st.Mounts, func(m control.Mount) control.Mount { return control.Mount{ReadOnly: m.ReadOnly} })
+	st.Pending.Items = each(st.Pending.Items, func(c control.Change) control.Change {
+		c.Path, c.Reason = "", hide.Replace(c.Reason)
+		return c
+	})
+	st.HereOnly.Items, st.Interrupted = each(st.HereOnly.Items, nameless), each(st.Interrupted, nameless)
+	st.Transfer = each(st.Transfer, func(t control.Transfer) control.Transfer {
 		t.Path = ""
-		st.Transfer = append(st.Transfer, t)
-	}
-	for _, p := range pinned {
-		p.Path = ""
-		st.Pinned = append(st.Pinned, p)
-	}
+		return t
+	})
+	st.Pinned = each(st.Pinned, func(p control.Pinned) control.Pinned {
+		if p.Path = ""; p.Problem != "" {
+			p.Problem = "…" // it begins with the path of a file
+		}
+		return p
+	})
 	return st
+}
+
+func nameless(f control.HereFile) control.HereFile { return control.HereFile{Size: f.Size} }
+
+// each is a list with fn done to a copy of each of its things.
+func each[T any](list []T, fn func(T) T) []T {
+	var out []T
+	for _, thing := range list {
+		out = append(out, fn(thing))
+	}
+	return out
 }
 
 // secrets takes what names a person out of texts: the home folder, e-mail addresses, mount points.

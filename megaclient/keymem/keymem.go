@@ -9,6 +9,7 @@
 package keymem
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -73,15 +74,8 @@ func addPageLocked() {
 	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		page = make([]byte, os.Getpagesize())
-	}
-	if err == nil {
-		err = unix.Mlock(page)
-	}
-	if err == nil {
-		err = unix.Madvise(page, unix.MADV_DONTDUMP)
-	}
-	if err == nil {
-		err = unix.Madvise(page, unix.MADV_WIPEONFORK)
+	} else {
+		err = protect(page, unix.Mlock)
 	}
 	if err != nil {
 		pool.why = fmt.Errorf("keys may be swapped out: %w", err)
@@ -89,4 +83,9 @@ func addPageLocked() {
 	for len(page) >= slot {
 		pool.free, page = append(pool.free, page[:slot:slot]), page[slot:]
 	}
+}
+
+// protect has a page neither swapped out, nor dumped, nor given to children; what fails of it keeps nothing else from it.
+func protect(page []byte, lock func([]byte) error) error {
+	return errors.Join(lock(page), unix.Madvise(page, unix.MADV_DONTDUMP), unix.Madvise(page, unix.MADV_WIPEONFORK))
 }

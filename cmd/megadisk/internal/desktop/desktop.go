@@ -4,11 +4,16 @@ package desktop
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 )
 
-// Show shows a message. It returns false when there is no desktop to show it on.
+// plain takes from a text what desktops read as markup: the names of files are whatever somebody gave them.
+var plain = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// Show shows a message; bytes that are no UTF-8, which the bus doesn't carry, as a question mark. It returns false when
+// there is no desktop to show it on.
 func Show(title, text string) bool {
 	address := busAddress()
 	if address == "" {
@@ -21,7 +26,7 @@ func Show(title, text string) bool {
 	defer bus.Close()
 	var id uint32
 	err = bus.Object("org.freedesktop.Notifications", "/org/freedesktop/Notifications").Call(
-		"org.freedesktop.Notifications.Notify", 0, "megadisk", uint32(0), "drive-harddisk", title, text,
+		"org.freedesktop.Notifications.Notify", 0, "megadisk", uint32(0), "drive-harddisk", title, plain.Replace(strings.ToValidUTF8(text, "?")),
 		[]string{}, map[string]dbus.Variant{}, int32(-1)).Store(&id)
 	return err == nil
 }

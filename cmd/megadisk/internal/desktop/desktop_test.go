@@ -28,6 +28,8 @@ func TestMessageOnTheDesktop(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, Show("megadisk", "the session has ended"))
 	require.Equal(t, "megadisk: the session has ended", <-d.shown)
+	require.True(t, Show("megadisk", "\xff & <img src=x>.txt was changed"))
+	require.Equal(t, "megadisk: ? &amp; &lt;img src=x&gt;.txt was changed", <-d.shown)
 
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
 	require.False(t, Show("title", "text"))

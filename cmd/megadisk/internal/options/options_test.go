@@ -1,6 +1,8 @@
 package options
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,4 +57,27 @@ func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{"alow-other": "allow-other", "readonly": "read-only", "umaks": "umask", "xyzzy": ""} {
 		require.Equal(t, want, Nearest(name, known), name)
 	}
+}
+
+// FuzzSplit: each word can be written so that it is read again.
+func FuzzSplit(f *testing.F) {
+	for _, seed := range []string{`ro,uid=you,x-a="b,c"`, `a=\040b,c_d='`, `=,\\,\1`, `"`} {
+		f.Add(seed)
+	}
+	quote := strings.NewReplacer(`\`, `\\`, `,`, `\,`, `"`, `\"`, `'`, `\'`)
+	f.Fuzz(func(t *testing.T, list string) {
+		Unescape(list)
+		words, err := Split(list)
+		if err != nil || slices.Contains(words, Word{}) { // nothing but spaces
+			return
+		}
+		var again []string
+		for _, w := range words {
+			w.Meaning()
+			again = append(again, quote.Replace(w.String()))
+		}
+		same, err := Split(strings.Join(again, ","))
+		require.NoError(t, err)
+		require.Equal(t, words, same)
+	})
 }

@@ -302,6 +302,9 @@ func (k *Keeper) attach(ctx context.Context, ino tree.Ino) {
 }
 
 func (k *Keeper) picturesOf(ctx context.Context, ino tree.Ino, size int64) (thumb, preview []byte, err error) {
+	if size > maxPicture {
+		return nil, nil, errTooLarge // it has grown since Uploaded
+	}
 	f, err := k.o.Engine.Open(ctx, ino, false, false)
 	if err != nil {
 		return nil, nil, err

@@ -26,6 +26,7 @@ const (
 	quality       = 85        // of both, as JPEG
 	maxPicture    = 64 << 20  // bytes of a file that is decoded
 	maxDecoded    = 160 << 20 // bytes that decoding may take
+	maxSide       = 1 << 16   // pixels: scaling takes 32 bytes and more for each row and column
 )
 
 var errTooLarge = errors.New("the picture is too large for a thumbnail")
@@ -57,17 +58,22 @@ func encodeJPEG(picture image.Image) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// decode reads a picture, unless that takes too much memory.
-func decode(content []byte) (image.Image, error) {
+// decode reads a picture, unless that takes too much memory. What brings a decoder down is an error, and not the mount's end.
+func decode(content []byte) (picture image.Image, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			picture, err = nil, fmt.Errorf("reading a picture: its decoder panicked: %T", cause)
+		}
+	}()
 	config, format, err := image.DecodeConfig(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("reading a picture: %w", err)
 	}
-	if config.Width <= 0 || config.Height <= 0 || int64(config.Width)*int64(config.Height) > maxDecoded/bytesAPixel(format, config.ColorModel, content) {
+	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide ||
+		int64(config.Width)*int64(config.Height) > maxDecoded/bytesAPixel(format, config.ColorModel, content) {
 		return nil, errTooLarge
 	}
-	picture, _, err := image.Decode(bytes.NewReader(content))
-	if err != nil {
+	if picture, _, err = image.Decode(bytes.NewReader(content)); err != nil {
 		return nil, fmt.Errorf("reading a picture: %w", err)
 	}
 	return picture, nil
@@ -75,18 +81,32 @@ func decode(content []byte) (image.Image, error) {
 
 // bytesAPixel is what decoding takes for each pixel, at most.
 func bytesAPixel(format string, model color.Model, content []byte) int64 {
-	if format == "jpeg" {
+	switch format {
+	case "jpeg":
 		return bytesAPixelOfJPEG(model, isSequential(content))
+	case "png":
+		return bytesAPixelOfPNG(model, content)
 	}
 	switch model {
-	case color.GrayModel:
-		return 1
-	case color.YCbCrModel:
-		return 3
 	case color.RGBA64Model, color.NRGBA64Model, color.NYCbCrAModel: // the last one's transparency is a picture by itself
 		return 8
 	}
 	return 4
+}
+
+// bytesAPixelOfPNG counts what comes behind the header, too: one colour, of gray as well, may be transparent, which takes
+// all four channels; and a picture in passes is put together of pictures.
+func bytesAPixelOfPNG(model color.Model, content []byte) int64 {
+	n := int64(4)
+	switch model {
+	case color.Gray16Model, color.RGBA64Model, color.NRGBA64Model:
+		n = 8
+	}
+	const interlace = pngHead - 4 - 1 // the last byte of IHDR
+	if len(content) > interlace && content[interlace] != 0 {
+		n *= 2
+	}
+	return n
 }
 
 func bytesAPixelOfJPEG(model color.Model, sequential bool) int64 {

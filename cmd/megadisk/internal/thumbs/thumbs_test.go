@@ -9,6 +9,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"os"
 	"testing"
 
@@ -121,6 +122,50 @@ func TestPicturesThatAreTooLargeAreLeftAlone(t *testing.T) {
 	require.ErrorIs(t, err, errTooLarge)
 	_, _, err = makePictures([]byte("no picture"))
 	require.Error(t, err)
+}
+
+// headOfPNG is the beginning of one of gray.
+func headOfPNG(t *testing.T, width, height uint32, interlace byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, png.Encode(&out, image.NewGray(image.Rect(0, 0, 1, 1))))
+	data := out.Bytes()
+	binary.BigEndian.PutUint32(data[16:], width)
+	binary.BigEndian.PutUint32(data[20:], height)
+	data[28] = interlace
+	return fixHead(data)
+}
+
+// A line of pixels takes little by itself, and scaling it gigabytes. Of gray, which may be transparent, all channels are
+// counted; of a picture in passes the passes.
+func TestPicturesThatTakeMoreThanTheirPixels(t *testing.T) {
+	for what, head := range map[string][]byte{
+		"wide": headOfPNG(t, maxSide+1, 1, 0), "high": headOfPNG(t, 1, maxSide+1, 0),
+		"transparent": headOfPNG(t, 6_500, 6_500, 0), "in passes": headOfPNG(t, 5_000, 5_000, 1),
+	} {
+		_, err := decode(head)
+		require.ErrorIs(t, err, errTooLarge, what)
+	}
+	for what, head := range map[string][]byte{"long": headOfPNG(t, maxSide, 1, 0), "large": headOfPNG(t, 5_000, 5_000, 0)} {
+		_, err := decode(head)
+		require.Error(t, err, what)
+		require.NotErrorIs(t, err, errTooLarge, what)
+	}
+}
+
+func TestAFileThatHasGrownIsNotRead(t *testing.T) {
+	_, _, err := (&Keeper{}).picturesOf(t.Context(), 1, maxPicture+1)
+	require.ErrorIs(t, err, errTooLarge)
+}
+
+func TestADecoderThatPanics(t *testing.T) {
+	image.RegisterFormat("broken", "BROKEN", func(io.Reader) (image.Image, error) { panic("broken") },
+		func(io.Reader) (image.Config, error) {
+			return image.Config{ColorModel: color.GrayModel, Width: 1, Height: 1}, nil
+		})
+	picture, err := decode([]byte("BROKEN"))
+	require.ErrorContains(t, err, "panicked")
+	require.Nil(t, picture)
 }
 
 // headOfJPEG is the beginning of one of 11,000 by 11,000 pixels with so many components.
