@@ -17,10 +17,11 @@ import (
 type neighbour struct {
 	control.Backend // nil: nothing else is asked of it
 
-	status   control.Status
-	broken   error
-	restored []string
-	emptied  int
+	status    control.Status
+	broken    error
+	restored  []string
+	emptied   int
+	unmounted []string
 }
 
 func (n *neighbour) Status(context.Context) (control.Status, error) { return n.status, n.broken }
@@ -33,6 +34,11 @@ func (n *neighbour) RestoreFromBin(_ context.Context, r control.BinRestore) (str
 func (n *neighbour) EmptyBin(context.Context, time.Duration) (int, error) {
 	n.emptied++
 	return 0, nil
+}
+
+func (n *neighbour) Unmount(_ context.Context, r control.UnmountRequest) (bool, error) {
+	n.unmounted = append(n.unmounted, r.Mountpoint)
+	return false, nil
 }
 
 // neighbours are the processes of two accounts, anna's and ben's, that show DIR/anna and DIR/ben.
@@ -79,4 +85,16 @@ func TestTheOnlyAccount(t *testing.T) {
 	anna.broken = errors.New("out of order")
 	require.ErrorContains(t, command("bin", "empty"), "out of order")
 	require.Zero(t, ben.emptied)
+}
+
+// A folder in what is mounted is no mount point: a name too many unmounts no drive.
+func TestUnmountOfAFolderInside(t *testing.T) {
+	anna, _, dir := neighbours(t)
+	point := filepath.Join(dir, "anna")
+	err := command("unmount", filepath.Join(point, "photos"))
+	require.Equal(t, exitMountpoint, exitStatus(err))
+	require.ErrorContains(t, err, "`megadisk unmount "+point+"`")
+	require.Empty(t, anna.unmounted)
+	require.NoError(t, command("unmount", "--no-wait", point+"/"))
+	require.Equal(t, []string{point}, anna.unmounted)
 }

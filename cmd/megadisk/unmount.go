@@ -47,9 +47,12 @@ func unmount(ctx context.Context, c *common, point string, wait bool, patience t
 	if process == nil {
 		return serve.UnmountStale(abs)
 	}
+	if around := mountOf(st, abs); around != abs {
+		return &serve.MountpointError{Path: abs, Problem: fmt.Sprintf("it lies in what is mounted at %[1]s: `megadisk unmount %[1]s` unmounts that", around)}
+	}
 	ending := false
 	request := func(ctx context.Context) (err error) {
-		ending, err = process.Unmount(ctx, control.UnmountRequest{Mountpoint: mountOf(st, abs), Wait: wait})
+		ending, err = process.Unmount(ctx, control.UnmountRequest{Mountpoint: abs, Wait: wait})
 		return err
 	}
 	if wait {
