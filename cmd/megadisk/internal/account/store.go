@@ -17,6 +17,7 @@ import (
 
 	"github.com/zalando/go-keyring"
 
+	"megadisk/cmd/megadisk/internal/durable"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/megaclient"
 )
@@ -69,17 +70,20 @@ func (st Store) Save(s megaclient.Session) (inFile bool, err error) {
 		return false, err
 	}
 	inFile = st.Keyring == File || keyring.Set(service, st.Host+"/"+user, string(blob)) != nil
-	if inFile {
-		err = writeFile(filepath.Join(st.Dir, user, sessionFile), blob)
-	} else {
-		err = remove(filepath.Join(st.Dir, user, sessionFile))
-	}
-	if err != nil {
-		return inFile, fmt.Errorf("keeping the session: %w", err)
-	}
-	return inFile, st.changeIndex(func(idx *index) {
-		idx.Accounts[strings.ToLower(s.Email)] = user
-		idx.Default = user
+	file := filepath.Join(st.Dir, user, sessionFile)
+	return inFile, st.alone(func() (err error) {
+		if inFile {
+			err = durable.WriteFile(file, blob)
+		} else {
+			err = durable.Remove(file)
+		}
+		if err != nil {
+			return fmt.Errorf("keeping the session: %w", err)
+		}
+		return st.changeIndex(func(idx *index) {
+			idx.Accounts[strings.ToLower(s.Email)] = user
+			idx.Default = user
+		})
 	})
 }
 
@@ -123,10 +127,13 @@ func (st Store) Forget(s megaclient.Session) error {
 			kept = fmt.Errorf("logged out, but the keyring still has the session (%w): remove the entry %s %s/%s there", gone, service, st.Host, user)
 		}
 	}
-	if err := remove(filepath.Join(st.Dir, user, sessionFile)); err != nil {
-		return err
-	}
-	if err := st.forgetName(user); err != nil {
+	err := st.alone(func() error {
+		if err := durable.Remove(filepath.Join(st.Dir, user, sessionFile)); err != nil {
+			return err
+		}
+		return st.forgetName(user)
+	})
+	if err != nil {
 		return err
 	}
 	return kept
@@ -184,15 +191,14 @@ func (st Store) index() (index, error) {
 	return idx, nil
 }
 
+// changeIndex is for who is alone.
 func (st Store) changeIndex(change func(*index)) error {
-	return st.alone(func() error {
-		idx, err := st.index()
-		if err != nil {
-			return err
-		}
-		change(&idx)
-		return writeList(filepath.Join(st.Dir, indexFile), idx)
-	})
+	idx, err := st.index()
+	if err != nil {
+		return err
+	}
+	change(&idx)
+	return writeList(filepath.Join(st.Dir, indexFile), idx)
 }
 
 func (i index) resolve(who string) string {
@@ -227,33 +233,5 @@ func writeList(path string, list any) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, blob)
-}
-
-// writeFile replaces path whole, or not at all.
-func writeFile(path string, blob []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600 by contract
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(blob); err != nil {
-		tmp.Close()
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		tmp.Close()
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
-}
-
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	return nil
+	return durable.WriteFile(path, blob)
 }

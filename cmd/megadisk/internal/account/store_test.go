@@ -91,6 +91,32 @@ func TestKeyringThatKeepsASession(t *testing.T) {
 	require.ErrorIs(t, err, ErrNone)
 }
 
+// What a login left that was killed while it wrote may hold a session: it goes with the next one, and with the logout.
+func TestLeftoversOfALoginThatWasKilled(t *testing.T) {
+	for name, st := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			anna := session("anna@example.com", "AAAAAAAAAAA")
+			_, err := st.Save(anna)
+			require.NoError(t, err)
+			file := filepath.Join(st.Dir, string(anna.User), sessionFile)
+			kept, err := os.ReadDir(filepath.Dir(file))
+			require.NoError(t, err)
+			for end, left := range map[string]int{"login": len(kept), "logout": 0} {
+				require.NoError(t, os.WriteFile(file+".new", []byte("half of it"), 0o600))
+				if end == "login" {
+					_, err = st.Save(anna)
+				} else {
+					err = st.Forget(anna)
+				}
+				require.NoError(t, err)
+				now, err := os.ReadDir(filepath.Dir(file))
+				require.NoError(t, err)
+				require.Len(t, now, left, "after the %s", end)
+			}
+		})
+	}
+}
+
 func TestNoKeyringFallsBackToPrivateFile(t *testing.T) {
 	keyring.MockInitWithError(errors.New("no secret service"))
 	st := Store{Dir: t.TempDir(), Host: "h"}

@@ -14,6 +14,7 @@ import (
 
 	"megadisk/cache"
 	"megadisk/cmd/megadisk/internal/control"
+	"megadisk/cmd/megadisk/internal/durable"
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
 	"megadisk/writeback/tree"
@@ -136,15 +137,7 @@ func (s *pins) save(inos []tree.Ino) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(s.file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(s.file+".new", s.file)
+	return durable.WriteFile(s.file, b)
 }
 
 // kick has a round made soon.
