@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,6 +70,29 @@ func TestRefusedLoginIsNotRepeated(t *testing.T) {
 	}
 	require.Equal(t, asked, p.Server.Stats().Commands["us"], "the server isn't asked again")
 	p.Login() // a person may correct it
+}
+
+// A session that can't be kept isn't left open on the server; one that is kept all the same isn't ended.
+func TestLoginThatCantBeKept(t *testing.T) {
+	p, account := program.WithAccount(t)
+	state := filepath.Join(p.Dir, "state", strings.ReplaceAll(strings.TrimPrefix(p.Server.URL(), "http://"), ":", "_"))
+	inTheWay := func(path string) (away func()) {
+		require.NoError(t, os.MkdirAll(path, 0o700))
+		return func() { require.NoError(t, os.Remove(path)) }
+	}
+	away := inTheWay(filepath.Join(state, account.Handle, "session.json"))
+	refused(t, p, 1, program.Password+"\n", "login", program.Email, "--password-file", "-")
+	require.Equal(t, 1, p.Server.Stats().Commands["us"])
+	require.Empty(t, account.Sessions())
+	away()
+	p.Login()
+	require.Len(t, account.Sessions(), 1)
+
+	away = inTheWay(filepath.Join(state, "accounts.json.new"))
+	refused(t, p, 1, program.Password+"\n", "login", program.Email, "--password-file", "-")
+	require.Len(t, account.Sessions(), 2)
+	require.Contains(t, p.Run("whoami"), program.Email)
+	away()
 }
 
 func TestServersWaitSurvivesRestarts(t *testing.T) {

@@ -136,15 +136,29 @@ func (c *common) logIn(ctx context.Context, given credentials.Given, person bool
 	if err != nil {
 		return nil, false, errors.Join(err, noteRefusal(st, given.Email, now, person, err))
 	}
-	if err := st.LoggedIn(given.Email); err != nil {
-		client.Close()
-		return nil, false, err
+	if err = st.LoggedIn(given.Email); err == nil {
+		inFile, err = st.Save(client.Session())
 	}
-	if inFile, err = st.Save(client.Session()); err != nil {
-		client.Close()
+	if err != nil {
+		dismiss(ctx, st, client)
 		return nil, false, err
 	}
 	return client, inFile, nil
+}
+
+// farewell bounds how long it is tried to end a session that could not be kept.
+const farewell = 10 * time.Second
+
+// dismiss ends a session that could not be kept, which would else stay open on the server and be nobody's. If all the same a later
+// command would find it, since only the list of accounts was not written, it stays.
+func dismiss(ctx context.Context, st account.Store, client *megaclient.Client) {
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	s := client.Session()
+	if kept, err := st.Load(ctx, string(s.User)); err != nil || kept.SID != s.SID {
+		_ = client.Logout(ctx) // if the server can't be asked now, `megadisk sessions` still shows it
+	}
 }
 
 // noteRefusal writes down when the next login may be tried.
