@@ -58,6 +58,28 @@ func TestMetrics(t *testing.T) {
 	require.Contains(t, refused(t, p, 2, "", "mount", p.Point, "--metrics", "nonsense"), "--metrics")
 }
 
+// Two accounts with one address, as a configuration file gives it to them: both are mounted, the first one's metrics stay where
+// they are, and the second one says that it has none. A socket's path may be relative.
+func TestMetricsAtAnAddressThatIsTaken(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := program.WithAccount(t)
+	p.Server.AddAccount("eve@example.com", program.Password)
+	p.Login()
+	p.LoginAs("eve@example.com", program.Password)
+	t.Chdir(p.Dir)
+	p.Env = append(p.Env, "MEGADISK_METRICS=unix:metrics")
+	second := filepath.Join(p.Dir, "second")
+	require.NoError(t, os.Mkdir(second, 0o755))
+	p.Run("mount", program.Email+":/", p.Point)
+	socket := filepath.Join(p.Dir, "metrics")
+	require.FileExists(t, socket)
+	p.Run("mount", "eve@example.com:/", second)
+	require.Contains(t, p.Run("status", second), "another --metrics")
+	require.NotContains(t, p.Run("status", p.Point), "--metrics")
+	p.Run("unmount", second)
+	require.Contains(t, scrape(t, socket), "megadisk_mounts 1")
+}
+
 // scrape gives what a mount with -o metrics=unix:SOCKET says.
 func scrape(t *testing.T, socket string) string {
 	t.Helper()

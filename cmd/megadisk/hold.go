@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"megadisk/cmd/megadisk/internal/control"
@@ -31,16 +32,11 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
-	withdraw, err := c.serveMetrics(p)
-	if err == nil {
-		err = p.Mount(ctx, req)
-	}
-	if err != nil {
-		withdraw()
+	defer c.serveMetrics(p)()
+	if err := p.Mount(ctx, req); err != nil {
 		server.Close()
 		return errors.Join(err, p.Close())
 	}
-	defer withdraw()
 	ready()
 	manager := systemd.FromEnvironment()
 	manager.Ready()
@@ -56,20 +52,22 @@ func hold(ctx context.Context, c *common, client *megaclient.Client, socket stri
 	return err
 }
 
-// serveMetrics lets Prometheus ask, if that is wanted, until withdraw is called.
-func (c *common) serveMetrics(p *serve.Process) (withdraw func(), err error) {
+// serveMetrics lets Prometheus ask, if that is wanted, until withdraw is called. No mount depends on it: at boot, several accounts
+// may have one address.
+func (c *common) serveMetrics(p *serve.Process) (withdraw func()) {
 	if c.metrics == nil {
-		return func() {}, nil
+		return func() {}
 	}
 	c.metrics.Watch(func() control.Status {
 		st, _ := p.Status(context.Background()) // never fails
 		return st
 	})
-	withdraw, err = c.metrics.Serve(c.metricsAt)
+	withdraw, err := c.metrics.Serve(c.metricsAt)
 	if err != nil {
-		return func() {}, usage("--metrics: %v", err)
+		p.Notice(fmt.Sprintf("%v: there are none until it is mounted anew with another --metrics", err))
+		return func() {}
 	}
-	return withdraw, nil
+	return withdraw
 }
 
 // socket is the path of the control socket of the client's account.

@@ -76,10 +76,13 @@ func mount(cmd *cobra.Command, c *common, m *mountFlags, source, point string) e
 	if err := m.desktop.check(); err != nil {
 		return err
 	}
+	if c.metricsAt, err = m.metricsAddress(); err != nil {
+		return err
+	}
 	c.reading, c.staging, c.sending, c.desktop = &m.reading, &m.staging, &m.sending, &m.desktop
 	c.notify = m.notify
-	if m.metrics != "" {
-		c.metrics, c.metricsAt = metrics.New(), m.metrics
+	if c.metricsAt != "" {
+		c.metrics = metrics.New()
 	}
 	client, err := c.clientFor(ctx, from, m.login)
 	if err != nil {

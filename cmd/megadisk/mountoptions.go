@@ -11,6 +11,7 @@ import (
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/cmd/megadisk/internal/credentials"
+	"megadisk/cmd/megadisk/internal/metrics"
 	"megadisk/cmd/megadisk/internal/options"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/cmd/megadisk/internal/serve"
@@ -215,6 +216,9 @@ func (m *mountFlags) check() error {
 	if err := m.masks(&req); err != nil {
 		return err
 	}
+	if _, err := m.metricsAddress(); err != nil {
+		return err
+	}
 	if err := m.sending.check(); err != nil {
 		return err
 	}
@@ -225,6 +229,18 @@ func (m *mountFlags) check() error {
 		return err
 	}
 	return m.reading.check()
+}
+
+// metricsAddress is where metrics are served; "": nowhere.
+func (m *mountFlags) metricsAddress() (string, error) {
+	if m.metrics == "" {
+		return "", nil
+	}
+	address, err := metrics.Address(m.metrics)
+	if err != nil {
+		return "", usage("--metrics: %v", err)
+	}
+	return address, nil
 }
 
 // masks fills in what is taken from the modes.

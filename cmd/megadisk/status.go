@@ -104,6 +104,9 @@ func printStatus(w io.Writer, st control.Status) {
 	case st.Online:
 		fmt.Fprintln(w, "  online")
 	}
+	for _, n := range st.Notices {
+		fmt.Fprintf(w, "  ! %s\n", shown(n))
+	}
 	printPending(w, st)
 	printHereOnly(w, st.HereOnly)
 	for _, f := range st.Interrupted {

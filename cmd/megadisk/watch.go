@@ -126,6 +126,9 @@ func processLines(st control.Status, width int) []string {
 	default:
 		lines = append(lines, "online")
 	}
+	for _, n := range st.Notices {
+		lines = append(lines, wrap("! "+shown(n), width)...)
+	}
 	if st.NoTransfer != nil {
 		lines = append(lines, wrap("! no transfer quota until "+st.NoTransfer.Local().Format(time.TimeOnly), width)...)
 	}

@@ -68,6 +68,7 @@ type Status struct {
 	Offline  *time.Time `json:"offline_since,omitempty"`
 	Behind   *time.Time `json:"behind_since,omitempty"` // news from the cloud since then isn't shown yet
 	Problem  string     `json:"problem,omitempty"`      // one sentence, when the person must do something
+	Notices  []string   `json:"notices,omitempty"`      // a sentence each, on what isn't as it was asked for and no mount depends on
 	Quota    Quota      `json:"quota"`
 	Pending  Pending    `json:"pending"`
 	HereOnly HereOnly   `json:"here_only"`

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sys/unix"
 
 	"megadisk/cmd/megadisk/internal/control"
 	"megadisk/megaclient"
@@ -80,13 +82,43 @@ func (m *Metrics) Watch(ask func() control.Status) {
 	m.registry.MustRegister(gauges{ask})
 }
 
-// Serve answers at address, which is HOST:PORT or the path of a Unix socket, for this user alone, until stop is called.
+// Address gives the address that a person wrote, HOST:PORT or the path of a Unix socket, so that it means the same in
+// every working directory.
+func Address(text string) (string, error) {
+	path, is := socket(text)
+	if is && path != "" {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return "", fmt.Errorf("finding the working directory: %w", err)
+		}
+		return "unix:" + abs, nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || is {
+		return "", fmt.Errorf("%q is no address: it looks like 127.0.0.1:9190 or unix:/path", text)
+	}
+	return text, nil
+}
+
+// socket is the path of a Unix socket that an address may be.
+func socket(address string) (path string, is bool) {
+	if path, is = strings.CutPrefix(address, "unix:"); is {
+		return path, true
+	}
+	return address, strings.HasPrefix(address, "/")
+}
+
+// Serve answers at address, which is HOST:PORT or the path of a Unix socket, for this user alone, until stop is called. What
+// is there already stays, unless it is the socket of a process that died.
 func (m *Metrics) Serve(address string) (stop func(), err error) {
 	network := "tcp"
-	if path, is := strings.CutPrefix(address, "unix:"); is || strings.HasPrefix(address, "/") {
+	if path, is := socket(address); is {
 		network, address = "unix", path
-		if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(path) // of a process that died
+		if abandoned(path) {
+			_ = os.Remove(path)
 		}
 	}
 	l, err := net.Listen(network, address)
@@ -108,4 +140,17 @@ func (m *Metrics) Serve(address string) (stop func(), err error) {
 		_ = server.Serve(l) // ends with Close
 	}()
 	return func() { server.Close(); <-done }, nil
+}
+
+// abandoned tells whether what is at path is the socket of a process that died: the kernel refuses connections to it.
+func abandoned(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != os.ModeSocket {
+		return false
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+	}
+	return errors.Is(err, unix.ECONNREFUSED)
 }

@@ -32,3 +32,41 @@ func TestSocket(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "precious", string(data))
 }
+
+// The socket of a program that lives, of whatever kind, isn't taken from it.
+func TestSocketOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	stream, err := net.Listen("unix", filepath.Join(dir, "stream"))
+	require.NoError(t, err)
+	defer stream.Close()
+	datagram, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "datagram"), Net: "unixgram"})
+	require.NoError(t, err)
+	defer datagram.Close()
+	for _, path := range []string{stream.Addr().String(), datagram.LocalAddr().String()} {
+		before, err := os.Lstat(path)
+		require.NoError(t, err)
+		_, err = New().Serve("unix:" + path)
+		require.Error(t, err)
+		now, err := os.Lstat(path)
+		require.NoError(t, err)
+		require.True(t, os.SameFile(before, now))
+	}
+}
+
+func TestAddress(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	t.Chdir(dir)
+	for text, want := range map[string]string{
+		"unix:rel": "unix:" + dir + "/rel", "unix:/a/b": "unix:/a/b", "/a/b": "unix:/a/b",
+		"127.0.0.1:9190": "127.0.0.1:9190", ":0": ":0", "[::1]:9190": "[::1]:9190",
+	} {
+		got, err := Address(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, got)
+	}
+	for _, bad := range []string{"", "unix:", "nonsense", "rel", "127.0.0.1", "127.0.0.1:99999"} {
+		_, err := Address(bad)
+		require.ErrorContains(t, err, "is no address", bad)
+	}
+}

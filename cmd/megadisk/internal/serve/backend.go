@@ -280,7 +280,8 @@ func (p *Process) Status(context.Context) (control.Status, error) {
 		Cache: control.Cache{Bytes: e.Cache.DiskUsed, Limit: e.Cache.DiskLimit, Misses: e.Cache.Misses,
 			Hits: e.Cache.MemoryHits + e.Cache.DiskHits, Degraded: degraded(e.Cache),
 			Fetched: e.Cache.Fetched, Unasked: e.Cache.Wasted},
-		Pinned: p.pins.forStatus(),
+		Pinned:  p.pins.forStatus(),
+		Notices: p.listNotices(),
 	}
 	until, left := p.quota.state()
 	if until.After(time.Now()) {

@@ -82,11 +82,12 @@ type Process struct {
 	work   sync.WaitGroup // of pins, quota, thumbnails, and unmounting
 
 	// Mutable state.
-	mu     sync.Mutex
-	mounts map[string]*mounted // by mount point; GUARDED_BY(mu)
-	live   int                 // mounts that have not ended, also those out of sight in whose place others stand; GUARDED_BY(mu)
-	ended  bool                // no further mounts; GUARDED_BY(mu)
-	idle   chan struct{}       // closed when the last mount is gone; GUARDED_BY(mu) for closing
+	mu      sync.Mutex
+	mounts  map[string]*mounted // by mount point; GUARDED_BY(mu)
+	live    int                 // mounts that have not ended, also those out of sight in whose place others stand; GUARDED_BY(mu)
+	ended   bool                // no further mounts; GUARDED_BY(mu)
+	idle    chan struct{}       // closed when the last mount is gone; GUARDED_BY(mu) for closing
+	notices []string            // see Notice; GUARDED_BY(mu)
 }
 
 // Open opens the account's stores and starts following the cloud. It returns when there is a tree to show: at
