@@ -33,6 +33,25 @@ func TestDamagedStateIsRefused(t *testing.T) {
 	p.Shell("grep -q text f")
 }
 
+// What is pinned is no reason to refuse a mount: damaged, it is put aside and told of once.
+func TestDamagedPinsRefuseNoMount(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := program.WithAccount(t)
+	p.Login()
+	state := filepath.Dir(one(t, filepath.Join(p.Dir, "state", "*", "*", "session.json")))
+	require.NoError(t, os.WriteFile(filepath.Join(state, "pins.json"), []byte("{"), 0o600))
+	p.Mount()
+	require.Contains(t, p.Run("status"), "nothing is pinned now")
+	p.Shell("echo text >f")
+	p.Run("pin", filepath.Join(p.Point, "f"))
+	p.Run("unmount", p.Point)
+	p.Mount()
+	require.NotContains(t, p.Run("status"), "nothing is pinned now")
+	awaitPinned(t, p, "/f", "1")
+	p.Run("unmount", p.Point)
+	one(t, filepath.Join(state, "pins.json.damaged-*"))
+}
+
 // one finds the one file that a pattern matches.
 func one(t *testing.T, patterns ...string) string {
 	t.Helper()

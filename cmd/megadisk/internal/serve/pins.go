@@ -72,6 +72,7 @@ type pinsFile struct {
 }
 
 const (
+	pinsName    = "pins.json"
 	pinsVersion = 1
 	pinsRetry   = time.Minute // after a round that could not bring in everything
 	pinsSettle  = time.Second // changes are gathered for so long
@@ -82,9 +83,26 @@ const (
 	pinsGrace = 10 * time.Minute
 )
 
+// errPinsDamaged means that what was written down of pins can't be understood.
+var errPinsDamaged = errors.New("damaged")
+
+// readPins reads what is pinned. No mount depends on it: what is damaged is put aside, and nothing is pinned then.
+func (p *Process) readPins(state string) (*pins, error) {
+	s, err := openPins(p, state)
+	if !errors.Is(err, errPinsDamaged) {
+		return s, err
+	}
+	aside := filepath.Join(state, pinsName+".damaged-"+time.Now().UTC().Format("20060102T150405Z"))
+	if err := os.Rename(filepath.Join(state, pinsName), aside); err != nil {
+		return nil, fmt.Errorf("putting aside what is pinned, which is damaged: %w", err)
+	}
+	p.Notice(fmt.Sprintf("what was pinned is damaged and lies in %s: nothing is pinned now, until `megadisk pin` does it anew", aside))
+	return openPins(p, state)
+}
+
 // openPins reads what is pinned.
 func openPins(p *Process, state string) (*pins, error) {
-	s := &pins{p: p, file: filepath.Join(state, "pins.json"), wake: make(chan struct{}, 1), status: map[tree.Ino]control.Pinned{},
+	s := &pins{p: p, file: filepath.Join(state, pinsName), wake: make(chan struct{}, 1), status: map[tree.Ino]control.Pinned{},
 		kept: map[megacrypto.FileKey]cache.File{}, places: map[tree.Ino]place{},
 		whole: map[megacrypto.FileKey]time.Time{}}
 	b, err := os.ReadFile(s.file)
@@ -92,10 +110,10 @@ func openPins(p *Process, state string) (*pins, error) {
 		return s, nil
 	}
 	var f pinsFile
-	if err == nil {
-		err = json.Unmarshal(b, &f)
+	if err == nil && (json.Unmarshal(b, &f) != nil || f.Version < 1) {
+		err = errPinsDamaged
 	}
-	if err == nil && f.Version != pinsVersion {
+	if err == nil && f.Version > pinsVersion {
 		err = fmt.Errorf("version %d", f.Version)
 	}
 	if err != nil {

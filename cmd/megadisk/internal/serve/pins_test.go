@@ -1,10 +1,13 @@
 package serve
 
 import (
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"megadisk/cache"
@@ -36,6 +39,42 @@ func TestPinsFile(t *testing.T) {
 	none, err := openPins(nil, t.TempDir())
 	require.NoError(t, err)
 	require.Empty(t, none.list())
+}
+
+// What is damaged is put aside and told once, and nothing is pinned; a file of a newer version, or that can't be read, is refused
+// and left alone.
+func TestDamagedPins(t *testing.T) {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	for _, bad := range []string{``, `{`, `null`, `{"inodes":[17]}`, `{"version":1,"inodes":["x"]}`, strings.Repeat("\x00", 30)} {
+		state := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(state, "pins.json"), []byte(bad), 0o600))
+		p := &Process{o: Options{Log: log}}
+		for range 2 {
+			s, err := p.readPins(state)
+			require.NoError(t, err, bad)
+			require.Empty(t, s.list())
+			require.Len(t, p.listNotices(), 1)
+		}
+		kept, err := filepath.Glob(filepath.Join(state, "pins.json.damaged-*"))
+		require.NoError(t, err)
+		require.Len(t, kept, 1)
+		require.Contains(t, p.listNotices()[0], kept[0])
+		content, err := os.ReadFile(kept[0])
+		require.NoError(t, err)
+		require.Equal(t, bad, string(content))
+	}
+	state := t.TempDir()
+	file := filepath.Join(state, "pins.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"version":2,"inodes":[]}`), 0o600))
+	_, err := new(Process).readPins(state)
+	require.ErrorContains(t, err, "version 2")
+	require.FileExists(t, file)
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, os.Mkdir(file, 0o700))
+	_, err = new(Process).readPins(state)
+	require.Error(t, err)
+	require.DirExists(t, file)
 }
 
 // Copies made by the server are one content under two handles: it stays as long as one of them is pinned.

@@ -105,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{o: o, mounts: map[string]*mounted{}, idle: make(chan struct{}), ran: make(chan struct{}), quota: newTransferQuota(o.Client, o.Timeout)}
-	if p.pins, err = openPins(p, state); err != nil {
+	if p.pins, err = p.readPins(state); err != nil {
 		return nil, err
 	}
 	if err := p.openStores(ctx, state, cacheDir, key); err != nil {
