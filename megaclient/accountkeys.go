@@ -8,9 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"megadisk/megaclient/megacrypto"
 )
+
+// maxKeyBatch is how many users' public keys are asked for in one request.
+const maxKeyBatch = 128
 
 // pairwiseInfo is what the key between two users is derived for, as MEGA's clients write it.
 const pairwiseInfo = "strongvelope pairwise key"
@@ -105,12 +110,13 @@ func (c *Client) openPending(ctx context.Context, private []byte, pending map[Us
 	if err != nil {
 		return nil // an account that can't have received any
 	}
+	public, err := c.exchangeKeys(ctx, slices.Collect(maps.Keys(pending)))
+	if err != nil {
+		return fmt.Errorf("asking for contacts' public keys: %w", err)
+	}
 	for user, shares := range pending {
-		kek, err := c.pairwiseKey(ctx, own, user)
+		kek, err := pairKey(own, public[user])
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, ESID) || errors.Is(err, ErrUnreachable) {
-				return fmt.Errorf("asking for a contact's public key: %w", err)
-			}
 			continue
 		}
 		for h, sealed := range shares {
@@ -123,16 +129,50 @@ func (c *Client) openPending(ctx context.Context, private []byte, pending map[Us
 	return nil
 }
 
-// pairwiseKey gives the key between us and another user: HKDF-SHA256 of the Curve25519 secret.
-func (c *Client) pairwiseKey(ctx context.Context, own *ecdh.PrivateKey, user UserHandle) (megacrypto.Key, error) {
-	raw, err := c.userAttribute(ctx, user, exchangeKeyAttr)
-	if err != nil {
-		return megacrypto.Key{}, err
+// exchangeKeys asks for the public keys of users, of many in one request, and of who is missing in its answer alone. Whose
+// can't be had is left out.
+func (c *Client) exchangeKeys(ctx context.Context, users []UserHandle) (map[UserHandle][]byte, error) {
+	found := make(map[UserHandle][]byte, len(users))
+	for some := range slices.Chunk(users, maxKeyBatch) {
+		cmds := make([]any, len(some))
+		for i, u := range some {
+			cmds[i] = attributeCommand(u, exchangeKeyAttr)
+		}
+		answers, err := c.commands(ctx, laneRead, cmds)
+		if endsAsking(ctx, err) {
+			return nil, err
+		}
+		for i, raw := range answers {
+			text, err := attributeText(raw)
+			if _, refused := parseRefusal(raw); refused || err != nil {
+				continue
+			}
+			if key, err := megacrypto.DecodeBase64(text); err == nil {
+				found[some[i]] = key
+			}
+		}
 	}
-	return pairKey(own, raw)
+	for _, u := range users {
+		if found[u] != nil {
+			continue
+		}
+		key, err := c.userAttribute(ctx, u, exchangeKeyAttr)
+		if endsAsking(ctx, err) {
+			return nil, err
+		}
+		if err == nil {
+			found[u] = key
+		}
+	}
+	return found, nil
 }
 
-// pairKey is pairwiseKey with the other user's public key at hand.
+// endsAsking tells an error that is no matter of one user.
+func endsAsking(ctx context.Context, err error) bool {
+	return err != nil && (ctx.Err() != nil || errors.Is(err, ESID) || errors.Is(err, ErrUnreachable))
+}
+
+// pairKey gives the key between us and another user: HKDF-SHA256 of the Curve25519 secret.
 func pairKey(own *ecdh.PrivateKey, raw []byte) (megacrypto.Key, error) {
 	public, err := ecdh.X25519().NewPublicKey(raw)
 	if err != nil {
@@ -161,14 +201,22 @@ func (c *Client) userAttribute(ctx context.Context, user UserHandle, name string
 // userAttributeText is userAttribute without decoding it.
 func (c *Client) userAttributeText(ctx context.Context, user UserHandle, name string) (string, error) {
 	var got json.RawMessage
-	cmd := map[string]any{"a": "uga", "u": user, "ua": name, "v": 1}
-	if err := c.command(ctx, laneRead, cmd, &got); err != nil {
+	if err := c.command(ctx, laneRead, attributeCommand(user, name), &got); err != nil {
 		return "", err
 	}
+	return attributeText(got)
+}
+
+func attributeCommand(user UserHandle, name string) any {
+	return map[string]any{"a": "uga", "u": user, "ua": name, "v": 1}
+}
+
+// attributeText reads the answer to that.
+func attributeText(raw json.RawMessage) (string, error) {
 	var object struct {
 		AV string `json:"av"`
 	}
-	if json.Unmarshal(got, &object) != nil && json.Unmarshal(got, &object.AV) != nil {
+	if json.Unmarshal(raw, &object) != nil && json.Unmarshal(raw, &object.AV) != nil {
 		return "", fmt.Errorf("%w: a user attribute", ErrBadAnswer)
 	}
 	return object.AV, nil

@@ -1,7 +1,11 @@
 package megaclient_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -101,4 +105,37 @@ func TestOnlyFoldersWithAKeyAreShared(t *testing.T) {
 	plain := s.AddAccount("plain@example.com", password)
 	_, err = login(t, s, old).Peer(t.Context(), megaclient.UserHandle(plain.Handle))
 	require.ErrorIs(t, err, megaclient.ErrNoPeerKeys)
+}
+
+// The keys of shares from many users come with few requests; who is missing in an answer is asked for alone.
+func TestKeysOfManySharers(t *testing.T) {
+	s, guest := newWorld(t, megatest.WithAccountKeys())
+	var names []string
+	for i := range 4 {
+		owner := s.AddAccount(fmt.Sprintf("owner%d@example.com", i), password, megatest.WithAccountKeys())
+		names = append(names, fmt.Sprint("from", i))
+		owner.Share(owner.Mkdir(owner.Root(), names[i]), guest, megaclient.AccessRead)
+	}
+	learned := func() (requests int) {
+		t.Helper()
+		c := login(t, s, guest)
+		before := s.Stats().Batches
+		require.NoError(t, c.LoadKeys(t.Context()))
+		requests = s.Stats().Batches - before
+		seen := byName(t, c)
+		for _, name := range names {
+			require.Contains(t, seen, name)
+		}
+		return requests
+	}
+	require.LessOrEqual(t, learned(), 4)
+
+	var busy sync.Once
+	s.OnCommand(func(name string, body json.RawMessage) {
+		if name == "uga" && bytes.Contains(body, []byte("+puCu255")) {
+			busy.Do(func() { s.Faults().FailCommand("uga", -3, 1) })
+		}
+	})
+	learned()
+	require.Equal(t, 1, s.Stats().Faults)
 }
