@@ -59,6 +59,24 @@ func TestMountLogsInOnce(t *testing.T) {
 	require.Contains(t, refused(t, p, 2, "", "mount", p.Point, "--password-file", word), "for whom")
 }
 
+// A stored session that is damaged is as none: a mount that has the credentials at hand, as at boot, logs in once more.
+func TestDamagedSessionIsAsNone(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := program.WithAccount(t)
+	whole := secretFile(t, p, "credentials", "email="+program.Email+"\npassword="+program.Password+"\n")
+	p.Login()
+	session := one(t, filepath.Join(p.Dir, "state", "*", "*", "session.json"))
+	for logins, damaged := range []string{"{", "{}"} {
+		require.NoError(t, os.WriteFile(session, []byte(damaged), 0o600))
+		require.Contains(t, refused(t, p, 3, "", "mount", p.Point), "megadisk login")
+		for range 2 {
+			p.Run("mount", p.Point, "-o", "credentials="+whole)
+			p.Run("unmount", p.Point)
+			require.Equal(t, logins+2, p.Server.Stats().Commands["us"])
+		}
+	}
+}
+
 func TestRefusedLoginIsNotRepeated(t *testing.T) {
 	p, _ := program.WithAccount(t)
 	wrong := secretFile(t, p, "wrong", "guess\n")

@@ -178,11 +178,11 @@ func noteRefusal(st account.Store, email string, now time.Time, person bool, err
 	return nil // the network
 }
 
-// sessionFor gives the stored session of an account ("" is the last login's), or, the first time, logs in with what the
-// sources hold.
+// sessionFor gives the stored session of an account ("" is the last login's), or, where there is none that can be read, logs
+// in with what the sources hold.
 func (c *common) sessionFor(ctx context.Context, who string, from credentials.Sources) (*megaclient.Client, error) {
 	client, err := c.resume(ctx, who)
-	if who != "" && !errors.Is(err, account.ErrNone) {
+	if who != "" && !isNoSession(err) {
 		return client, err
 	}
 	given, _, findErr := whatIsGiven(ctx, from)
@@ -204,6 +204,11 @@ func (c *common) sessionFor(ctx context.Context, who string, from credentials.So
 	given.Email = who
 	client, _, err = c.logIn(ctx, given, false)
 	return client, err
+}
+
+// isNoSession tells that nothing is stored of which a session could be made.
+func isNoSession(err error) bool {
+	return errors.Is(err, account.ErrNone) || errors.Is(err, account.ErrDamaged) || errors.Is(err, megaclient.ErrBadSession)
 }
 
 // firstLine reads what a file, or whoever stands behind standard input, gives.
