@@ -288,23 +288,27 @@ func TestAnswersOfGThatMakeNoSense(t *testing.T) {
 
 func TestConnectionsAreLimited(t *testing.T) {
 	const size = 1000
-	var open, most atomic.Int32
+	var mu sync.Mutex
+	var open, most int
 	release := make(chan struct{})
 	full := make(chan struct{})
-	var filled sync.Once
 	var s *stub
 	s = newStub(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
 		if r.URL.Path == "/cs" {
 			_, _ = fmt.Fprintf(w, `[{"s":%d,"at":"","g":"%s/dl"}]`, size, s.URL)
 			return
 		}
-		n := open.Add(1)
-		defer open.Add(-1)
-		most.Store(max(most.Load(), n))
-		if n == 3 {
-			filled.Do(func() { close(full) })
+		mu.Lock()
+		open++
+		if most < 3 && open == 3 {
+			close(full)
 		}
+		most = max(most, open)
+		mu.Unlock()
 		<-release
+		mu.Lock()
+		open--
+		mu.Unlock()
 		_, _ = w.Write(make([]byte, 1))
 	})
 	c, err := megaclient.Resume(megaclient.Config{APIURL: s.URL, MaxConnections: 3}, stubSession())
@@ -317,7 +321,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 	<-full
 	close(release)
 	group.Wait()
-	require.EqualValues(t, 3, most.Load())
+	require.Equal(t, 3, most)
 }
 
 // With one connection, a file of which much is asked for doesn't keep another from its first bytes, and what nobody waits
