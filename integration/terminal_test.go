@@ -27,6 +27,7 @@ type terminal struct {
 
 	mu    sync.Mutex
 	shown strings.Builder // GUARDED_BY(mu)
+	echo  bool            // GUARDED_BY(mu); whether it showed what is typed when it last showed something
 }
 
 func newTerminal(p *program.Program, args ...string) *terminal {
@@ -58,8 +59,10 @@ func (tt *terminal) watch() {
 	buf := make([]byte, 1024)
 	for {
 		n, err := tt.master.Read(buf)
+		echo, _ := echoes(tt.master) // of a terminal that is closed nobody asks
 		tt.mu.Lock()
 		tt.shown.Write(buf[:n])
+		tt.echo = echo
 		tt.mu.Unlock()
 		if err != nil {
 			return
@@ -67,11 +70,23 @@ func (tt *terminal) watch() {
 	}
 }
 
-// types waits for a prompt and answers it.
+// echoes tells whether a terminal shows what is typed.
+func echoes(master *os.File) (bool, error) {
+	settings, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
+	return err == nil && settings.Lflag&unix.ECHO != 0, err
+}
+
+// types waits for a prompt and answers it; a password is asked for once the terminal doesn't show any more what is typed.
 func (tt *terminal) types(prompt, keys string) {
 	tt.t.Helper()
 	require.Eventually(tt.t, func() bool { return strings.HasSuffix(tt.text(), prompt) }, bounded, 10*time.Millisecond,
 		"no prompt %q", prompt)
+	if strings.HasPrefix(prompt, "Password") {
+		tt.mu.Lock()
+		echo := tt.echo
+		tt.mu.Unlock()
+		require.False(tt.t, echo, "what is typed after %q is shown", prompt)
+	}
 	_, err := io.WriteString(tt.master, keys)
 	require.NoError(tt.t, err)
 }
@@ -93,9 +108,9 @@ func (tt *terminal) ends() int {
 		_ = tt.cmd.Process.Kill()
 		tt.t.Fatalf("it does not end; the terminal shows %q", tt.text())
 	}
-	settings, err := unix.IoctlGetTermios(int(tt.master.Fd()), unix.TCGETS)
+	echo, err := echoes(tt.master)
 	require.NoError(tt.t, err)
-	require.NotZero(tt.t, settings.Lflag&unix.ECHO, "the terminal shows what is typed")
+	require.True(tt.t, echo, "the terminal shows what is typed")
 	return tt.cmd.ProcessState.ExitCode()
 }
 

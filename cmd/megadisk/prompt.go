@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -28,19 +29,23 @@ func ask(ctx context.Context, prompt string) (string, error) {
 	})
 }
 
-// askSecretly doesn't.
+// askSecretly doesn't, from before the prompt is there. It is not term.ReadPassword, which one would have to leave behind
+// in a goroutine that turns the echo off: after the first keys, or after the end.
 func askSecretly(ctx context.Context, prompt string) (string, error) {
 	fd := int(os.Stdin.Fd())
-	before, err := term.GetState(fd)
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return "", fmt.Errorf("reading from the terminal: %w", err)
 	}
-	defer term.Restore(fd, before)
+	silent := *before
+	silent.Lflag = silent.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	silent.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &silent); err != nil {
+		return "", fmt.Errorf("reading from the terminal: %w", err)
+	}
+	defer unix.IoctlSetTermios(fd, unix.TCSETS, before)
 	fmt.Fprint(os.Stderr, prompt)
-	typed, err := answer(ctx, func() (string, error) {
-		typed, err := term.ReadPassword(fd)
-		return string(typed), err
-	})
+	typed, err := answer(ctx, func() (string, error) { return scanLine(os.Stdin) })
 	fmt.Fprintln(os.Stderr)
 	return typed, err
 }
