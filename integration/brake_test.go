@@ -27,7 +27,7 @@ func TestBrakeThroughTheCommands(t *testing.T) {
 	p := program.New(t, server)
 	p.Login()
 	p.Mount()
-	p.Shell(`rm -r thesis; echo new >new`)
+	remove(p, `rm -r thesis; echo new >new`)
 	_, errs, status := p.Try("", "flush")
 	require.Equal(t, exitBraked, status, errs)
 	require.Contains(t, errs, "121 deletions are held back")
@@ -43,7 +43,7 @@ func TestBrakeThroughTheCommands(t *testing.T) {
 	p.Run("flush")
 	require.Len(t, account.Tree(), 122)
 
-	p.Shell(`rm -r thesis`)
+	remove(p, `rm -r thesis`)
 	_, errs, status = p.Try("", "flush")
 	require.Equal(t, exitBraked, status, errs)
 	require.Contains(t, p.Run("approve"), "121 deletions go")
@@ -59,6 +59,14 @@ func TestBrakeThroughTheCommands(t *testing.T) {
 		require.Equal(t, 2, status, "%s: %s", o, errs)
 	}
 	p.Run("unmount", p.Point)
+}
+
+// remove runs a command line of whose deletions none goes to the cloud before the last is made, however slow the machine.
+func remove(p *program.Program, script string) {
+	p.T.Helper()
+	p.Run("pause")
+	p.Shell(script)
+	p.Run("resume")
 }
 
 // TestFlushRunsOutOfPatience waits for a server that is gone no longer than it was told.

@@ -94,6 +94,12 @@ func (l *liar) tell(lie func(path, asked, answer string) string) {
 	l.lie = lie
 }
 
+func (l *liar) hasLied() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told > 0
+}
+
 func replacing(command, pattern, with string) func(path, asked, answer string) string {
 	re := regexp.MustCompile(pattern)
 	return func(path, asked, answer string) string {
@@ -176,6 +182,7 @@ func TestHostileServer(t *testing.T) {
 				}
 				_ = exec.Command("timeout", "2", "ls", "-lR", p.Point).Run()
 				_ = exec.Command("timeout", "2", "cat", filepath.Join(p.Point, "folder/there")).Run()
+				require.Eventually(t, l.hasLied, bounded, 10*time.Millisecond, "there was a lie")
 				l.tell(nil)
 				<-mounted
 				p.Server.Faults().ForgetPackets()
@@ -205,11 +212,13 @@ func TestHostileServer(t *testing.T) {
 				require.Equal(t, before[0].PID, p.Statuses()[0].PID, "it lives")
 				_ = exec.Command("timeout", "2", "ls", "-lR", p.Point).Run()
 			}
+			require.Eventually(t, func() bool {
+				if !l.hasLied() { // two seconds were not enough to ask for it
+					_ = exec.Command("timeout", "2", "cat", filepath.Join(p.Point, "folder/there")).Run()
+				}
+				return l.hasLied()
+			}, bounded, 10*time.Millisecond, "there was a lie")
 			l.tell(nil)
-			l.mu.Lock()
-			told := l.told
-			l.mu.Unlock()
-			require.Positive(t, told, "there was a lie")
 			for _, log := range p.Logs() {
 				text, err := os.ReadFile(log)
 				require.NoError(t, err)
@@ -257,8 +266,6 @@ func TestLinkToAFolderThatContainsItself(t *testing.T) {
 		require.Equal(t, "text", string(text))
 		require.NoDirExists(t, filepath.Join(dir, "got/inner/outer"))
 	}
-	l.mu.Lock()
-	require.Positive(t, l.told)
-	l.mu.Unlock()
+	require.True(t, l.hasLied())
 	require.Equal(t, before, p.Statuses()[0].PID, "it lives")
 }
