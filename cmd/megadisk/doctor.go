@@ -150,6 +150,7 @@ func writeBundle(ctx context.Context, c *common, path string, checks []doctor.Ch
 func redacted(st control.Status, hide *strings.Replacer) control.Status {
 	st.Account = "…"
 	st.Problem, st.Cache.Degraded = hide.Replace(st.Problem), hide.Replace(st.Cache.Degraded)
+	st.Notices = each(st.Notices, hide.Replace)
 	st.Mounts = each(st.Mounts, func(m control.Mount) control.Mount { return control.Mount{ReadOnly: m.ReadOnly} })
 	st.Pending.Items = each(st.Pending.Items, func(c control.Change) control.Change {
 		c.Path, c.Reason = "", hide.Replace(c.Reason)
