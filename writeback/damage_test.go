@@ -64,6 +64,27 @@ func TestDamagedJournalKeepsWhatWasStaged(t *testing.T) {
 	require.Equal(t, "first", r.read("a"))
 }
 
+// The state is found whatever the path of its folder looks like.
+func TestStateInAFolderThatLooksLikeAPattern(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.write("a", "pending")
+	var key [32]byte
+	r.engine.stateKey.CopyTo(key[:])
+	r.stop()
+	at := filepath.Join(t.TempDir(), "disk [1]")
+	require.NoError(t, os.Rename(r.dir, at))
+	r.dir = at
+	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, treeDir)))
+	r.start()
+	require.Len(t, r.engine.Status().Orphaned, 1, "its database is gone, and what was staged is put aside")
+	r.stop()
+	x, err := Salvage(r.dir, key, filepath.Join(t.TempDir(), "saved"), nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, x.Salvaged)
+	require.NoError(t, os.Remove(filepath.Join(r.dir, stateKeyFile)))
+	require.True(t, HasState(r.dir))
+}
+
 // A damaged table is refused by name.
 func TestDamagedDatabaseIsRefused(t *testing.T) {
 	r := newRig(t, settleNever)

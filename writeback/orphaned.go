@@ -3,6 +3,7 @@ package writeback
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -24,7 +25,7 @@ const (
 // here ever deletes them.
 func (e *Engine) saveOrphaned() error {
 	dir := filepath.Join(e.opts.Dir, stagingDir)
-	segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	segments, err := glob(dir, "*.seg")
 	if err != nil || len(segments) == 0 {
 		return err
 	}
@@ -118,6 +119,15 @@ func syncDir(dir string) error {
 	return unix.Fsync(int(d.Fd()))
 }
 
+// glob lists what fits a pattern below a folder, whose own path may look like one.
+func glob(dir, pattern string) ([]string, error) {
+	found, err := fs.Glob(os.DirFS(dir), pattern)
+	for i, name := range found {
+		found[i] = filepath.Join(dir, name)
+	}
+	return found, err
+}
+
 // Orphaned is a folder of staged bytes whose database was lost, or its end.
 type Orphaned struct {
 	Dir   string
@@ -126,7 +136,7 @@ type Orphaned struct {
 
 // listOrphaned finds what saveOrphaned has put aside, in this run or before.
 func (e *Engine) listOrphaned() []Orphaned {
-	dirs, err := filepath.Glob(filepath.Join(e.opts.Dir, orphanedGlob))
+	dirs, err := glob(e.opts.Dir, orphanedGlob)
 	if err != nil {
 		return nil
 	}

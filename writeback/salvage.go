@@ -21,7 +21,7 @@ func Salvage(state string, stateKey [32]byte, dir string, tell func(Export)) (Ex
 	if _, statErr := os.Stat(filepath.Join(state, stagingDir)); statErr == nil {
 		err = x.salvage(filepath.Join(state, stagingDir), key, "")
 	}
-	orphaned, _ := filepath.Glob(filepath.Join(state, orphanedGlob))
+	orphaned, _ := glob(state, orphanedGlob)
 	for _, o := range orphaned {
 		if err == nil {
 			err = x.salvage(o, key, filepath.Base(o))

@@ -42,7 +42,7 @@ func HasState(dir string) bool {
 // hasStores tells whether there is something in dir that a state key protects.
 func hasStores(dir string) bool {
 	for _, store := range []string{treeDir, stagingDir, orphanedGlob} {
-		if found, _ := filepath.Glob(filepath.Join(dir, store, "*")); len(found) > 0 {
+		if found, _ := glob(dir, store+"/*"); len(found) > 0 {
 			return true
 		}
 	}
