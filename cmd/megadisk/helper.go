@@ -36,6 +36,7 @@ func commandFor(args []string) (root *cobra.Command, codes func(error) int, err 
 		call, err = helper.ParseUnmount(args[1:])
 		asked = unmountArgs(call)
 	default:
+		root.SetArgs(idsLast(args[1:], root.PersistentFlags()))
 		return root, exitStatus, nil
 	}
 	if err != nil {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"megadisk/cmd/megadisk/internal/serve"
 	"megadisk/megaclient"
@@ -108,6 +111,30 @@ func newSessionsClose(c *common, account *string) *cobra.Command {
 	cmd.Flags().BoolVar(&others, "others", false, "all but the one of this program")
 	cmd.Flags().BoolVar(&asJSON, "json", false, jsonHelp)
 	return cmd
+}
+
+// dashedID is the ID of a session that looks like flags.
+var dashedID = regexp.MustCompile(`^-[A-Za-z0-9_-]{10}$`)
+
+// idsLast puts IDs of sessions that begin with a dash, as one in 64 does, where they are no flags: behind all others, and "--".
+// Of the flags that every command has, some are as long as an ID.
+func idsLast(args []string, flags *pflag.FlagSet) []string {
+	at := slices.Index(args, "close")
+	if at < 1 || !slices.Contains(args[:at], "sessions") || slices.Contains(args, "--") {
+		return args
+	}
+	var others, ids []string
+	for _, a := range args {
+		if dashedID.MatchString(a) && flags.Lookup(a[2:]) == nil {
+			ids = append(ids, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	if len(ids) == 0 {
+		return args
+	}
+	return slices.Concat(others, []string{"--"}, ids)
 }
 
 // closeSessions ends the sessions with these ids, or, of none, all but the client's own.
