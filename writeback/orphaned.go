@@ -9,8 +9,7 @@ import (
 	"sort"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"megadisk/writeback/durable"
 	"megadisk/writeback/tree"
 )
 
@@ -43,7 +42,7 @@ func (e *Engine) saveOrphaned() error {
 		err = linkAll(segments, to)
 	}
 	if err == nil {
-		err = syncDir(e.opts.Dir)
+		err = durable.SyncDir(e.opts.Dir)
 	}
 	if err != nil {
 		return fmt.Errorf("putting staged bytes aside whose database was lost: %w", err)
@@ -65,7 +64,7 @@ func linkAll(files []string, to string) error {
 			return errors.Join(err, os.RemoveAll(tmp))
 		}
 	}
-	if err := syncDir(tmp); err != nil {
+	if err := durable.SyncDir(tmp); err != nil {
 		return err
 	}
 	return os.Rename(tmp, to)
@@ -108,15 +107,6 @@ func freePath(path string) (string, error) {
 			return "", err
 		}
 	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return unix.Fsync(int(d.Fd()))
 }
 
 // glob lists what fits a pattern below a folder, whose own path may look like one.

@@ -15,6 +15,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"megadisk/megaclient/megacrypto"
+	"megadisk/writeback/durable"
 )
 
 const (
@@ -79,7 +80,7 @@ func makeStateKey(dir, path string, master megacrypto.Key) (key [32]byte, err er
 	if err != nil {
 		return key, err
 	}
-	if err := writeDurably(dir, path, raw); err != nil {
+	if err := durable.CreateFile(path, raw); err != nil {
 		return key, fmt.Errorf("writing the state key: %w", err)
 	}
 	return key, nil
@@ -129,29 +130,6 @@ func stateKeyAEAD(master megacrypto.Key) (cipher.AEAD, error) {
 		return nil, fmt.Errorf("wrapping key: %w", err)
 	}
 	return cipher.NewGCM(block)
-}
-
-// writeDurably puts raw at path so that after a power cut there is all of it
-// or nothing, and never replaces a file that somebody else just made.
-func writeDurably(dir, path string, raw []byte) error {
-	tmp, err := os.CreateTemp(dir, ".key-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if _, err = tmp.Write(raw); err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
 }
 
 // Labels of the keys that are derived from the state key, one for each store.

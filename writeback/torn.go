@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"megadisk/writeback/durable"
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
 )
@@ -47,7 +48,7 @@ func (e *Engine) markBoot() error {
 	f, err := os.OpenFile(filepath.Join(e.opts.Dir, bootFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err == nil {
 		_, err = f.WriteString(bootID())
-		err = errors.Join(err, f.Sync(), f.Close(), syncDir(e.opts.Dir))
+		err = errors.Join(err, f.Sync(), f.Close(), durable.SyncDir(e.opts.Dir))
 	}
 	if err != nil {
 		return fmt.Errorf("marking the state as open: %w", err)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"megadisk/writeback/durable"
 )
 
 // What a store holds at most, beside Options.Limit.
@@ -161,7 +163,7 @@ func (s *Store) write(it Item, read func([]byte, int64) (int, error)) error {
 	if err != nil {
 		return errors.Join(err, ignoreMissing(os.Remove(part)))
 	}
-	return syncDir(s.o.Dir)
+	return durable.SyncDir(s.o.Dir)
 }
 
 func ignoreMissing(err error) error {
@@ -169,14 +171,6 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // List gives all items, the oldest first.

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"megadisk/writeback/durable"
 )
 
 // syncRound is one sync that callers share.
@@ -87,7 +89,7 @@ func (s *Store) syncAll() error {
 	if !dir {
 		return err
 	}
-	if dirErr := syncDir(s.dir); dirErr != nil {
+	if dirErr := durable.SyncDir(s.dir); dirErr != nil {
 		s.mu.Lock()
 		s.dirDirty = true
 		s.mu.Unlock()

@@ -2,13 +2,14 @@ package tree
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
+
+	"megadisk/writeback/durable"
 )
 
 // Two files tell a database whose logs were lost from one that has none. Each holds the list of tables as it was at the
@@ -39,7 +40,7 @@ func setClosing(dir string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir) // before a log goes
+	return durable.SyncDir(dir) // before a log goes
 }
 
 // setClosed says that the end was in good order: every table is listed. Others are attempts that the disk refused, and Badger
@@ -52,7 +53,7 @@ func setClosed(o Options) error {
 	if err := removeIfThere(filepath.Join(dir, closingName)); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 func removeUnlisted(o Options) error {
@@ -72,18 +73,6 @@ func removeUnlisted(o Options) error {
 func removeIfThere(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("syncing the folder: %w", err)
 	}
 	return nil
 }

@@ -17,9 +17,9 @@ import (
 
 	"github.com/zalando/go-keyring"
 
-	"megadisk/cmd/megadisk/internal/durable"
 	"megadisk/cmd/megadisk/internal/paths"
 	"megadisk/megaclient"
+	"megadisk/writeback/durable"
 )
 
 // ErrNone means that nobody is logged in (or not the account that was asked for).

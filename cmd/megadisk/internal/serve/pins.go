@@ -14,9 +14,9 @@ import (
 
 	"megadisk/cache"
 	"megadisk/cmd/megadisk/internal/control"
-	"megadisk/cmd/megadisk/internal/durable"
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
+	"megadisk/writeback/durable"
 	"megadisk/writeback/tree"
 )
 

@@ -44,6 +44,21 @@ func TestWhatCantBeReplacedStays(t *testing.T) {
 	require.DirExists(t, filepath.Join(path, "in it"))
 }
 
+// Of several that make it at once one does, and the others leave it as it is.
+func TestCreateFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "key")
+	require.NoError(t, CreateFile(path, []byte("the first")))
+	require.ErrorIs(t, CreateFile(path, []byte("the second")), os.ErrExist)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "the first", string(content))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+	require.Equal(t, []string{"key"}, files(t, dir))
+}
+
 func TestRemove(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "list")
