@@ -49,6 +49,7 @@ type file interface {
 	WriteAt(ctx context.Context, p []byte, off int64) (int, error)
 	Flush(ctx context.Context) error
 	Fsync(ctx context.Context) error
+	Grow(ctx context.Context, size int64) error
 	Zero(ctx context.Context, off, n int64, grow bool) error
 	FindData(off int64, hole bool) (int64, error)
 	Release()

@@ -20,6 +20,7 @@ func (readOnly) WriteAt(context.Context, []byte, int64) (int, error) {
 }
 func (readOnly) Flush(context.Context) error                    { return nil }
 func (readOnly) Fsync(context.Context) error                    { return nil }
+func (readOnly) Grow(context.Context, int64) error              { return writeback.ErrNotWritable }
 func (readOnly) Zero(context.Context, int64, int64, bool) error { return writeback.ErrNotWritable }
 func (readOnly) Release()                                       {}
 func (readOnly) copyFrom(context.Context, file, int64, int64, int64) (int64, error) {

@@ -1,14 +1,12 @@
 package fs
 
 import (
-	"context"
 	"math"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"megadisk/writeback"
-	"megadisk/writeback/tree"
 )
 
 // Fallocate makes a file longer, or makes zeros in it. Space in the cloud can't be reserved: allocating without a
@@ -30,23 +28,13 @@ func (b *bridge) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.St
 		if keep {
 			return fuse.OK
 		}
-		return b.status("fallocate", b.lengthen(ctx, h.ino, off+n))
+		return b.status("fallocate", h.file.Grow(ctx, off+n))
 	case unix.FALLOC_FL_PUNCH_HOLE, unix.FALLOC_FL_ZERO_RANGE:
 		err := h.file.Zero(ctx, off, n, !keep)
 		b.rewrote(h.ino)
 		return b.status("fallocate", err)
 	}
 	return fuse.ENOTSUP
-}
-
-// lengthen makes a file at least that long.
-func (b *bridge) lengthen(ctx context.Context, ino tree.Ino, size int64) error {
-	row, err := b.engine.Stat(ino)
-	if err != nil || size <= row.Size {
-		return err
-	}
-	_, err = b.engine.SetAttr(ctx, ino, writeback.Attr{Size: &size})
-	return err
 }
 
 // Lseek finds data and holes; the other kinds of seeking are the kernel's.

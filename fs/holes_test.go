@@ -3,15 +3,19 @@ package fs_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"megadisk/fs"
 	"megadisk/integration/harness"
 	"megadisk/megaclient/megatest"
+	"megadisk/writeback/tree"
 )
 
 const (
@@ -68,6 +72,33 @@ func TestZeroRanges(t *testing.T) {
 		h.Drain()
 		requireContent(t, want, h.Path(name))
 		requireInCloud(t, h, want, name)
+	}
+}
+
+// What is appended through another mount of the process while a file is made longer stays, however the two meet.
+func TestAllocatingCutsOffNoAppend(t *testing.T) {
+	h := harness.New(t, harness.NoMount())
+	ctx := t.Context()
+	row, err := h.Engine.Create(ctx, tree.DriveIno, "f", 0o644)
+	require.NoError(t, err)
+	f, err := h.Engine.Open(ctx, row.Ino, true, false)
+	require.NoError(t, err)
+	defer f.Release()
+	var want []byte
+	other := func() {
+		line := pattern(uint64(len(want)), 1000)
+		_, err := f.WriteAt(ctx, line, int64(len(want)))
+		require.NoError(t, err)
+		want = append(want, line...)
+	}
+	for _, more := range []int{1, 500, 999, 1000, 1001, 1999, 2001, 5000} {
+		size := len(want) + more
+		require.Equal(t, fuse.OK, fs.Allocate(h.Engine, row.Ino, uint64(size), other))
+		want = append(want, make([]byte, max(0, size-len(want)))...)
+		got := make([]byte, len(want)+1)
+		n, err := f.ReadAt(ctx, got, 0)
+		require.ErrorIs(t, err, io.EOF)
+		require.True(t, bytes.Equal(want, got[:n]), "%d more: %d bytes, not %d", more, n, len(want))
 	}
 }
 

@@ -12,6 +12,22 @@ import (
 // ErrNoData means that a file has no data, or no hole, at or after an offset.
 var ErrNoData = errors.New("beyond the end of the data")
 
+// Grow makes the file at least so long; what it is longer by reads as zeros.
+// It never makes it shorter, whoever appends at the same time. Errors: those of
+// WriteAt.
+func (f *File) Grow(ctx context.Context, size int64) error {
+	if !f.write {
+		return ErrNotWritable
+	}
+	st := f.st
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if size <= st.size {
+		return nil
+	}
+	return f.e.resizeLocked(ctx, st, size)
+}
+
 // Zero makes n bytes from off on read as zeros, as fallocate's punched holes
 // and zeroed ranges do. With grow a range beyond the end makes the file
 // longer, otherwise what lies there is left out. Errors: those of WriteAt.
