@@ -157,7 +157,7 @@ func TestBusyServerIsWaitedForUntilTheContextEnds(t *testing.T) {
 
 func TestUnreachableServer(t *testing.T) {
 	s := saying(t, "0")
-	s.Close()
+	s.URL = nobody
 	defer megaclient.SetHurried(300 * time.Millisecond)()
 	c := s.resume(t)
 	c.Hurry()

@@ -159,7 +159,7 @@ func TestCancelledInFlightIsUncertain(t *testing.T) {
 
 func TestUnreachableIsNotUncertain(t *testing.T) {
 	s := sequence(t, says("[0]"))
-	s.Close()
+	s.URL = nobody
 	c := s.resume(t)
 	megaclient.SetResend(c, 50*time.Millisecond)
 	b := prepare(t, c, removal)

@@ -69,6 +69,9 @@ func (s *stub) seen() []seen {
 	return append([]seen(nil), s.requests...)
 }
 
+// nobody is an address where nothing listens. That of a server which was closed somebody else may get.
+const nobody = "http://127.0.0.1:1"
+
 func stubSession() megaclient.Session {
 	return megaclient.Session{SID: megacrypto.EncodeBase64(make([]byte, 43)), MasterKey: megacrypto.Key{1, 2, 3}, User: stubUser}
 }

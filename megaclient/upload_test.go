@@ -226,7 +226,7 @@ func TestUploadLeavesAServerThatIsGone(t *testing.T) {
 	r := newRig(t)
 	want := content(uploadSize)
 	st := r.interrupted(want, uploadSize/2)
-	gone := "http://127.0.0.1:1/gone"
+	gone := nobody + "/gone"
 	st.URL = gone
 	arrived := bytesOf(st)
 	megaclient.SetGiveUp(r.client, 100*time.Millisecond)
