@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"megadisk/integration/program"
-	"megadisk/megaclient/megatest"
 )
 
 // readJSON reads what a command printed.
@@ -127,22 +125,4 @@ func TestBinCommands(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(p.Point, ".mega/rubbish"))
 	require.NoError(t, err)
 	require.Empty(t, entries)
-}
-
-// TestEmptyBinSparesWhatOthersTookOut: the server is asked what is new before anything goes.
-func TestEmptyBinSparesWhatOthersTookOut(t *testing.T) {
-	p, account := program.WithAccount(t)
-	kept := account.PutFile(account.Root(), "kept", []byte("kept"), megatestTime)
-	gone := account.PutFile(account.Root(), "gone", []byte("gone"), megatestTime)
-	account.Trash(kept)
-	account.Trash(gone)
-	p.Login()
-	p.Mount()
-	hold := p.Server.Faults()
-	hold.FailHTTP(megatest.Events, 503, megatest.Always)
-	account.Move(kept, account.Root())
-	hold.Clear()
-	require.True(t, strings.HasPrefix(p.Run("bin", "empty"), "Removed for good: 1."))
-	require.True(t, account.Exists(kept))
-	require.False(t, account.Exists(gone))
 }

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -39,6 +40,29 @@ func TestEmptyBinSparesWhatIsOnItsWayOut(t *testing.T) {
 	empty()
 	require.False(t, r.account.Exists(dir))
 	require.True(t, r.account.Exists(file))
+}
+
+// Nor does what others took out, of which nobody has heard yet: the server is asked what is new before anything goes.
+func TestEmptyBinSparesWhatOthersTookOut(t *testing.T) {
+	r := newRig(t, settleNever)
+	kept := r.account.PutFile(r.account.Root(), "kept", []byte("x"), time.Unix(1, 0))
+	gone := r.account.PutFile(r.account.Root(), "gone", []byte("y"), time.Unix(1, 0))
+	r.account.Trash(kept)
+	r.account.Trash(gone)
+	r.caughtUp()
+	r.server.Faults().FailHTTP(megatest.Events, 503, megatest.Always)
+	r.account.Move(kept, r.account.Root())
+	asked, cancel := context.WithTimeout(r.ctx, 100*time.Millisecond)
+	defer cancel()
+	_, err := r.engine.EmptyBin(asked, time.Now().Add(time.Hour))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Zero(t, r.server.Stats().Commands["d"], "nobody says what is new")
+	r.server.Faults().Clear()
+	n, err := r.engine.EmptyBin(r.ctx, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.True(t, r.account.Exists(kept))
+	require.False(t, r.account.Exists(gone))
 }
 
 // Nor does what is to be copied and isn't yet.
