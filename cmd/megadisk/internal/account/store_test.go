@@ -59,7 +59,6 @@ func TestSaveLoadForget(t *testing.T) {
 	}
 }
 
-// A keyring that doesn't let go of a session is told of, when all else is forgotten.
 // Logins at the same moment, and the waits after them, leave none out.
 func TestLoginsAtOnce(t *testing.T) {
 	st := Store{Dir: t.TempDir(), Host: "h", Keyring: File}
@@ -79,6 +78,7 @@ func TestLoginsAtOnce(t *testing.T) {
 	require.Len(t, st.waits(), len(all))
 }
 
+// A keyring that doesn't let go of a session is told of, when all else is forgotten.
 func TestKeyringThatKeepsASession(t *testing.T) {
 	keyring.MockInit()
 	st := Store{Dir: t.TempDir(), Host: "h"}
