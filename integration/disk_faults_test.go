@@ -83,10 +83,7 @@ func badDisk(t *testing.T) (dir string, set func(unix.Signal)) {
 // runBadDisk runs baddisk: dir is where it shows folder.
 func runBadDisk(t *testing.T, told *os.File, dir, folder string, args ...string) *exec.Cmd {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "baddisk")
-	out, err := exec.Command("go", "build", "-o", bin, "megadisk/integration/baddisk").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	cmd := exec.Command(bin, append([]string{dir, folder}, args...)...)
+	cmd := exec.Command(program.Build(t, "megadisk/integration/baddisk"), append([]string{dir, folder}, args...)...)
 	cmd.Stdout, cmd.Stderr = told, os.Stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

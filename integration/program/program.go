@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -50,27 +51,38 @@ type Program struct {
 	Server  *megatest.Server
 }
 
-// built is where the binary lies, "" before it was built.
-var built string
+var building struct {
+	sync.Mutex
+	dir   string            // where binaries lie, "" before the first was built. GUARDED_BY(Mutex)
+	built map[string]string // by package. GUARDED_BY(Mutex)
+}
 
-var buildOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "megadisk-bin-")
-	if err != nil {
-		return "", err
+// Build builds the program of a package, once for all tests, and tells where it lies.
+func Build(t *testing.T, pkg string) string {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	if bin := building.built[pkg]; bin != "" {
+		return bin
 	}
-	built = dir
-	bin := filepath.Join(dir, "megadisk")
-	out, err := exec.Command("go", "build", "-o", bin, "megadisk/cmd/megadisk").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+	if building.dir == "" {
+		dir, err := os.MkdirTemp("", "megadisk-bin-")
+		require.NoError(t, err)
+		building.dir, building.built = dir, map[string]string{}
 	}
-	return bin, nil
-})
+	bin := filepath.Join(building.dir, path.Base(pkg))
+	out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput()
+	require.NoError(t, err, "building %s: %s", pkg, out)
+	building.built[pkg] = bin
+	return bin
+}
 
-// CleanUp removes the binary.
+// CleanUp removes what was built.
 func CleanUp() {
-	if built != "" {
-		os.RemoveAll(built)
+	building.Lock()
+	defer building.Unlock()
+	if building.dir != "" {
+		os.RemoveAll(building.dir)
 	}
 }
 
@@ -86,9 +98,7 @@ func WithAccount(t *testing.T, opts ...megatest.AccountOption) (*Program, *megat
 // New returns the binary, built once, for a server. Whatever it leaves mounted ends with the test.
 func New(t *testing.T, server *megatest.Server) *Program {
 	t.Helper()
-	bin, err := buildOnce()
-	require.NoError(t, err, "building megadisk")
-	dir := t.TempDir()
+	bin, dir := Build(t, "megadisk/cmd/megadisk"), t.TempDir()
 	p := &Program{T: t, Bin: bin, Dir: dir, Point: filepath.Join(dir, "mnt"), Server: server}
 	require.NoError(t, os.Mkdir(p.Point, 0o755))
 	p.Env = append(os.Environ(), "MEGADISK_API_URL="+server.URL(), "MEGADISK_KEYRING=file",
