@@ -51,14 +51,18 @@ func (f *Faults) UseUpTransferQuota(left time.Duration) {
 	}
 }
 
-// quotaLeft is how many seconds (rounded up) there is no transfer quota.
+// quotaLeft is how many seconds (rounded up) there is no transfer quota. Who asks and finds some is refused.
 func (f *Faults) quotaLeft() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.quota.IsZero() {
 		return 0
 	}
-	return int64(math.Ceil(f.quota.Sub(f.s.opt.now()).Seconds()))
+	left := int64(math.Ceil(f.quota.Sub(f.s.opt.now()).Seconds()))
+	if left > 0 {
+		f.s.stats.count(func(n *Stats) { n.Faults++ })
+	}
+	return left
 }
 
 func (f *Faults) upload() code {
