@@ -162,7 +162,11 @@ func isCopy(in *tree.Inode) bool {
 
 // hasExtents tells whether rows say that bytes of a file are staged.
 func hasExtents(b *badger.Txn, ino tree.Ino) bool {
-	it := b.NewIterator(badger.IteratorOptions{Prefix: inoKey(rowExtents, ino)})
+	return hasRows(b, inoKey(rowExtents, ino)) || hasRows(b, inoKey(rowNext, ino))
+}
+
+func hasRows(b *badger.Txn, prefix []byte) bool {
+	it := b.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	it.Rewind()
 	return it.Valid()

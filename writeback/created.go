@@ -296,7 +296,7 @@ func (c *change) uncover(st *fileState, g *generation, in *tree.Inode) error {
 	room := regionBytes / 8 // other files of the batch need theirs
 	for _, id := range st.m.DirtyRegions() {
 		r, fits := inlineRow(rowExtents, st.ino, id, st.m.Region(id))
-		if room -= len(r.value) + 32; !fits || room < 0 {
+		if room -= len(r.value) + 32; !fits || room < 0 || st.turning {
 			break // the rest is left to the next commit
 		}
 		if err := c.storeRegion(r); err != nil {

@@ -42,6 +42,7 @@ type fileState struct {
 	whole     bool             // GUARDED_BY(mu): the commit of now is one of a close or fsync
 	half      bool             // GUARDED_BY(mu): the journal says that the content was stored while it was being written
 	cut       bool             // GUARDED_BY(mu): truncated since the last commit
+	turning   bool             // GUARDED_BY(mu): there may be next rows of its regions (next.go); then it is dirty
 	unsaved   int64            // GUARDED_BY(mu): bytes staged since the last commit
 	garbage   []staging.Extent // GUARDED_BY(mu): no longer in m, still in rows
 	lastWrite time.Time        // GUARDED_BY(mu)

@@ -275,20 +275,31 @@ func (e *Engine) commitWholeLocked(ctx context.Context, st *fileState) error {
 }
 
 // storeMapLocked stores the regions of the state's extent map that changed, in
-// one transaction with what more does, and releases what no row names any
-// more.
+// one step with what more does, and releases what no row names any more.
 func (e *Engine) storeMapLocked(ctx context.Context, st *fileState, more func(*change) error) error {
+	if err := e.turnLocked(ctx, st); err != nil {
+		return err
+	}
 	regions := st.m.DirtyRegions()
 	rows, err := e.regionsOf(ctx, rowExtents, st.ino, st.m, regions)
 	if err != nil {
 		return err
 	}
-	if rows, err = e.putRegions(ctx, rows); err != nil {
-		return err
+	if atOnce(rows) < len(rows) {
+		st.turning = true
+		if err := e.putNext(ctx, rows); err != nil {
+			return err
+		}
+		rows = nil
 	}
 	err = e.update(ctx, func(c *change) error {
 		for _, r := range rows {
 			if err := c.storeRegion(r); err != nil {
+				return err
+			}
+		}
+		if st.turning {
+			if err := c.countNext(st.ino); err != nil {
 				return err
 			}
 		}
@@ -298,6 +309,9 @@ func (e *Engine) storeMapLocked(ctx context.Context, st *fileState, more func(*c
 		return err
 	}
 	failpoint("committed")
+	if err := e.turnLocked(context.WithoutCancel(ctx), st); err != nil { // it is committed: nothing may interrupt that any more
+		return err
+	}
 	st.m.ClearRegions(regions)
 	e.staging.Release(st.garbage...)
 	st.garbage = nil

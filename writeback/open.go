@@ -55,6 +55,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	err := e.migrate(ctx)
 	if err == nil {
+		err = e.turnLeft(ctx)
+	}
+	if err == nil {
 		err = e.replay(ctx)
 	}
 	if err != nil {

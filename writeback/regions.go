@@ -121,15 +121,21 @@ func (c *change) storeRegion(r regionRow) error {
 	return c.b.Set(key, r.value)
 }
 
+// atOnce tells how many of the rows one transaction takes.
+func atOnce(rows []regionRow) int {
+	n, bytes := 0, 0
+	for n < len(rows) && n < rowsAtOnce && (n == 0 || bytes+len(rows[n].value) <= regionBytes) {
+		bytes += len(rows[n].value)
+		n++
+	}
+	return n
+}
+
 // putRegions stores as many rows as must go before those that the caller's own
-// transaction takes, which it gives back.
+// transaction takes, which it gives back. Nothing may refer to them before that.
 func (e *Engine) putRegions(ctx context.Context, rows []regionRow) (rest []regionRow, err error) {
 	for {
-		n, bytes := 0, 0
-		for n < len(rows) && n < rowsAtOnce && (n == 0 || bytes+len(rows[n].value) <= regionBytes) {
-			bytes += len(rows[n].value)
-			n++
-		}
+		n := atOnce(rows)
 		if n == len(rows) {
 			return rows, nil
 		}

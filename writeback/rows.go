@@ -23,6 +23,7 @@ const (
 	rowPrefix     = 'w'
 	rowEntry      = 'j' // + ino: what differs from the cloud
 	rowExtents    = 'x' // + ino + region: which bytes are staged
+	rowNext       = 'n' // + ino + region: what is to take the place of a region's row; + ino: they count
 	rowGeneration = 'g' // + ino: the frozen content that is uploaded
 	rowFrozen     = 'f' // + ino + region: the extents of a large generation
 	rowLimit      = 'l' // + ino: how much of a generation wasn't cut off since
