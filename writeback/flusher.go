@@ -236,6 +236,9 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 	}
 	// A power cut after the first byte must find the batch, or it would be done twice.
 	if err := e.tree.Sync(); err != nil {
+		if e.tree.Unsynced() != nil {
+			e.unsynced()
+		}
 		e.batchFailed(ctx, fmt.Errorf("syncing the journal: %w", err))
 		return
 	}

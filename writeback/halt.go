@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"errors"
 	"time"
 
 	"megadisk/megaclient"
@@ -10,9 +11,10 @@ import (
 type halt uint8
 
 const (
-	haltSession halt = iota // the session has ended
-	haltBlocked             // the account is blocked
-	haltPaused              // a command said so
+	haltSession  halt = iota // the session has ended
+	haltBlocked              // the account is blocked
+	haltPaused               // a command said so
+	haltUnsynced             // what is sent couldn't be noted before
 	halts
 )
 
@@ -54,6 +56,12 @@ func (q *queue) unhalt(which halt) {
 		q.halt(which, nil)
 	}
 }
+
+// errUnsynced says that the disk has failed a sync of the database.
+var errUnsynced = errors.New("the disk of the state has failed to take what was written: nothing is sent, and a loss of power could take back what was done since; look after the disk, then `megadisk unmount --no-wait` and mount again")
+
+// unsynced: nothing but another opening of the state helps.
+func (e *Engine) unsynced() { e.queue.halt(haltUnsynced, errUnsynced) }
 
 // sessionEnded: nothing but a new login helps.
 func (e *Engine) sessionEnded() { e.queue.halt(haltSession, megaclient.ESID) }

@@ -233,11 +233,21 @@ func (e *Engine) Close() error {
 	e.end()
 	err := e.commitAll(context.Background())
 	e.jobs.Wait()
-	err = errors.Join(err, e.staging.Close(), e.tree.Sync(), e.tree.Close())
+	err = errors.Join(err, e.staging.Close(), e.closeTree())
 	if err == nil {
 		err = os.Remove(filepath.Join(e.opts.Dir, bootFile))
 	}
 	return err
+}
+
+// closeTree closes the tree. Should that take too long, the logs have all. Otherwise it has written to tables what is in memory,
+// whatever a sync of the logs says.
+func (e *Engine) closeTree() error {
+	synced := e.tree.Sync()
+	if err := e.tree.Close(); err != nil {
+		return errors.Join(synced, err)
+	}
+	return nil
 }
 
 // shut refuses new handles from now on; false if it was called before.

@@ -23,7 +23,7 @@ type Status struct {
 	Blocked      string          // why the account is blocked; "" if it isn't
 	Paused       bool            // Pause was called
 	Braked       int             // deletions that wait for Approve or Revert
-	Walls        []string        // why changes of some kind, or in some place, aren't even tried; that some, or news, can't be read
+	Walls        []string        // why changes of some kind, or in some place, aren't even tried; that some, or news, can't be read, or that the disk failed
 	Pending      []PendingChange // refused ones first, then the oldest; at most some hundred of each
 	PendingCount int             // all that differ and are to be sent
 	RefusedCount int             // of those, how many were refused
@@ -147,6 +147,9 @@ func (e *Engine) Status() Status {
 	s.Local, s.LocalCount = e.localFiles(), e.queue.localCount()
 	for _, why := range e.walls.list() {
 		s.Walls = append(s.Walls, why.Error())
+	}
+	if e.tree.Unsynced() != nil {
+		s.Walls = append(s.Walls, errUnsynced.Error())
 	}
 	if e.stream.isRefused() {
 		s.Walls = append(s.Walls, errNotShown.Error())

@@ -101,7 +101,10 @@ func (k *logKeeper) syncLog(path string) error {
 		return err
 	}
 	defer f.Close()
-	return k.fsync(f)
+	if err := k.fsync(f); err != nil {
+		return fmt.Errorf("%w: %w", errDropped, err)
+	}
+	return nil
 }
 
 func (k *logKeeper) path(n int) string { return filepath.Join(k.dir, fmt.Sprintf("%05d.mem", n)) }

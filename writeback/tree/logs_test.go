@@ -64,6 +64,54 @@ func TestLogsHaveTheirBlocks(t *testing.T) {
 func TestSyncIsAboutFullLogsToo(t *testing.T) {
 	dir := t.TempDir()
 	h := newHouse(t, onDisk(dir))
+	full, emptied := h.fillLog(dir)
+	var synced []string
+	h.logs.fsync = func(f *os.File) error {
+		synced = append(synced, f.Name())
+		return f.Sync()
+	}
+	require.NoError(t, h.Sync())
+	require.Equal(t, []string{full}, synced)
+	emptied()
+}
+
+// A sync that failed isn't forgotten: the kernel may have dropped what it was about, and a second one says nothing of that. With
+// the next opening all is well, since what was in memory, or in the logs, is written to tables.
+func TestSyncFailureIsNotForgotten(t *testing.T) {
+	dir := t.TempDir()
+	h := newHouse(t, onDisk(dir))
+	_, emptied := h.fillLog(dir)
+	h.logs.fsync = func(*os.File) error { return unix.EIO }
+	require.ErrorIs(t, h.Sync(), unix.EIO)
+	require.ErrorIs(t, h.Unsynced(), unix.EIO)
+	h.logs.fsync = (*os.File).Sync
+	require.ErrorIs(t, h.Sync(), unix.EIO)
+	emptied()
+	require.ErrorIs(t, h.Sync(), unix.EIO, "also when the table is there, which this sync says nothing of")
+	require.NoError(t, h.Close())
+	o := h.options()
+	onDisk(dir)(&o)
+	var err error
+	h.Tree, err = Open(o)
+	require.NoError(t, err)
+	require.NoError(t, h.Unsynced())
+	require.NoError(t, h.Sync())
+}
+
+// What a sync needs and can't have loses nothing: the next one does it.
+func TestSyncWithoutDescriptors(t *testing.T) {
+	h := newHouse(t, onDisk(t.TempDir()))
+	h.syncs.do = func() error { return unix.EMFILE }
+	require.ErrorIs(t, h.Sync(), unix.EMFILE)
+	h.syncs.do = h.syncLogs
+	require.NoError(t, h.Unsynced())
+	require.NoError(t, h.Sync())
+}
+
+// fillLog fills a memtable whose table can't be written until emptied is called; full is its log.
+func (h *house) fillLog(dir string) (full string, emptied func()) {
+	t := h.t
+	t.Helper()
 	var taken []string // all names that the table might get
 	for id := range 100 {
 		path := filepath.Join(dir, fmt.Sprintf("%06d.sst", id))
@@ -71,29 +119,21 @@ func TestSyncIsAboutFullLogsToo(t *testing.T) {
 			taken = append(taken, path)
 		}
 	}
-	full, err := h.logs.used()
+	logs, err := h.logs.used()
 	require.NoError(t, err)
-	require.Len(t, full, 1)
+	require.Len(t, logs, 1)
+	full = h.logs.path(logs[0])
 	value := make([]byte, 100<<10)
-	for logs := full; len(logs) == 1; {
+	for len(logs) == 1 {
 		require.NoError(t, h.Update(context.Background(), func(tx *Tx) error {
 			return tx.Badger().Set([]byte("w test"), value)
 		}))
 		logs, err = h.logs.used()
 		require.NoError(t, err)
 	}
-
-	var synced []string
-	h.logs.fsync = func(f *os.File) error {
-		synced = append(synced, f.Name())
-		return f.Sync()
-	}
-	require.NoError(t, h.Sync())
-	require.Equal(t, []string{h.logs.path(full[0])}, synced)
-
-	h.logs.fsync = func(*os.File) error { return unix.EIO }
-	require.ErrorIs(t, h.Sync(), unix.EIO)
-	for _, path := range taken {
-		require.NoError(t, os.Remove(path))
+	return full, func() {
+		for _, path := range taken {
+			require.NoError(t, os.Remove(path))
+		}
 	}
 }

@@ -1,8 +1,12 @@
 package tree
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
-// syncer lets callers that come while a sync is running share the next one.
+// syncer lets callers that come while a sync is running share the next one. After one that failed the kernel may have
+// dropped what it was about, and call it clean, so that another one would say nothing: from then on all fail.
 type syncer struct {
 	do func() error
 
@@ -10,7 +14,11 @@ type syncer struct {
 
 	mu   sync.Mutex
 	next *syncTurn // GUARDED_BY(mu): the turn that has not begun
+	lost error     // GUARDED_BY(mu): why what was committed may be lost with the power
 }
+
+// errDropped means that a sync itself has failed, and not only what it needs.
+var errDropped = errors.New("the disk has not taken what was written")
 
 // syncTurn is one sync and those who wait for it.
 type syncTurn struct {
@@ -31,8 +39,22 @@ func (s *syncer) sync() error {
 	turn.once.Do(func() {
 		s.mu.Lock()
 		s.next = new(syncTurn) // who comes from now on was not heard by this one
+		turn.err = s.lost
 		s.mu.Unlock()
-		turn.err = s.do()
+		if turn.err == nil {
+			turn.err = s.do()
+		}
+		if errors.Is(turn.err, errDropped) {
+			s.mu.Lock()
+			s.lost = turn.err
+			s.mu.Unlock()
+		}
 	})
 	return turn.err
+}
+
+func (s *syncer) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }

@@ -208,7 +208,8 @@ func (t *Tree) Poor() bool { return t.logs != nil && t.logs.poor.Load() }
 func (t *Tree) Recovered() string { return t.recovered }
 
 // Sync returns when every transaction committed before the call survives a loss of power. Calls at the
-// same time share one sync.
+// same time share one sync. Once the disk has failed one, all fail until the database is opened anew: an end in good order writes
+// to tables what is in memory, and a start after another end what it reads in the logs.
 func (t *Tree) Sync() error {
 	if err := t.users.enter(); err != nil {
 		return err
@@ -220,13 +221,18 @@ func (t *Tree) Sync() error {
 	return nil
 }
 
+// Unsynced says why Sync fails until the database is opened anew; nil: it doesn't.
+func (t *Tree) Unsynced() error { return t.syncs.failure() }
+
 // syncLogs makes durable what was committed, wherever it is.
 func (t *Tree) syncLogs() error {
-	err := t.db.Sync()
-	if err == nil && t.logs != nil {
-		err = t.logs.syncFull()
+	if err := t.db.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", errDropped, err)
 	}
-	return err
+	if t.logs == nil {
+		return nil
+	}
+	return t.logs.syncFull()
 }
 
 // View runs fn with one consistent view of the tree. What fn gets from tx must not be used after it.
