@@ -242,12 +242,21 @@ func (e *Engine) unpin(st *fileState) {
 		st.mu.Unlock()
 		if err != nil && !errors.Is(err, tree.ErrStale) {
 			e.log.WithError(err).Error("committing a closed file; its state is kept in memory")
-			return // refs stays 1: the committer tries again
+			e.abandon(st)
+			return
 		}
 		if e.dropIfIdle(st) {
 			return
 		}
 	}
+}
+
+// abandon leaves a state that can't be committed to nobody. It stays, and its file counts as open, until it can be: the
+// committer, or whoever else holds it next, drops it then.
+func (e *Engine) abandon(st *fileState) {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	st.refs--
 }
 
 // dropIfIdle gives up the last reference, unless somebody came meanwhile.
