@@ -18,11 +18,14 @@ type outcome struct {
 	node *megaclient.Node // of creations, from the answer
 	// guessed: it looks as if it was executed, but no packet of ours said so.
 	guessed bool
+	// heard: a full fetch has told of it, and of what others did after it. No packet of it is to come.
+	heard bool
 }
 
-// acknowledge applies the answer of the batch in flight. ErrUncertain: the
-// answer doesn't say what became of a creation.
-func (e *Engine) acknowledge(ctx context.Context, results []megaclient.Result) error {
+// acknowledge applies the answer of the batch in flight. fetched: a full fetch
+// was made since it came. ErrUncertain: the answer doesn't say what became of a
+// creation.
+func (e *Engine) acknowledge(ctx context.Context, results []megaclient.Result, fetched bool) error {
 	f, items := e.currentFlight()
 	if f == nil {
 		return nil
@@ -48,6 +51,7 @@ func (e *Engine) acknowledge(ctx context.Context, results []megaclient.Result) e
 				return fmt.Errorf("an answer without the node: %w", megaclient.ErrUncertain)
 			}
 		}
+		o.heard = o.done && fetched
 		outcomes[i] = o
 	}
 	return e.settleBatch(ctx, f, items, outcomes)
@@ -105,6 +109,7 @@ func (e *Engine) settleBatch(ctx context.Context, f *flight, items []item, outco
 		for i := range f.Items {
 			// The event loop may have marked items since: f.Items is its to change.
 			it := f.Items[i]
+			it.Echoed = it.Echoed || outcomes[i].heard
 			if err := c.settleItem(f, i, it, outcomes[i], states[it.Ino]); err != nil {
 				return fmt.Errorf("applying an answer: %w", err)
 			}
@@ -230,8 +235,26 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 	case itemMove:
 		return c.settleMove(in, it, tag)
 	default:
+		if o.heard && c.takenOut(&in, it) {
+			return c.putBack(in, it)
+		}
 		return c.settleRemoval(in, it, tag)
 	}
+}
+
+// takenOut tells whether a full fetch shows a node elsewhere than in the bin, where we had put it before.
+func (c *change) takenOut(in *tree.Inode, it item) bool {
+	return it.Kind == itemTrash && in.Removed && in.Cloud != nil && in.Cloud.Handle == it.Handle && in.Cloud.Parent != it.Parent
+}
+
+// putBack lets what others took out of the bin be where they put it, as if the packet of our move had come before theirs.
+func (c *change) putBack(in tree.Inode, it item) error {
+	theirs, ours := in.Cloud.Clone(), in.Cloud.Clone()
+	ours.Parent = it.Parent
+	if err := c.SetCloud(in.Ino, ours); err != nil {
+		return err
+	}
+	return c.ApplyNode(nodeOf(theirs), "")
 }
 
 // partOfTrash tells whether the attributes only accompany a move to the bin.

@@ -10,8 +10,11 @@ import (
 
 // settleCreation: the node exists. node is nil when only its traces were found.
 func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, tag string, st *fileState) error {
-	if it.Found != "" && in.Cloud == nil {
+	switch {
+	case it.Found != "" && in.Cloud == nil:
 		return c.settleOvertaken(in, it, st)
+	case it.Found == "" && it.Echoed && (in.Cloud == nil || it.Kind == itemFile && !bytes.Equal(in.Cloud.Key, it.Key)):
+		return c.settleUnmade(in, it)
 	}
 	made, theirs := c.madeCloud(in, it, node), c.replaced(&it)
 	if it.cameBetween(in.Cloud, made.Handle) && it.Found == "" {
@@ -54,7 +57,7 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 			return err
 		}
 	}
-	if in.Parent != it.LocalParent || !in.HasCloudName() || c.cloudInBin(in.Cloud) {
+	if !c.displaced(&in, it) && (in.Parent != it.LocalParent || !in.HasCloudName() || c.cloudInBin(in.Cloud)) {
 		in.Pending |= tree.PendingPlace
 	}
 	if in.Cloud.Handle == made.Handle {
@@ -70,6 +73,13 @@ func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, t
 		return c.secondFolder(made)
 	}
 	return c.catchUp(it.Ino, made, in.Cloud)
+}
+
+// displaced tells whether others have given our node another name or place since, as far as was heard after it, and nothing did
+// so here. What the server put into the bin with its folder is to come back.
+func (c *change) displaced(in *tree.Inode, it item) bool {
+	unchanged := in.Parent == it.LocalParent && in.Name == it.LocalName
+	return it.Echoed && unchanged && (in.Cloud.Name != it.Name || in.Cloud.Parent != it.Parent) && !c.cloudInBin(in.Cloud)
 }
 
 // cameBetween tells whether a file has another node than the one that its new version, of that handle, replaces.
@@ -135,6 +145,15 @@ func (c *change) catchUp(ino tree.Ino, ours, newer *tree.Cloud) error {
 	version := nodeOf(ours)
 	version.Parent, version.Version = newer.Handle, true
 	return c.ApplyNode(version, "")
+}
+
+// settleUnmade: a full fetch after the answer has told of no such node: others
+// have removed it for good. What still differs goes up anew.
+func (c *change) settleUnmade(in tree.Inode, it item) error {
+	if in.Removed && in.Cloud == nil {
+		return c.release(in)
+	}
+	return c.dropGeneration(it.Ino)
 }
 
 // settleOvertaken: the events told of our node, and then that it is another

@@ -248,8 +248,8 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 	failpoint("after-send")
 	if err == nil {
 		e.online()
-		e.hearOfFolders(ctx)
-		if err = e.acknowledge(ctx, results); err != nil && !errors.Is(err, megaclient.ErrUncertain) {
+		fetched := e.hearOfFolders(ctx)
+		if err = e.acknowledge(ctx, results, fetched); err != nil && !errors.Is(err, megaclient.ErrUncertain) {
 			// It was executed, whatever kept us from writing that down.
 			err = fmt.Errorf("%w: %w", megaclient.ErrUncertain, err)
 		}
@@ -262,17 +262,20 @@ func (e *Engine) sendTasks(ctx context.Context, tasks []task) {
 // hearOfFolders waits, when a folder was moved to the bin, until all that came
 // before that has been heard: what somebody has just put into it brings it
 // back, and then what was removed below it is not to be forgotten. It doesn't
-// wait for long for a stream that is in trouble.
-func (e *Engine) hearOfFolders(ctx context.Context) {
+// wait for long for a stream that is in trouble. It tells whether a full fetch
+// was made meanwhile.
+func (e *Engine) hearOfFolders(ctx context.Context) (fetched bool) {
 	f, items := e.currentFlight()
 	if f == nil || !slices.ContainsFunc(items, e.binsFolder) {
-		return
+		return false
 	}
+	before := e.stream.countFetches()
 	ctx, cancel := context.WithTimeout(ctx, e.times.EchoGrace)
 	defer cancel()
 	e.leaveLane() // a full fetch may be what tells
-	defer e.reenterLane()
 	e.stream.waitCurrent(ctx, e.now())
+	e.reenterLane()
+	return e.stream.countFetches() != before
 }
 
 // binsFolder tells whether the item moves a folder to the bin, and its packet hasn't come.

@@ -15,6 +15,7 @@ type streamState struct {
 	mu      sync.Mutex
 	current time.Time     // GUARDED_BY(mu): when a question was asked after which nothing was new, or a full fetch begun
 	refetch bool          // GUARDED_BY(mu): a full fetch is wanted
+	fetches int           // GUARDED_BY(mu): full fetches that were applied
 	behind  time.Time     // GUARDED_BY(mu): since when there is, or may be, news that isn't applied; zero: there is none
 	refused bool          // GUARDED_BY(mu): the state here didn't take what came last
 	changed chan struct{} // GUARDED_BY(mu): closed and renewed at each change
@@ -113,8 +114,16 @@ func (s *streamState) isRefused() bool {
 func (s *streamState) fetched(begun time.Time) {
 	s.mu.Lock()
 	s.refetch = false
+	s.fetches++
 	s.mu.Unlock()
 	s.sawIdle(begun)
+}
+
+// countFetches tells how many full fetches were applied.
+func (s *streamState) countFetches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fetches
 }
 
 // waitCurrent waits until everything up to a moment has been applied; false:
