@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"megadisk/megaclient"
 	"megadisk/megaclient/megatest"
 )
 
@@ -80,4 +81,40 @@ func TestServersClockJumps(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, when.UnixNano(), in.Mtime, name)
 	}
+}
+
+// A clock that is set forward between an answer and the packet of what it is about doesn't make that packet late.
+func TestClockIsSetBetweenAnAnswerAndItsPacket(t *testing.T) {
+	var off atomic.Int64
+	r := newRig(t, func(o *Options) {
+		settleNever(o)
+		o.Timings.EchoGrace = never
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
+	})
+	r.write("f", "content")
+	r.server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always)
+	off.Store(-int64(years)) // it was wrong, and is set right now
+	r.flush()
+	expected := func() (n int) {
+		require.NoError(t, r.engine.update(r.ctx, func(c *change) error {
+			if err := c.expireEchoes(time.Now().Add(-r.engine.times.EchoGrace)); err != nil {
+				return err
+			}
+			for _, ids := range c.e.echoes {
+				for id := range ids {
+					if c.expects(id) {
+						n++
+					}
+				}
+			}
+			return nil
+		}))
+		return n
+	}
+	require.Positive(t, expected())
+	off.Store(0)
+	require.Positive(t, expected())
+	r.server.Faults().Clear()
+	r.caughtUp()
+	require.Zero(t, expected(), "the packet has come")
 }

@@ -28,13 +28,15 @@ type echoID struct {
 // echoRow is its row's value. Commands are executed, and their packets come, in
 // the order of Seq.
 type echoRow struct {
-	Acked int64  `cbor:"1,keyasint"`           // Unix ns, of the acknowledgement
+	Acked int64  `cbor:"1,keyasint"`           // Unix ns, of the acknowledgement: nothing goes by it, since clocks are set
 	Seq   uint64 `cbor:"2,keyasint,omitempty"` // the command's place among ours
 	// Held: somebody's packet for the field was held off. That it was older than
 	// our change is proved by our packet only.
 	Held bool `cbor:"3,keyasint,omitempty"`
 	// Set: the fields of the attributes that the command was to change.
 	Set []string `cbor:"4,keyasint,omitempty"`
+
+	since time.Time // of the acknowledgement, or of the start, by the clock that nobody sets
 }
 
 // echoIndex is the echo rows in memory: by node, then by field and tag. While
@@ -73,7 +75,7 @@ func parseEchoKey(k []byte) (echoID, bool) {
 // come.
 func (c *change) addEcho(h megaclient.Handle, tag string, fields ...field) error {
 	for _, f := range fields {
-		id, row := echoID{h, f, tag}, echoRow{Acked: c.e.now().UnixNano(), Seq: c.e.flight.seqOf(tag)}
+		id, row := echoID{h, f, tag}, echoRow{Acked: c.e.now().UnixNano(), Seq: c.e.flight.seqOf(tag), since: time.Now()}
 		if f == fieldAttrs {
 			row.Set = c.e.flight.Items[c.e.flight.tags[tag]].Set
 		}
@@ -178,13 +180,14 @@ func (c *change) passed(tag string) error {
 	return nil
 }
 
-// expireEchoes ends the rows of commands acknowledged before a time: the
+// expireEchoes ends the rows of commands acknowledged before a time, or, if a
+// run before this one acknowledged them, when this one began before it: the
 // stream said later that nothing is new, so no packet will come for them.
 func (c *change) expireEchoes(before time.Time) error {
 	n := 0
 	for _, ids := range c.e.echoes {
 		for id, row := range ids {
-			if !time.Unix(0, row.Acked).Before(before) {
+			if !row.since.Before(before) {
 				continue
 			}
 			if err := c.giveUpEcho(id, row); err != nil {
@@ -204,6 +207,7 @@ func (e *Engine) replayEchoes(b *badger.Txn) error {
 		if err := decodeRow(raw, &row); err != nil {
 			return fmt.Errorf("echo row: %w", err)
 		}
+		row.since = time.Now()
 		if id, ok := parseEchoKey(key); ok {
 			e.echoes.put(id, row)
 			e.ownTags(1, id.tag)
