@@ -1,9 +1,13 @@
 package writeback
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
 
 	"megadisk/writeback/staging"
 	"megadisk/writeback/tree"
@@ -119,6 +123,61 @@ func (e *Engine) clear(ctx context.Context, kind byte, ino tree.Ino) error {
 	return nil
 }
 
+// clearParts removes parts that no row names: those of an upload that was given
+// up, or of a commit that failed, before their row was written.
+func (e *Engine) clearParts(ctx context.Context) error {
+	for more := true; more; {
+		err := e.update(ctx, func(c *change) error {
+			keys, err := c.lostParts(clearStep)
+			for i := 0; err == nil && i < len(keys); i++ {
+				err = c.b.Delete(keys[i])
+			}
+			more = len(keys) == clearStep
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("removing parts of rows: %w", err)
+		}
+	}
+	return nil
+}
+
+// lostParts lists parts that no row names, some of them.
+func (c *change) lostParts(most int) (keys [][]byte, err error) {
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix, opts.PrefetchValues = []byte{rowPrefix, rowPart}, false
+	it := c.b.NewIterator(opts)
+	defer it.Close()
+	var list []byte // the last one looked at: its key without the part's number
+	named := false
+	for it.Rewind(); it.Valid() && len(keys) < most; it.Next() {
+		key := it.Item().KeyCopy(nil)
+		if of := key[:len(key)-4]; !bytes.Equal(of, list) {
+			if list = of; len(list) != len(partsPrefix(0, 0, 0))+8 {
+				return nil, fmt.Errorf("%w: key of a part", tree.ErrCorrupt)
+			}
+			if named, err = c.namesParts(list); err != nil {
+				return nil, err
+			}
+		}
+		if !named {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// namesParts tells whether the row of a region names the parts whose keys begin so.
+func (c *change) namesParts(list []byte) (bool, error) {
+	place := append([]byte{rowPrefix}, list[2:len(list)-8]...)
+	row, err := rawRow(c.b, place)
+	if err != nil || len(row) < 2 || row[1] != regionParts {
+		return false, err
+	}
+	stamp, _, err := readParts(row)
+	return stamp == binary.BigEndian.Uint64(list[len(list)-8:]), err
+}
+
 // clearLeft removes what a crash has left of rows that nothing refers to.
 func (e *Engine) clearLeft(ctx context.Context) error {
 	for _, kind := range []byte{rowExtents, rowFrozen} {
@@ -132,7 +191,7 @@ func (e *Engine) clearLeft(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return e.clearParts(ctx)
 }
 
 // inosWith lists the inodes that have region rows of a kind and don't need

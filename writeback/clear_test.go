@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -95,4 +96,40 @@ func TestRowsLeftByACrashGo(t *testing.T) {
 	require.Equal(t, before, r.engine.staging.Usage().Live)
 	r.flush()
 	r.requireNothingStaged()
+}
+
+// Parts of a region's extents whose row was never written, since the upload or the commit that they were for was given up, go
+// with the next start; those that a row names stay.
+func TestPartsThatNoRowNamesGo(t *testing.T) {
+	lower(t, &inlineRegion, 40)
+	lower(t, &partBytes, 40)
+	smallSteps(t)
+	r := newRig(t, func(o *Options) { settleNever(o); o.Timings.Commit = never })
+	f := r.create("f")
+	write := func(from int64) {
+		for off := from; off < 100_000; off += 5000 {
+			_, err := f.WriteAt(r.ctx, []byte("written"), off)
+			require.NoError(t, err)
+		}
+	}
+	write(0)
+	require.NoError(t, f.Flush(r.ctx))
+	want := r.read("f")
+	parts := r.regionRows(rowPart)
+	require.Greater(t, parts, 3)
+	write(2000)
+	require.ErrorIs(t, f.Flush(&dying{r.ctx, 2}), context.Canceled)
+	f.st.mu.Lock()
+	g := &generation{Ino: f.Ino(), m: f.st.m.Clone()}
+	f.st.mu.Unlock()
+	require.ErrorIs(t, r.engine.storeFrozen(&dying{r.ctx, 2}, g), context.Canceled)
+	require.Greater(t, r.regionRows(rowPart), parts+1)
+	r.crash()
+	r.start()
+	require.Equal(t, parts, r.regionRows(rowPart))
+	require.Equal(t, want, r.read("f"))
+	r.flush()
+	require.Equal(t, map[string]string{"f": want}, r.cloud())
+	r.requireNothingStaged()
+	r.eventually(func() bool { return r.regionRows(rowPart) == 0 })
 }
