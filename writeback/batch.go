@@ -67,6 +67,9 @@ type batchBuilder struct {
 // batchText bounds what was set of the inodes in a batch: its answer writes all of their rows in one transaction.
 const batchText = 256 << 10
 
+// versionText is what an older version counts for among that: it has rows of its own.
+const versionText = 1 << 10
+
 // buildBatch decides what local steps need no command, and stores the batch of
 // the others before anything is sent. Nil: nothing is to be sent.
 func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) {
@@ -95,9 +98,7 @@ func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) 
 			if len(b.ops) >= e.opts.BatchMax || text >= batchText {
 				break
 			}
-			if in, err := c.Get(t.ino); err == nil {
-				text += in.Text()
-			}
+			text += c.answerText(t)
 			if err := b.add(t); err != nil {
 				return err
 			}
@@ -116,6 +117,29 @@ func (e *Engine) buildBatch(ctx context.Context, tasks []task) (*flight, error) 
 		e.queue.setSending(f.list(), true)
 	}
 	return f, nil
+}
+
+// answerText is how much the answer to a task's command has to write, about: older versions only where they go, or come to
+// another file.
+func (c *change) answerText(t task) (size int) {
+	if in, err := c.Get(t.ino); err == nil {
+		size += in.Text()
+		if t.step == stepTrash || t.step == stepDelete {
+			size += versionText * versionsOf(&in)
+		}
+	}
+	if over, err := c.Get(t.over); err == nil {
+		size += versionText * versionsOf(&over)
+	}
+	return size
+}
+
+// versionsOf counts the older versions that are known of a file.
+func versionsOf(in *tree.Inode) int {
+	if in.Cloud == nil {
+		return 0
+	}
+	return in.Cloud.Versions
 }
 
 // store writes the batch's row, and those of the generations in it.

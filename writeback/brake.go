@@ -233,10 +233,10 @@ func (e *Engine) Revert(ctx context.Context) (n int, err error) {
 		parent := next[0]
 		next = next[1:]
 		for inos := below[parent]; len(inos) > 0; {
-			most := min(len(inos), rowsAtOnce/4)
 			var back []megaclient.Handle
+			done := 0
 			err := e.update(ctx, func(c *change) (err error) {
-				back, err = c.bringBack(inos[:most])
+				done, back, err = c.bringBack(inos[:min(len(inos), rowsAtOnce/4)])
 				return err
 			})
 			if err != nil {
@@ -244,37 +244,38 @@ func (e *Engine) Revert(ctx context.Context) (n int, err error) {
 			}
 			n += len(back)
 			next = append(next, back...)
-			inos = inos[most:]
+			inos = inos[done:]
 		}
 	}
 	e.queue.forgetRemovals()
 	return n, nil
 }
 
-// bringBack undoes removals, and gives the nodes that are back.
-func (c *change) bringBack(inos []tree.Ino) (back []megaclient.Handle, err error) {
-	for _, ino := range inos {
-		in, err := c.Get(ino)
-		ent, _, eerr := c.entry(ino)
+// bringBack undoes removals, as many as a transaction takes, and gives the nodes that are back.
+func (c *change) bringBack(inos []tree.Ino) (done int, back []megaclient.Handle, err error) {
+	for versions := 0; done < len(inos) && versions < versionsAtOnce; done++ {
+		in, err := c.Get(inos[done])
+		ent, _, eerr := c.entry(inos[done])
 		if eerr != nil {
-			return back, eerr
+			return done, back, eerr
 		}
 		if err != nil || !ent.Braked || !in.Removed || in.Cloud == nil {
 			continue
 		}
+		versions += versionsOf(&in)
 		shadow := in.Cloud.Clone()
 		if err := c.release(in); err != nil {
-			return back, err
+			return done, back, err
 		}
 		if err := c.makeWay(in); err != nil {
-			return back, err
+			return done, back, err
 		}
 		if err := c.ApplyNode(nodeOf(shadow), ""); err != nil {
-			return back, err
+			return done, back, err
 		}
 		back = append(back, shadow.Handle)
 	}
-	return back, nil
+	return done, back, nil
 }
 
 // braked counts the deletions that are held back.

@@ -9,6 +9,9 @@ import (
 	"megadisk/writeback/tree"
 )
 
+// versionsAtOnce bounds the older versions that go, or come to other inodes, in one transaction: but for those of the last file.
+const versionsAtOnce = 250
+
 // forgetBelow lets go of everything removed here that went with the node of an
 // acknowledged removal, in bounded transactions; the top itself is left to the
 // caller, so that a crash in between repeats it all.
@@ -21,10 +24,10 @@ func (e *Engine) forgetBelow(ctx context.Context, top item) error {
 		return err
 	}
 	for len(below) > 0 {
-		n := min(len(below), rowsAtOnce/4)
+		n := 0
 		err := e.update(ctx, func(c *change) error {
-			for _, ino := range below[:n] {
-				in, err := c.Get(ino)
+			for versions := 0; n < min(len(below), rowsAtOnce/4) && versions < versionsAtOnce; n++ {
+				in, err := c.Get(below[n])
 				if isGone(err) {
 					continue
 				}
@@ -34,6 +37,7 @@ func (e *Engine) forgetBelow(ctx context.Context, top item) error {
 				if !in.Removed || in.Cloud == nil {
 					continue // the echo came first: it is in the bin now, and an inode like any other
 				}
+				versions += versionsOf(&in)
 				if err := c.release(in); err != nil {
 					return err
 				}
