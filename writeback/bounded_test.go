@@ -3,15 +3,24 @@ package writeback
 import (
 	"fmt"
 	"strings"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient"
 	"megadisk/megaclient/megacrypto"
+	"megadisk/writeback/staging"
+	"megadisk/writeback/tree"
 )
 
 // manyRows are more than a transaction takes.
 const manyRows = 14_000
+
+// alone ends what runs, and leaves the engine open.
+func (m *mount) alone() {
+	m.cancel()
+	m.done.Wait()
+}
 
 // inSteps calls fn with the numbers below n, in transactions of bounded size.
 func (m *mount) inSteps(n int, fn func(c *change, i int) error) {
@@ -36,4 +45,42 @@ func (r *rig) foreignFile(i, text int) *megaclient.Node {
 	attrs.SetString("x", strings.Repeat("x", text))
 	return &megaclient.Node{Handle: megaclient.Handle(fmt.Sprintf("N%07d", i)), Parent: megaclient.Handle(r.account.Root()),
 		Type: megaclient.FileNode, Size: 1, Created: 1_600_000_000, Key: key.Pack(), Attrs: attrs, Access: megaclient.AccessOwner}
+}
+
+// The answer about several very large files ends what is staged of them.
+func TestAnswerAboutSeveralVeryLargeFiles(t *testing.T) {
+	const files, regions = 5, manyRows / 5
+	r := newRig(t, settleNever)
+	r.caughtUp()
+	r.alone()
+	e, root := r.engine, megaclient.Handle(r.account.Root())
+	var tasks []task
+	outcomes := make([]outcome, files)
+	for i := range files {
+		name := fmt.Sprintf("large-%d", i)
+		f := r.create(name)
+		for at := range int64(regions) {
+			_, err := f.WriteAt(r.ctx, []byte{1}, at*4<<20)
+			require.NoError(t, err)
+		}
+		require.NoError(t, f.Flush(r.ctx))
+		f.Release()
+		ino := r.ino(name)
+		g, err := e.frozen(r.ctx, ino)
+		require.NoError(t, err)
+		g.State.Token, g.CRC = "token", [16]byte{1}
+		e.queue.with(ino, func(d *dirtyInode) { d.uploaded = true })
+		tasks = append(tasks, task{ino: ino, step: stepFile, target: root, parent: tree.DriveIno, name: name})
+		outcomes[i] = outcome{done: true, node: &megaclient.Node{Handle: megaclient.Handle(fmt.Sprintf("N%07d", i)), Parent: root,
+			Type: megaclient.FileNode, Size: g.State.Size, Key: g.State.Key.Pack(), Attrs: r.foreignFile(i, 0).Attrs}}
+	}
+	f, err := e.buildBatch(r.ctx, tasks)
+	require.NoError(t, err)
+	require.Len(t, f.Items, files)
+
+	require.NoError(t, e.settleBatch(r.ctx, f, f.Items, outcomes))
+	require.Zero(t, e.staging.Usage().Live)
+	require.NoError(t, e.tree.View(func(tx *tree.Tx) error {
+		return scanRows(tx.Badger(), []byte{rowPrefix, rowExtents}, func(_, _ []byte) error { return errEnough })
+	}))
 }

@@ -19,6 +19,7 @@ type change struct {
 	ended        map[echoID]bool     // echo rows that end
 	held         map[echoID]bool     // echo rows for which something was held off
 	told         uint64              // number of the last happening written down; 0: none was
+	uncovered    int                 // bytes of region rows that answers have changed
 	flightMarked bool                // events told something about the batch in flight
 	after        []func()            // after the commit, writeMu still held
 	undo         []func()            // if it fails, writeMu still held, the last first

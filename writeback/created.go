@@ -312,10 +312,9 @@ func (c *change) uncover(st *fileState, g *generation, in *tree.Inode) error {
 	dropped := st.m.Remove(g.m.Extents())
 	c.undo = append(c.undo, func() { st.m.Insert(dropped...) })
 	var regions []uint64
-	room := regionBytes / 8 // other files of the batch need theirs
 	for _, id := range st.m.DirtyRegions() {
 		r, fits := inlineRow(rowExtents, st.ino, id, st.m.Region(id))
-		if room -= len(r.value) + 32; !fits || room < 0 || st.turning {
+		if c.uncovered += len(r.value) + 32; !fits || c.uncovered > regionBytes/8 || st.turning { // of all files of the batch
 			break // the rest is left to the next commit
 		}
 		if err := c.storeRegion(r); err != nil {
