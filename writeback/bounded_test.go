@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,6 +46,20 @@ func (r *rig) foreignFile(i, text int) *megaclient.Node {
 	attrs.SetString("x", strings.Repeat("x", text))
 	return &megaclient.Node{Handle: megaclient.Handle(fmt.Sprintf("N%07d", i)), Parent: megaclient.Handle(r.account.Root()),
 		Type: megaclient.FileNode, Size: 1, Created: 1_600_000_000, Key: key.Pack(), Attrs: attrs, Access: megaclient.AccessOwner}
+}
+
+// Files that others move to where we can't see them go when the stream says that nothing more is to come, however many.
+func TestVeryManyFilesMovedOutOfSight(t *testing.T) {
+	const files = 4000
+	r := newRig(t, settleNever)
+	r.caughtUp()
+	r.alone()
+	r.inSteps(files, func(c *change, i int) error { return c.ApplyNode(r.foreignFile(i, 0), "") })
+	r.inSteps(files, func(c *change, i int) error { return c.ApplyRemove(r.foreignFile(i, 0).Handle, true) })
+
+	require.NoError(t, r.engine.applyIdle(r.ctx, &megaclient.Answer{Asked: time.Now()}))
+	require.Empty(t, r.names("/"))
+	require.NoError(t, r.engine.Tree().CheckInvariants())
 }
 
 // The answer about several very large files ends what is staged of them.

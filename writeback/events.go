@@ -453,14 +453,19 @@ func (e *Engine) adoptPending(ctx context.Context, inos []tree.Ino) error {
 // come any more for what was acknowledged long enough before.
 func (e *Engine) applyIdle(ctx context.Context, a *megaclient.Answer) error {
 	before := a.Asked.Add(-e.times.EchoGrace)
-	err := e.update(ctx, func(c *change) error {
-		if err := c.DropHalves(); err != nil {
-			return err
+	for more := true; more; {
+		err := e.update(ctx, func(c *change) error {
+			if err := c.DropHalves(); err != nil {
+				return err
+			}
+			if more = c.Full(); more {
+				return nil
+			}
+			return c.expireEchoes(before)
+		})
+		if err != nil {
+			return fmt.Errorf("ending echo rows: %w", err)
 		}
-		return c.expireEchoes(before)
-	})
-	if err != nil {
-		return fmt.Errorf("ending echo rows: %w", err)
 	}
 	if e.stream.fetchWanted() {
 		return errRefetch

@@ -77,7 +77,7 @@ func (tx *Tx) flushHalves() error {
 }
 
 // DropHalves removes the nodes of moves whose second half never came: they went where we can't see. To
-// be called when the event stream says that nothing is new.
+// be called when the event stream says that nothing is new, and once more when the transaction is Full.
 func (tx *Tx) DropHalves() error {
 	var list []megaclient.Handle
 	tx.t.stateMu.RLock()
@@ -89,6 +89,9 @@ func (tx *Tx) DropHalves() error {
 		list = append(list, h)
 	}
 	for _, h := range list {
+		if tx.Full() {
+			return nil
+		}
 		if heard, here := tx.halves[h]; here && !heard {
 			continue
 		}
