@@ -95,7 +95,7 @@ func (tx *Tx) DropHalves() error {
 		if heard, here := tx.halves[h]; here && !heard {
 			continue
 		}
-		if err := tx.ApplyRemove(h, false); err != nil {
+		if err := tx.soften(tx.ApplyRemove(h, false)); err != nil {
 			return err
 		}
 	}
