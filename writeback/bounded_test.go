@@ -62,6 +62,24 @@ func TestVeryManyFilesMovedOutOfSight(t *testing.T) {
 	require.NoError(t, r.engine.Tree().CheckInvariants())
 }
 
+// A full fetch ends all that waits for packets, however much that is.
+func TestAFullFetchEndsVeryManyEchoes(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.caughtUp()
+	r.alone()
+	r.inSteps(manyRows, func(c *change, i int) error {
+		id := echoID{megaclient.Handle(fmt.Sprintf("E%07d", i)), fieldPlace, "tag"}
+		c.after = append(c.after, func() { c.e.echoes.put(id, echoRow{}) })
+		return putRow(c.b, id.key(), echoRow{})
+	})
+
+	require.NoError(t, r.engine.fullFetch(r.ctx))
+	require.Empty(t, r.engine.echoes)
+	require.NoError(t, r.engine.tree.View(func(tx *tree.Tx) error {
+		return scanRows(tx.Badger(), []byte{rowPrefix, rowEcho}, func(_, _ []byte) error { return errEnough })
+	}))
+}
+
 // The answer about several very large files ends what is staged of them.
 func TestAnswerAboutSeveralVeryLargeFiles(t *testing.T) {
 	const files, regions = 5, manyRows / 5

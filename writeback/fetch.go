@@ -117,17 +117,32 @@ func (e *Engine) endFetch(ctx context.Context, epoch uint32, result *megaclient.
 	if err := e.tree.EndFetch(ctx, epoch); err != nil {
 		return fmt.Errorf("sweeping after a fetch: %w", err)
 	}
-	return e.update(ctx, func(c *change) error {
-		for _, ids := range e.echoes {
-			for id := range ids {
-				if err := c.endEcho(id); err != nil {
-					return err
-				}
-			}
-		}
+	err = e.update(ctx, func(c *change) error {
 		if err := c.keepPeople(result); err != nil {
 			return err
 		}
 		return c.SetSN(result.SN)
 	})
+	for more := true; more && err == nil; { // what a crash leaves of them ends when the stream says that nothing is new
+		err = e.update(ctx, func(c *change) (err error) {
+			more, err = c.endSomeEchoes()
+			return err
+		})
+	}
+	return err
+}
+
+// endSomeEchoes ends as many echo rows as a transaction takes; more: there are others.
+func (c *change) endSomeEchoes() (more bool, err error) {
+	for _, ids := range c.e.echoes {
+		for id := range ids {
+			if len(c.ended) == rowsAtOnce {
+				return true, nil
+			}
+			if err := c.endEcho(id); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
 }
