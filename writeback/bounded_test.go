@@ -80,6 +80,27 @@ func TestAFullFetchEndsVeryManyEchoes(t *testing.T) {
 	}))
 }
 
+// The links of a full fetch are noted in the rows of their nodes, which may be long.
+func TestAFullFetchWithLinksToNodesWithMuchText(t *testing.T) {
+	const files = 100
+	r := newRig(t, settleNever)
+	r.caughtUp()
+	r.alone()
+	epoch, err := r.engine.tree.BeginFetch(r.ctx)
+	require.NoError(t, err)
+	links := map[megaclient.Handle]megaclient.Handle{}
+	for i := range files {
+		n := r.foreignFile(i, 20<<10)
+		links[n.Handle] = megaclient.Handle(fmt.Sprintf("L%07d", i))
+		require.NoError(t, r.engine.update(r.ctx, func(c *change) error { return c.ApplyNode(n, "") }))
+	}
+
+	require.NoError(t, r.engine.endFetch(r.ctx, epoch, &megaclient.FetchResult{SN: r.engine.tree.SN(), Links: links}))
+	in, err := r.engine.tree.Lookup(tree.DriveIno, "file-7")
+	require.NoError(t, err)
+	require.Equal(t, megaclient.Handle("L0000007"), in.Cloud.Link)
+}
+
 // The answer about several very large files ends what is staged of them.
 func TestAnswerAboutSeveralVeryLargeFiles(t *testing.T) {
 	const files, regions = 5, manyRows / 5

@@ -93,10 +93,10 @@ func (e *Engine) endFetch(ctx context.Context, epoch uint32, result *megaclient.
 		links = append(links, [2]megaclient.Handle{node, public})
 	}
 	for len(links) > 0 {
-		n := min(len(links), rowsAtOnce)
+		n := 0
 		err := e.update(ctx, func(c *change) error {
-			for _, l := range links[:n] {
-				if err := c.ApplyLink(l[0], l[1], false); err != nil && isFatal(err) {
+			for n = 0; n < len(links) && !c.Full(); n++ {
+				if err := c.ApplyLink(links[n][0], links[n][1], false); err != nil && isFatal(err) {
 					return err
 				}
 			}
