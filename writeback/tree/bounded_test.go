@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,6 +18,28 @@ func longNode(i int, parent megaclient.Handle) *megaclient.Node {
 	n := file(handle(i), parent, fmt.Sprintf("f%d", i))
 	n.Attrs.SetString("x", longText)
 	return n
+}
+
+// Many nodes whose attributes are long get their names when their key comes, in as many transactions as that takes.
+func TestManyNodesWithMuchTextAreUnlocked(t *testing.T) {
+	const nodes = 100
+	h := newHouse(t)
+	for i := range nodes {
+		n := longNode(i, rootH)
+		n.Key, n.RawKey, n.Attrs, n.RawAttrs = nil, "key", nil, longText
+		h.apply(n)
+	}
+	h.unlock = func(n *megaclient.Node) bool {
+		n.Key, n.Attrs = nodeKey(n.Handle, 32), attrs(string(n.Handle), 0)
+		n.Attrs.SetString("x", longText)
+		return true
+	}
+
+	unlocked, err := h.Unlock(context.Background())
+	require.NoError(t, err)
+	require.Equal(t, nodes, unlocked)
+	require.Len(t, h.names(DriveIno), nodes)
+	h.check()
 }
 
 // Half a move of what can't go, a top folder, is forgotten.

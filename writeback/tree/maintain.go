@@ -60,18 +60,20 @@ func (t *Tree) Unlock(ctx context.Context) (unlocked int, err error) {
 			return unlocked, err
 		}
 		start = next
-		err = t.Update(ctx, func(tx *Tx) error {
-			for _, k := range keys {
-				ok, err := tx.unlockInode(inoOf(k[8:]))
-				if err != nil {
-					return err
+		for len(keys) > 0 && err == nil {
+			err = t.Update(ctx, func(tx *Tx) error {
+				for ; len(keys) > 0 && !tx.Full(); keys = keys[1:] {
+					ok, err := tx.unlockInode(inoOf(keys[0][8:]))
+					if err != nil {
+						return err
+					}
+					if ok {
+						unlocked++
+					}
 				}
-				if ok {
-					unlocked++
-				}
-			}
-			return nil
-		})
+				return nil
+			})
+		}
 		if err != nil {
 			return unlocked, fmt.Errorf("decrypting what could not be: %w", err)
 		}
