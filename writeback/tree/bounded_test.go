@@ -42,11 +42,39 @@ func TestManyNodesWithMuchTextAreUnlocked(t *testing.T) {
 	h.check()
 }
 
+// So do those that wait for the folder that they are in.
+func TestManyOrphansWithMuchTextAreAdopted(t *testing.T) {
+	const nodes = 100
+	h := newHouse(t)
+	for i := range nodes {
+		h.apply(longNode(i, "FOLDERAA"))
+	}
+
+	h.apply(folder("FOLDERAA", rootH, "d"))
+	require.Len(t, h.names(h.at("/d").Ino), nodes)
+	h.check()
+}
+
 // Half a move of what can't go, a top folder, is forgotten.
 func TestHalfAMoveOfATopFolder(t *testing.T) {
 	h := newHouse(t)
 	h.update(func(tx *Tx) error { return tx.ApplyRemove(rootH, true) })
 	h.update(func(tx *Tx) error { return tx.DropHalves() })
 	h.update(func(tx *Tx) error { require.False(t, tx.MoveBegun(rootH)); return nil })
+	h.check()
+}
+
+// Many nodes in a folder that was removed here wait for it, and keep nobody busy meanwhile.
+func TestManyOrphansOfARemovedFolderWait(t *testing.T) {
+	h := newHouse(t)
+	h.own["ours"] = true
+	h.apply(folder("FOLDERAA", rootH, "d"))
+	h.unlink(h.at("/d").Ino)
+	for i := range adoptAtOnce + 1 {
+		h.update(func(tx *Tx) error { return tx.ApplyNode(file(handle(i), "FOLDERAA", fmt.Sprintf("f%d", i)), "ours") })
+	}
+
+	h.update(func(tx *Tx) error { return tx.ApplyNode(folder("FOLDERAA", rootH, "d"), "ours") })
+	require.Empty(t, h.names(DriveIno))
 	h.check()
 }

@@ -129,7 +129,7 @@ func (tx *Tx) adoptOrphans() error {
 	return nil
 }
 
-// adoptSome applies orphans of one parent; done says that none is left.
+// adoptSome applies orphans of one parent; done says that none is left that can be.
 func (tx *Tx) adoptSome(parent megaclient.Handle, left *int) (done bool, err error) {
 	if !tx.rare.orphans {
 		return true, nil
@@ -158,18 +158,26 @@ func (tx *Tx) adoptSome(parent megaclient.Handle, left *int) (done bool, err err
 		return false, err
 	}
 	*left -= len(list)
-	stays := false
+	adopted, stay := 0, 0
 	for _, w := range list {
-		stay, err := tx.adoptOne(parent, w.h, w.r)
-		if err != nil {
-			return false, err
+		if tx.Full() {
+			more = true
+			break
 		}
-		stays = stays || stay
+		stays, err := tx.adoptOne(parent, w.h, w.r)
+		switch {
+		case err != nil:
+			return false, err
+		case stays:
+			stay++
+		default:
+			adopted++
+		}
 	}
-	if !more && !stays {
+	if !more && stay == 0 {
 		err = tx.del(orphanKey(parent, ""))
 	}
-	return !more, err
+	return !more || stay > 0 && adopted == 0, err // the parent isn't fit for them: the others come when it is
 }
 
 // adoptOne applies one orphan. It stays if its parent is still not fit for it.
@@ -192,6 +200,7 @@ func (tx *Tx) adoptOne(parent, h megaclient.Handle, row orphanRow) (stays bool, 
 		d := *in.Cloud
 		c = &d
 	}
+	tx.expect(2 * (&Inode{Cloud: c}).Text()) // as of a node that comes
 	if err := tx.del(orphanKey(parent, h)); err != nil {
 		return false, err
 	}
