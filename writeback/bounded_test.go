@@ -101,6 +101,20 @@ func TestAFullFetchWithLinksToNodesWithMuchText(t *testing.T) {
 	require.Equal(t, megaclient.Handle("L0000007"), in.Cloud.Link)
 }
 
+// Versions that needn't be removed any more are forgotten, however many.
+func TestVeryManySpentVersionsAreForgotten(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.caughtUp()
+	r.alone()
+	r.inSteps(manyRows, func(c *change, i int) error {
+		return c.putSpent(megaclient.Handle(fmt.Sprintf("V%07d", i)), spentRow{By: "UNKNOWN0"})
+	})
+
+	_, err := r.engine.spendSome(r.ctx)
+	require.NoError(t, err)
+	require.Empty(t, r.engine.spent)
+}
+
 // The answer about several very large files ends what is staged of them.
 func TestAnswerAboutSeveralVeryLargeFiles(t *testing.T) {
 	const files, regions = 5, manyRows / 5

@@ -193,6 +193,8 @@ func (e *Engine) spendable() (remove, forget []megaclient.Handle, err error) {
 			}
 			elsewhere := above != row.By && (above != "" || row.Seen)
 			switch {
+			case len(forget) == rowsAtOnce:
+				return nil // they come next
 			case !row.Thin && kept == versionsKept, elsewhere, !isKnown(tx, row.By):
 				forget = append(forget, h)
 			case !row.Seen, !row.Thin && kept == versionsUnknown, needed[h], below[h]:
