@@ -18,7 +18,8 @@ type outcome struct {
 	node *megaclient.Node // of creations, from the answer
 	// guessed: it looks as if it was executed, but no packet of ours said so.
 	guessed bool
-	// heard: a full fetch has told of it, and of what others did after it. No packet of it is to come.
+	// heard: all that the server has to say of it has come, by packets or by a full fetch, with what others did after it.
+	// Nothing is to be held off any more.
 	heard bool
 }
 

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -151,4 +152,39 @@ func TestAnswerAboutSeveralVeryLargeFiles(t *testing.T) {
 	require.NoError(t, e.tree.View(func(tx *tree.Tx) error {
 		return scanRows(tx.Badger(), []byte{rowPrefix, rowExtents}, func(_, _ []byte) error { return errEnough })
 	}))
+}
+
+// findFate of a batch that couldn't be written down finds the same once more.
+func TestFateIsFoundAgainAfterAnError(t *testing.T) {
+	r := newRig(t, settleNever)
+	for _, p := range []string{"moved", "gone"} {
+		r.account.PutFile(r.account.Root(), p, []byte(p), time.Time{})
+	}
+	r.caughtUp()
+	r.alone()
+	e, root := r.engine, megaclient.Handle(r.account.Root())
+	moved, gone := r.ino("moved"), r.ino("gone")
+	r.rename("moved", "renamed")
+	r.unlink("gone")
+	r.mkdir("made")
+	f, err := e.buildBatch(r.ctx, []task{
+		{ino: moved, step: stepAttrs, target: root, parent: tree.DriveIno, name: "renamed"},
+		{ino: gone, step: stepTrash, target: root, parent: tree.DriveIno, name: "gone"},
+		{ino: r.ino("made"), step: stepFolder, target: root, parent: tree.DriveIno, name: "made"},
+	})
+	require.NoError(t, err)
+	require.NotNil(t, f)
+
+	ended, cancel := context.WithCancel(r.ctx)
+	cancel()
+	_, err = e.findFate(ended, true)
+	require.Error(t, err)
+	settled, err := e.findFate(r.ctx, true)
+	require.NoError(t, err)
+	require.True(t, settled)
+	require.Equal(t, []string{"made", "renamed"}, r.names("/"))
+	r.stop()
+	r.start()
+	r.flush()
+	require.Equal(t, map[string]string{"made": "/", "renamed": "moved"}, r.cloud())
 }

@@ -105,15 +105,10 @@ func (e *Engine) findFate(ctx context.Context, last bool) (settled bool, err err
 			if err != nil && !gone {
 				return err
 			}
-			outcomes[i] = outcome{done: executed(&f.Items[i], in.Cloud, bin), guessed: !f.Items[i].Echoed}
+			outcomes[i] = outcome{done: executed(&f.Items[i], in.Cloud, bin), guessed: !f.Items[i].Echoed, heard: true}
 			settled = settled && outcomes[i].done
 		}
-		if settled = settled || last; settled {
-			for i := range f.Items {
-				// All packets have come: none is to be held off any more.
-				f.Items[i].Echoed = true
-			}
-		}
+		settled = settled || last
 		return nil
 	})
 	if err != nil || !settled {
