@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -187,4 +188,15 @@ func TestFateIsFoundAgainAfterAnError(t *testing.T) {
 	r.start()
 	r.flush()
 	require.Equal(t, map[string]string{"made": "/", "renamed": "moved"}, r.cloud())
+}
+
+// A packet with the tag of a creation, and without its node, says nothing about it.
+func TestPacketWithoutTheNodeIsNoCreation(t *testing.T) {
+	for _, kind := range []itemKind{itemFolder, itemFile} {
+		it := item{Kind: kind, Key: []byte("key"), Echoed: true}
+		require.False(t, executed(&it, nil, "BIN"))
+		require.True(t, executed(&it, &tree.Cloud{Key: bytes.Clone(it.Key)}, "BIN"))
+		it.Found = "FOUND000"
+		require.True(t, executed(&it, nil, "BIN"))
+	}
 }

@@ -119,12 +119,13 @@ func (e *Engine) findFate(ctx context.Context, last bool) (settled bool, err err
 
 // executed tells whether a command's effect has been seen.
 func executed(it *item, cloud *tree.Cloud, bin megaclient.Handle) bool {
+	if it.Kind == itemFolder || it.Kind == itemFile { // its packet says nothing without the node
+		return it.Found != "" || (cloud != nil && bytes.Equal(cloud.Key, it.Key))
+	}
 	if it.Echoed {
 		return true
 	}
 	switch it.Kind {
-	case itemFolder, itemFile:
-		return it.Found != "" || (cloud != nil && bytes.Equal(cloud.Key, it.Key))
 	case itemAttrs:
 		return cloud != nil && cloud.Handle == it.Handle && sameAttrs(cloud, it)
 	case itemMove:
