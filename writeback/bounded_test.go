@@ -200,3 +200,21 @@ func TestPacketWithoutTheNodeIsNoCreation(t *testing.T) {
 		require.True(t, executed(&it, nil, "BIN"))
 	}
 }
+
+// What a packet says about the batch in flight is unsaid when it couldn't be applied.
+func TestPacketThatCouldNotBeAppliedMarksNothing(t *testing.T) {
+	r := newRig(t, settleNever)
+	h := r.account.PutFile(r.account.Root(), "moved", []byte("moved"), time.Time{})
+	r.caughtUp()
+	r.alone()
+	e, root, moved := r.engine, megaclient.Handle(r.account.Root()), r.ino("moved")
+	r.rename("moved", "renamed")
+	f, err := e.buildBatch(r.ctx, []task{{ino: moved, step: stepAttrs, target: root, parent: tree.DriveIno, name: "renamed"}})
+	require.NoError(t, err)
+
+	require.ErrorIs(t, e.update(r.ctx, func(c *change) error {
+		c.markEchoed(&megaclient.AttrsPacket{Tag: f.Batch.Tags[0], Node: megaclient.Handle(h)})
+		return errEnough
+	}), errEnough)
+	require.False(t, f.Items[0].Echoed)
+}

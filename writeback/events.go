@@ -386,8 +386,7 @@ func (c *change) markFound(n *megaclient.Node) tree.Ino {
 			continue // the source, or another copy of it
 		}
 		if it.Found == "" && it.Ino == ino && string(it.Key) == string(n.Key) {
-			it.Found = n.Handle
-			c.flightMarked = true
+			c.mark(it, func() { it.Found = n.Handle })
 		}
 	}
 	return ino
@@ -407,7 +406,14 @@ func (c *change) markEchoed(p megaclient.Packet) {
 	if r, ok := p.(*megaclient.RemovePacket); ok && r.Move {
 		return
 	}
-	f.Items[i].Echoed = true
+	c.mark(&f.Items[i], func() { f.Items[i].Echoed = true })
+}
+
+// mark notes what events say about a command in flight: nothing, if they can't be applied.
+func (c *change) mark(it *item, fn func()) {
+	before := *it
+	c.undo = append(c.undo, func() { *it = before })
+	fn()
 	c.flightMarked = true
 }
 

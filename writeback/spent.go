@@ -67,8 +67,7 @@ func (c *change) noteVersion(n *megaclient.Node) error {
 	if f := c.e.flight; f != nil {
 		for i := range f.Items {
 			if it := &f.Items[i]; it.Found != "" && it.Handle == n.Handle {
-				it.Under = it.Found == n.Parent
-				c.flightMarked = true
+				c.mark(it, func() { it.Under = it.Found == n.Parent })
 			}
 		}
 	}
