@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"megadisk/cache"
 	"megadisk/writeback/tree"
 )
 
@@ -243,7 +244,7 @@ func (f *File) exportView(ctx context.Context, x *exporter, out *os.File, v view
 			reason = "what was staged of it is damaged"
 			if inCloud {
 				reason = "parts of it are only in the cloud, which can't be read now"
-				x.noBase = classify(err) != errRefused
+				x.noBase = classify(err) != errRefused && !errors.Is(err, cache.ErrQuarantined) && !errors.Is(err, cache.ErrWrong)
 			}
 			continue
 		}

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"megadisk/megaclient"
+	"megadisk/megaclient/megatest"
 	"megadisk/writeback/tree"
 )
 
@@ -53,6 +55,29 @@ func TestExportOfWhatIsPending(t *testing.T) {
 	x, err = r.engine.ExportPending(r.ctx, filepath.Join(t.TempDir(), "again"), nil)
 	require.NoError(t, err)
 	require.Equal(t, Export{}, x, "all is in the cloud")
+}
+
+// A version in the cloud that is wrong is missing in the one file that is made of it, and in no other.
+func TestExportGoesOnPastWrongContent(t *testing.T) {
+	r := newRig(t, settleNever)
+	old := strings.Repeat("old ", 100<<10)
+	r.account.Put(megatest.PutSpec{Parent: r.account.Root(), Name: "wrong", Content: []byte(old), WrongMAC: true})
+	r.account.PutFile(r.account.Root(), "right", []byte(old), time.Time{})
+	r.caughtUp()
+	for _, p := range []string{"wrong", "right"} {
+		f := r.edit(p)
+		_, err := f.WriteAt(r.ctx, []byte("NEW"), 0)
+		require.NoError(t, err)
+		f.Release()
+	}
+	require.Less(t, r.ino("wrong"), r.ino("right"))
+
+	dir := filepath.Join(t.TempDir(), "saved")
+	x, err := r.engine.ExportPending(r.ctx, dir, nil)
+	require.NoError(t, err)
+	require.Len(t, x.Incomplete, 1)
+	require.Equal(t, "wrong", x.Incomplete[0].Path)
+	require.Equal(t, "NEW"+old[3:], exportedFile(t, dir, "right"))
 }
 
 // A desktop's trash, and what others share, are exported like the rest.
