@@ -218,3 +218,18 @@ func TestPacketThatCouldNotBeAppliedMarksNothing(t *testing.T) {
 	}), errEnough)
 	require.False(t, f.Items[0].Echoed)
 }
+
+// An upload that was broken off, since its content isn't to go up any more, says nothing about what is written next.
+func TestUploadOfEarlierContentHoldsBackNothing(t *testing.T) {
+	r := newRig(t, settleNever)
+	r.caughtUp()
+	r.alone()
+	r.write("file", "later")
+	ino := r.ino("file")
+	earlier := &worker{ctx: r.ctx, ino: ino, up: &upload{cancel: func() {}}}
+	r.engine.uploadEnded(earlier, &staging.CorruptError{Err: staging.ErrMissing})
+
+	d, _ := r.engine.queue.get(ino)
+	require.False(t, d.entry.Held)
+	require.Empty(t, d.entry.Reason)
+}

@@ -409,6 +409,12 @@ func (q *queue) begin(ino tree.Ino, up *upload) bool {
 	return true
 }
 
+// runs tells whether that upload is the one of the inode.
+func (q *queue) runs(ino tree.Ino, up *upload) (yes bool) {
+	q.with(ino, func(d *dirtyInode) { yes = d.upload == up })
+	return yes
+}
+
 // end notes that an upload is over.
 func (q *queue) end(ino tree.Ino, up *upload) {
 	q.mu.Lock()

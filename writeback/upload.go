@@ -56,7 +56,7 @@ func (e *Engine) work(w *worker) {
 
 // uploadEnded books how an upload ended.
 func (e *Engine) uploadEnded(w *worker, err error) {
-	if err != nil && !isCancel(w.ctx, err) {
+	if err != nil && !isCancel(w.ctx, err) && e.queue.runs(w.ino, w.up) { // else it was about content that isn't to go up any more
 		e.uploadFailed(w.ino, err)
 	}
 	w.up.cancel()
