@@ -52,11 +52,16 @@ func (c *Cache) Complete(f File) {
 	co.save()
 }
 
-// Drop forgets everything about a file: its bytes, and a verdict that quarantined it.
+// Drop forgets everything about a file: its bytes, and a verdict that quarantined it. Of one that was found right and is being
+// read, what its chunks must be stays known: or else the next byte would wait until all of it had come again.
 func (c *Cache) Drop(f File) error {
 	co := c.hold(f)
 	c.mu.Lock()
-	c.forgetLocked(co)
+	if co.readers > 0 && co.verified && !co.fresh.any() {
+		c.forgetBytesLocked(co)
+	} else {
+		c.forgetLocked(co)
+	}
 	co.suspect, co.quarantined, co.accepted = false, false, false
 	c.mu.Unlock()
 	co.save()

@@ -373,6 +373,23 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// What was read whole and is dropped while it is open comes again piece by piece, and not whole for the next byte.
+func TestDropOfWhatIsBeingRead(t *testing.T) {
+	f := makeFile(t, 8<<20)
+	cl := newCloud(f)
+	c := cl.open(t, onDisk(t.TempDir()))
+	r := c.NewReader(f.File)
+	defer r.Close()
+	require.NoError(t, readWith(t, r, f, 0, int(f.Size)))
+	require.NoError(t, c.Verify(bg, f.File, nil))
+	require.NoError(t, c.Drop(f.File))
+	require.Zero(t, c.State(f.File).Cached)
+	before := len(cl.calls())
+	require.NoError(t, readWith(t, r, f, 5<<20, 1000))
+	require.Len(t, cl.calls(), before+1)
+	require.EqualValues(t, UnitSize, cl.calls()[before].n)
+}
+
 func TestDropInTheMiddleOfAFetch(t *testing.T) {
 	for _, size := range []int{900_000, 4 << 20} {
 		f := makeFile(t, size)

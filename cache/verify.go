@@ -118,8 +118,16 @@ func (c *Cache) mismatch(co *content, came [8]byte) bool {
 }
 
 // forgetLocked takes all bytes and all that is known of them from a content; those who wait begin anew.
-// What is on disk can't be read from then on; removing it is the caller's next step.
 func (c *Cache) forgetLocked(co *content) {
+	c.forgetBytesLocked(co)
+	clear(co.known)
+	clear(co.fresh)
+	co.verified, co.checking = false, false
+}
+
+// forgetBytesLocked takes all bytes from a content. What is on disk can't be read from then on; removing it is the caller's
+// next step.
+func (c *Cache) forgetBytesLocked(co *content) {
 	for _, u := range co.units {
 		switch {
 		case u.flight != nil && !u.flight.over:
@@ -129,11 +137,8 @@ func (c *Cache) forgetLocked(co *content) {
 		}
 		c.mem.discard(u)
 	}
-	clear(co.known)
-	clear(co.fresh)
 	co.dropJobsLocked()
 	co.dropPartsLocked()
-	co.verified, co.checking = false, false
 	co.entry.forget()
 }
 
