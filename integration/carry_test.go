@@ -131,6 +131,14 @@ func TestGetAndImportLinks(t *testing.T) {
 	p.Run("unmount", p.Point)
 }
 
+// Names that are no UTF-8 are no reason to leave something out, or to tell it twice, where the next page begins behind one.
+func TestFindOfNamesThatAreNotUTF8(t *testing.T) {
+	p, _ := mountedProgram(t)
+	p.Shell(`for i in $(seq 1000 2200); do : > $'caf\xe9 '$i; done`)
+	require.Equal(t, 1202, strings.Count(p.Run("find", p.Point), "\n"))
+	p.Run("unmount", "--no-wait", p.Point)
+}
+
 // TestFindDuAndFree: by the tree, without touching the mount or the network; freeing gives the space back.
 func TestFindDuAndFree(t *testing.T) {
 	p, account := mountedProgram(t)

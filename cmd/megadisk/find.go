@@ -32,9 +32,8 @@ func (c *common) eachFound(ctx context.Context, where string, fn func(control.Fo
 			if err := fn(e); err != nil {
 				return err
 			}
-			ask.After = e.Path
 		}
-		if !page.More {
+		if ask.After = page.Next; ask.After == nil {
 			return nil
 		}
 	}

@@ -37,13 +37,13 @@ type Carried struct {
 // FindRequest asks for what lies below a path, from a place on.
 type FindRequest struct {
 	Path  string
-	After string // the last path of the page before
+	After []byte // Next of the page before
 }
 
 // FindPage is part of the answer.
 type FindPage struct {
 	Entries []Found
-	More    bool
+	Next    []byte // to go on with; nil: that is all. No text, which JSON would make another one of where it isn't UTF-8
 }
 
 // Found is a file or folder: what `megadisk find --json` prints.

@@ -30,16 +30,16 @@ func (p *Process) Find(ctx context.Context, r control.FindRequest) (control.Find
 	}
 	w := &finding{p: p, page: control.FindPage{Entries: []control.Found{}}}
 	var behind []string
-	if r.After == "" {
+	if r.After == nil {
 		w.add(".", &in)
-	} else if r.After != "." {
-		behind = strings.Split(r.After, "/")
+	} else {
+		behind = strings.Split(string(r.After), "/")
 	}
 	if in.Kind == tree.Dir {
 		err = w.below(ctx, ino, "", behind)
 	}
 	if errors.Is(err, errPageFull) {
-		w.page.More, err = true, nil
+		w.page.Next, err = []byte(w.page.Entries[len(w.page.Entries)-1].Path), nil
 	}
 	return w.page, err
 }
@@ -117,7 +117,7 @@ func (p *Process) Folders(_ context.Context, source string) (names []string, err
 	}
 }
 
-// Free lets go of what is here of all at or below a path; what is pinned, pending or being read stays.
+// Free lets go of what is here of all at or below a path; what is pinned or pending stays.
 func (p *Process) Free(ctx context.Context, at string) (freed int64, err error) {
 	if at == "" {
 		return p.cache.FreeDisk(1 << 62), nil
