@@ -106,6 +106,27 @@ func TestServiceBesideAnother(t *testing.T) {
 	p.Run("unmount", p.Point)
 }
 
+// A service whose neighbour's process dies has failed, too: its manager is to start it again.
+func TestServiceWhoseNeighbourDies(t *testing.T) {
+	needs.FUSE(t)
+	p, _ := program.WithAccount(t)
+	p.Login()
+	p.Mount()
+	m := listenAsManager(t, p)
+	second := filepath.Join(p.Dir, "second")
+	require.NoError(t, os.Mkdir(second, 0o755))
+	cmd := p.Command("mount", "-f", second)
+	require.NoError(t, cmd.Start())
+	m.await(t, "READY=1")
+	require.NoError(t, syscall.Kill(p.Statuses()[0].PID, syscall.SIGKILL))
+	var failed *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &failed)
+	require.Equal(t, 6, failed.ExitCode())
+	for _, point := range []string{second, p.Point} {
+		p.Run("unmount", point)
+	}
+}
+
 // Mounts of one account that begin at the same moment, as those of fstab do at boot, all come to be, in one process.
 func TestMountsThatBeginTogether(t *testing.T) {
 	needs.FUSE(t)

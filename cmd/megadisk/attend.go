@@ -90,7 +90,7 @@ func summary(st control.Status) string {
 }
 
 // standBeside is a mount in front that another process holds: it stays as long as the mount does, and takes it away
-// when a signal comes.
+// when a signal comes. That the other process died is an error, so that the service manager starts both again.
 func standBeside(ctx context.Context, process *control.Client, point string) error {
 	manager := systemd.FromEnvironment()
 	manager.Ready()
@@ -108,7 +108,7 @@ func standBeside(ctx context.Context, process *control.Client, point string) err
 			if err == nil && mountOf(st, point) == point || ctx.Err() != nil {
 				continue
 			}
-			return nil
+			return serve.CheckEnd(point)
 		}
 	}
 }

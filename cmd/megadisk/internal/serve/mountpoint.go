@@ -89,6 +89,14 @@ func UnmountStale(point string) error {
 	return detachPoint(point)
 }
 
+// CheckEnd tells a mount whose process died, and which is still there, from one that was unmounted, which is no error.
+func CheckEnd(point string) error {
+	if mountedAt(point).kind != fsType || !dead(point) {
+		return nil
+	}
+	return &MountpointError{Path: point, Problem: "the process that held it has died: mounting there again shows it, with all that isn't in the cloud yet"}
+}
+
 // dead tells whether the process behind a mount is gone. Attributes may still be in the kernel's cache, so a
 // stat says nothing; statfs always asks the process.
 func dead(point string) bool {
