@@ -21,6 +21,8 @@ var errnos = []struct {
 }{
 	// Interrupted, however deep: a request that gave up because it was told to has not failed.
 	{context.Canceled, unix.EINTR},
+	// Before the next row: the system words a connection that could not be made in time as it words the end of a context.
+	{megaclient.ErrUnreachable, unix.EIO}, // what programs expect of a read that fails; the log says more
 	{context.DeadlineExceeded, unix.EINTR},
 
 	{tree.ErrNotFound, unix.ENOENT},
@@ -57,7 +59,6 @@ var errnos = []struct {
 	{megaclient.EOVERQUOTA, unix.EDQUOT},
 	{megaclient.EGOINGOVERQUOTA, unix.EDQUOT},
 	{megaclient.EPAYWALL, unix.EDQUOT},
-	{megaclient.ErrUnreachable, unix.EIO}, // what programs expect of a read that fails; the log says more
 }
 
 // errnoOf gives the errno for an error; 0 for nil.

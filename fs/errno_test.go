@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -70,6 +72,16 @@ func TestErrno(t *testing.T) {
 	} {
 		require.Equal(t, c.want, errnoOf(c.err), "%v", c.err)
 	}
+}
+
+// A server whose packets are dropped is one that can't be reached, also where the system words that as a time that is over, as
+// it words the end of a context: what is told that it was interrupted tries again, for ever.
+func TestAServerThatDoesntAnswerIsNoInterrupt(t *testing.T) {
+	late := net.Dialer{Deadline: time.Unix(1, 0)}
+	_, timeout := late.Dial("tcp", "127.0.0.1:9")
+	require.ErrorIs(t, timeout, context.DeadlineExceeded)
+	unreachable := fmt.Errorf("%w: %w", megaclient.ErrUnreachable, timeout)
+	require.Equal(t, unix.EIO, errnoOf(&cache.FetchError{Err: unreachable}))
 }
 
 func TestPathsStayOutOfTheLog(t *testing.T) {
