@@ -178,6 +178,39 @@ func (f *fake) readBeforeEvent(t *testing.T, change func(), read func() ([]byte,
 	return string(r.got)
 }
 
+// Of two programs that open a file at once, the second waits as well: it isn't enough that the first one asks.
+func TestEachOpenWaitsForTheEvent(t *testing.T) {
+	f := newFake(t)
+	f.put(tree.DriveIno, "f", []byte("as it was before"))
+	dir, _ := mountFake(t, f)
+	path := filepath.Join(dir, "f")
+	_, err := os.ReadFile(path)
+	require.NoError(t, err)
+	f.mu.Lock()
+	f.noted = make(chan struct{}, 10)
+	f.mu.Unlock()
+	f.deliver.Lock()
+	f.put(tree.DriveIno, "f", []byte("now"))
+	results := make(chan string, 2)
+	left := 2
+	for range 2 {
+		go func() {
+			got, err := os.ReadFile(path)
+			results <- fmt.Sprint(string(got), err)
+		}()
+		select {
+		case <-f.noted: // it waits for the events
+		case got := <-results:
+			t.Errorf("read before the event: %q", got)
+			left--
+		}
+	}
+	f.deliver.Unlock()
+	for range left {
+		require.Equal(t, "now<nil>", <-results)
+	}
+}
+
 func TestRemovedInodesAreForgotten(t *testing.T) {
 	f := newFake(t)
 	dir, s := mountFake(t, f)

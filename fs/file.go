@@ -107,12 +107,12 @@ func (b *bridge) pages(ctx context.Context, ino tree.Ino) (flags uint32) {
 	}
 	last, ok := b.versions.Get(ino)
 	now, standing := b.standing(&row, last.stamp)
-	b.versions.Add(ino, opened{row.Base.Handle, now})
 	if ok && last.version != row.Base.Handle || !ok && isFresh(&row) {
 		if b.told(ctx, ino) != nil {
 			return 0
 		}
 	}
+	b.versions.Add(ino, opened{row.Base.Handle, now}) // not before: who opens it meanwhile must wait as well
 	switch {
 	case standing == cache.Refuted && b.notify.isShared(ino):
 		return fuse.FOPEN_DIRECT_IO
