@@ -3,7 +3,7 @@ package fs
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
+	"sync"
 
 	"megadisk/cache"
 	"megadisk/megaclient"
@@ -132,16 +132,16 @@ func (b *bridge) delivered(ctx context.Context) error {
 	}
 }
 
-// mounts counts the mounts of this process.
-var mounts atomic.Int32
+// mounts are those of this process: each a *bridge.
+var mounts sync.Map
 
-// rewrote tells the process's other mounts that a file's bytes may have changed here. The kernel keeps the pages of
-// each mount apart.
+// rewrote tells the process's other mounts that a file's bytes have changed here, as soon as they have: the kernel keeps the
+// pages of each mount apart, and one that ends with the file it would make longer with zeros.
 func (b *bridge) rewrote(ino tree.Ino) {
-	if mounts.Load() < 2 {
-		return
-	}
-	if err := b.table.note(b.life, tree.Change{Ino: ino, Content: true, Attr: true, Origin: b}); err != nil {
-		b.log.WithError(err).Warn("other mounts may show old content of a file")
-	}
+	mounts.Range(func(other, _ any) bool {
+		if o := other.(*bridge); o != b && o.engine == b.engine {
+			o.notify.changed(o, []tree.Change{{Ino: ino, Content: true, Attr: true}})
+		}
+		return true
+	})
 }

@@ -75,7 +75,7 @@ func (b *bridge) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, 
 			return row, err
 		}
 		b.notify.opened(row.Ino)
-		opened = b.addHandle(row.Ino, write, f)
+		opened = b.addHandle(row.Ino, f)
 		return row, nil
 	})
 	if status.Ok() {

@@ -19,7 +19,6 @@ import (
 type fileHandle struct {
 	id    uint64
 	ino   tree.Ino
-	write bool
 	file  file
 	begun atomic.Bool // something was read from it
 }
@@ -149,19 +148,23 @@ func (b *bridge) open(ctx context.Context, ino tree.Ino, flags uint32) (*fileHan
 	write := writes(flags)
 	// Counted before the engine looks, so that no content notify starts for a file that is being opened.
 	b.notify.opened(ino)
-	f, err := b.engine.open(ctx, ino, write, write && flags&syscall.O_TRUNC != 0)
+	truncate := write && flags&syscall.O_TRUNC != 0
+	f, err := b.engine.open(ctx, ino, write, truncate)
 	if err != nil {
 		b.notify.closed(ino)
 		return nil, err
 	}
-	return b.addHandle(ino, write, f), nil
+	if truncate {
+		b.rewrote(ino)
+	}
+	return b.addHandle(ino, f), nil
 }
 
 // writes tells whether flags of open(2) ask for writing.
 func writes(flags uint32) bool { return flags&syscall.O_ACCMODE != syscall.O_RDONLY }
 
-func (b *bridge) addHandle(ino tree.Ino, write bool, f file) *fileHandle {
-	return b.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, write: write, file: f} })
+func (b *bridge) addHandle(ino tree.Ino, f file) *fileHandle {
+	return b.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, file: f} })
 }
 
 // Flush is one close(2) of possibly several. What was written is then safe from a crash of this process.
@@ -170,11 +173,7 @@ func (b *bridge) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	if !ok {
 		return fuse.EBADF
 	}
-	err := h.file.Flush(b.unbreakable())
-	if h.write {
-		b.rewrote(h.ino)
-	}
-	return b.status("flush", err)
+	return b.status("flush", h.file.Flush(b.unbreakable()))
 }
 
 // Fsync makes what was written safe from a power cut.

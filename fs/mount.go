@@ -95,7 +95,7 @@ func mount(mountpoint string, e engine, t table, o Options, direct bool) (*Serve
 // serve starts everything that a mount consists of; over ends it.
 func (s *Server) serve() {
 	b := s.bridge
-	mounts.Add(1)
+	mounts.Store(b, nil)
 	b.engine.Attach(b)
 	b.notify.start(s.fuse)
 	b.ready.Store(b.table.Fetched())
@@ -117,6 +117,7 @@ func (s *Server) serve() {
 func (s *Server) over() {
 	b := s.bridge
 	b.end()
+	mounts.Delete(b)
 	s.unsubscribe()
 	b.notify.stop()
 	b.walks.stop()
@@ -126,7 +127,6 @@ func (s *Server) over() {
 	}
 	b.dirs.drain()
 	b.engine.Detach(b)
-	mounts.Add(-1)
 }
 
 // UseHere prepares the kernel for a process that opens files of its own mount, as tests do: such files can't be

@@ -22,6 +22,7 @@ func (b *bridge) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (u
 	defer ctx.end()
 	n, err := h.file.WriteAt(ctx, data, int64(in.Offset))
 	if n > 0 {
+		b.rewrote(h.ino)
 		return uint32(n), fuse.OK // a short write: the rest comes again, and then brings the error
 	}
 	return 0, b.status("write", err)
