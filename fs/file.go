@@ -112,6 +112,11 @@ func (b *bridge) pages(ctx context.Context, ino tree.Ino) (flags uint32) {
 		}
 	}
 	b.versions.Add(ino, opened{row.Base.Handle, now}) // not before: who opens it meanwhile must wait as well
+	return b.worth(ino, standing)
+}
+
+// worth tells what the kernel is to do with its pages by what they are worth.
+func (b *bridge) worth(ino tree.Ino, standing cache.Standing) (flags uint32) {
 	switch {
 	case standing == cache.Refuted && b.notify.isShared(ino):
 		return fuse.FOPEN_DIRECT_IO

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"megadisk/megaclient"
 	"megadisk/writeback/tree"
 )
 
@@ -200,12 +201,13 @@ func (f front) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	if in.Flags&fuse.O_ANYWRITE != 0 {
 		return fuse.EROFS
 	}
-	content, flags, err := f.openHidden(in.NodeId)
-	if err != nil {
-		return f.status("open", err)
-	}
 	ino := tree.Ino(in.NodeId)
 	f.notify.opened(ino)
+	content, flags, err := f.openHidden(in.NodeId)
+	if err != nil {
+		f.notify.closed(ino)
+		return f.status("open", err)
+	}
 	h := f.files.add(func(id uint64) *fileHandle { return &fileHandle{id: id, ino: ino, file: content} })
 	h.begun.Store(true) // it is part of no walk
 	out.Fh, out.OpenFlags = h.id, flags
@@ -219,9 +221,24 @@ func (b *bridge) openHidden(id uint64) (file, uint32, error) {
 		return textFile{text: text}, fuse.FOPEN_DIRECT_IO, err
 	case kindVersion:
 		r, err := b.engine.OpenVersion(handleOf(value))
-		return versionFile{r: r}, fuse.FOPEN_KEEP_CACHE, err
+		if err != nil {
+			return nil, 0, err
+		}
+		return versionFile{r: r}, b.versionPages(tree.Ino(id), handleOf(value)), nil
 	}
 	return nil, 0, tree.ErrIsDir
+}
+
+// versionPages is pages of an earlier version that was just opened: nobody changes it, but what came of it may have been wrong.
+func (b *bridge) versionPages(ino tree.Ino, h megaclient.Handle) (flags uint32) {
+	v, err := b.engine.VersionOf(h)
+	if err != nil {
+		return 0
+	}
+	last, _ := b.versions.Get(ino)
+	now, standing := b.standing(&tree.Inode{Base: tree.Base{Handle: v.Handle, Key: v.Key, Size: v.Size}}, last.stamp)
+	b.versions.Add(ino, opened{v.Handle, now})
+	return b.worth(ino, standing)
 }
 
 // statusNow gives the content of status.json.

@@ -361,6 +361,26 @@ func TestWrongBytesInThePagesOfAnother(t *testing.T) {
 	goesOn(2) // and doesn't get the rest, right now, from the pages of who opened it since
 }
 
+// The same for an earlier version: what was wrong of it isn't read again from the kernel's pages.
+func TestWrongBytesOfAnEarlierVersion(t *testing.T) {
+	p, account := impatient(t)
+	content := noise(4<<20, 9)
+	account.PutVersion(account.PutFile(account.Root(), "film", content, time.Now()), []byte("newer"), time.Now())
+	versions := filepath.Join(p.Point, ".mega/versions/film")
+	var path string
+	require.Eventually(t, func() bool {
+		names, err := os.ReadDir(versions)
+		if err != nil || len(names) != 1 {
+			return false
+		}
+		path = filepath.Join(versions, names[0].Name())
+		return true
+	}, bounded, 10*time.Millisecond)
+	p.Server.Faults().CorruptDownloads(1)
+	require.False(t, rightOrEIO(t, path, content))
+	require.Eventually(t, func() bool { return rightOrEIO(t, path, content) }, bounded, 100*time.Millisecond)
+}
+
 // -o cache_size is kept to, by a file that is larger too, and all of it is read right all the same.
 func TestCacheSize(t *testing.T) {
 	p, account := impatient(t, "-o", "cache_size=8M")
