@@ -230,6 +230,9 @@ func (c *change) settleItem(f *flight, i int, it item, o outcome, st *fileState)
 	tag := f.Batch.Tags[i]
 	switch it.Kind {
 	case itemFolder, itemFile:
+		if o.heard && it.Found == "" && unmade(&in, it) {
+			return c.settleUnmade(in, it)
+		}
 		return c.settleCreation(in, it, o.node, tag, st)
 	case itemAttrs:
 		return c.settleAttrs(in, it, tag)

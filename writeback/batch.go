@@ -134,14 +134,6 @@ func (c *change) answerText(t task) (size int) {
 	return size
 }
 
-// versionsOf counts the older versions that are known of a file.
-func versionsOf(in *tree.Inode) int {
-	if in.Cloud == nil {
-		return 0
-	}
-	return in.Cloud.Versions
-}
-
 // store writes the batch's row, and those of the generations in it.
 func (b *batchBuilder) store() (*flight, error) {
 	e := b.c.e

@@ -119,7 +119,7 @@ func TestVeryManySpentVersionsAreForgotten(t *testing.T) {
 
 // The answer about several very large files ends what is staged of them.
 func TestAnswerAboutSeveralVeryLargeFiles(t *testing.T) {
-	const files, regions = 5, manyRows / 5
+	const files, regions = 8, 2048
 	r := newRig(t, settleNever)
 	r.caughtUp()
 	r.alone()

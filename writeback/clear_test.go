@@ -103,6 +103,7 @@ func TestRowsLeftByACrashGo(t *testing.T) {
 func TestPartsThatNoRowNamesGo(t *testing.T) {
 	lower(t, &inlineRegion, 40)
 	lower(t, &partBytes, 40)
+	lower(t, &regionBytes, 1)
 	smallSteps(t)
 	r := newRig(t, func(o *Options) { settleNever(o); o.Timings.Commit = never })
 	f := r.create("f")

@@ -10,11 +10,8 @@ import (
 
 // settleCreation: the node exists. node is nil when only its traces were found.
 func (c *change) settleCreation(in tree.Inode, it item, node *megaclient.Node, tag string, st *fileState) error {
-	switch {
-	case it.Found != "" && in.Cloud == nil:
+	if it.Found != "" && in.Cloud == nil {
 		return c.settleOvertaken(in, it, st)
-	case it.Found == "" && it.Echoed && (in.Cloud == nil || it.Kind == itemFile && !bytes.Equal(in.Cloud.Key, it.Key)):
-		return c.settleUnmade(in, it)
 	}
 	made, theirs := c.madeCloud(in, it, node), c.replaced(&it)
 	if it.cameBetween(in.Cloud, made.Handle) && it.Found == "" {
@@ -145,6 +142,11 @@ func (c *change) catchUp(ino tree.Ino, ours, newer *tree.Cloud) error {
 	version := nodeOf(ours)
 	version.Parent, version.Version = newer.Handle, true
 	return c.ApplyNode(version, "")
+}
+
+// unmade tells whether nothing that was heard shows the node of a creation.
+func unmade(in *tree.Inode, it item) bool {
+	return in.Cloud == nil || it.Kind == itemFile && !bytes.Equal(in.Cloud.Key, it.Key)
 }
 
 // settleUnmade: a full fetch after the answer has told of no such node: others

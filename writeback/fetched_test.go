@@ -62,9 +62,9 @@ func TestFullFetchBetweenAnAnswerAndItsAcknowledgement(t *testing.T) {
 		"d/taken": "the content of taken", "returned": "the content of returned",
 		"made": "/", "made and removed": "/", "renamed twice": "/", // what was removed for good is made anew, as after any answer that comes late
 	}
-	require.Equal(t, want, r.cloud())
 	view, err := r.view()
 	require.NoError(t, err)
+	require.Equal(t, r.cloud(), view)
 	require.Equal(t, want, view)
 	require.True(t, r.account.InRubbish(handles["gone"]))
 	require.Empty(t, r.engine.Status().Pending)

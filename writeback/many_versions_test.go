@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"megadisk/megaclient"
+	"megadisk/megaclient/megatest"
 )
 
 // manyVersions makes older versions of a file known here, numbered from first on.
@@ -53,8 +56,10 @@ func TestAnswersAboutFilesWithManyVersions(t *testing.T) {
 			for i := range files {
 				r.manyVersions(fmt.Sprintf("d/%d", i), i*versions, versions)
 			}
+			r.server.Faults().FailPoll(int(megaclient.EAGAIN), megatest.Always) // the answers come first
 			change(r)
 			r.flush()
+			r.server.Faults().Clear()
 			want, err := r.view()
 			require.NoError(t, err)
 			require.Equal(t, want, r.cloud())

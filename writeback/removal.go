@@ -12,6 +12,14 @@ import (
 // versionsAtOnce bounds the older versions that go, or come to other inodes, in one transaction: but for those of the last file.
 const versionsAtOnce = 250
 
+// versionsOf counts the older versions that are known of a file.
+func versionsOf(in *tree.Inode) int {
+	if in.Cloud == nil {
+		return 0
+	}
+	return in.Cloud.Versions
+}
+
 // forgetBelow lets go of everything removed here that went with the node of an
 // acknowledged removal, in bounded transactions; the top itself is left to the
 // caller, so that a crash in between repeats it all.
