@@ -100,6 +100,24 @@ func TestRemoveFolderWithMovedInFolder(t *testing.T) {
 	require.Equal(t, PendingContent, h.at("/e/x").Pending)
 }
 
+// What is changed when its folder has gone and isn't swept yet stays, and the folder comes back for it.
+func TestChangedBeforeItsFolderIsSwept(t *testing.T) {
+	h := newHouse(t)
+	h.apply(folder("AAAAAAAA", rootH, "d"), folder("BBBBBBBB", "AAAAAAAA", "sub"), file("CCCCCCCC", "BBBBBBBB", "x"), file("DDDDDDDD", "AAAAAAAA", "plain"))
+	x := h.at("/d/sub/x").Ino
+	h.update(func(tx *Tx) error {
+		if err := tx.ApplyRemove("AAAAAAAA", false); err != nil {
+			return err
+		}
+		return pend(tx, x, PendingContent, nil)
+	})
+	h.check()
+	require.Equal(t, x, h.at("/d/sub/x").Ino)
+	require.Equal(t, PendingCreate|PendingContent, h.get(x).Pending)
+	require.Equal(t, []string{"sub/"}, h.names(h.at("/d").Ino))
+	require.Equal(t, PendingCreate, h.at("/d").Pending)
+}
+
 // What was moved here within a folder that goes has nowhere to go back to.
 func TestRemoveFolderWithMovesInside(t *testing.T) {
 	h := newHouse(t)
