@@ -67,3 +67,38 @@ func TestCutIsCommittedAfterTheUpload(t *testing.T) {
 	r.start()
 	require.Equal(t, con, r.read("f"))
 }
+
+// What is cut off, and committed, while what was uploaded is made a node doesn't come back with that: not when the file has
+// become as long again, nor when the process dies before the answer.
+func TestCutWhileTheNodeIsMade(t *testing.T) {
+	const con = "con\x00\x00\x00\x00"
+	for name, dies := range map[string]bool{"answered": false, "killed": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, settleNever)
+			r.write("f", "content")
+			making := r.server.Faults().Hold("p")
+			defer making()
+			flushed := make(chan error, 1)
+			go func(e *Engine) { flushed <- e.Flush(r.ctx, 0) }(r.engine)
+			require.NoError(t, r.server.Await(r.ctx, func(s megatest.Stats) bool { return s.Commands["p"] == 1 }))
+			for _, size := range []int64{3, 7} {
+				_, err := r.engine.SetAttr(r.ctx, r.ino("f"), Attr{Size: &size})
+				require.NoError(t, err)
+			}
+			if dies {
+				r.crash()
+				require.Error(t, <-flushed)
+				making()
+				r.start()
+			} else {
+				making()
+				require.NoError(t, <-flushed)
+			}
+			require.Equal(t, con, r.read("f"))
+			r.flush()
+			r.caughtUp()
+			require.Equal(t, con, r.read("f"))
+			require.Equal(t, map[string]string{"f": con}, r.cloud())
+		})
+	}
+}
