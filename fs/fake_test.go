@@ -337,7 +337,14 @@ func (h *fakeFile) Flush(context.Context) error { return nil }
 func (h *fakeFile) Fsync(context.Context) error { return nil }
 func (h *fakeFile) Release()                    {}
 
-func (h *fakeFile) Grow(context.Context, int64) error              { return tree.ErrReadOnly }
+func (h *fakeFile) Grow(_ context.Context, size int64) error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if data := h.f.data[h.ino]; size > int64(len(data)) {
+		h.f.data[h.ino], h.f.rows[h.ino].Size = append(data, make([]byte, size-int64(len(data)))...), size
+	}
+	return nil
+}
 func (h *fakeFile) Zero(context.Context, int64, int64, bool) error { return tree.ErrReadOnly }
 func (h *fakeFile) FindData(int64, bool) (int64, error)            { return 0, writeback.ErrNoData }
 func (h *fakeFile) copyFrom(context.Context, file, int64, int64, int64) (int64, error) {
