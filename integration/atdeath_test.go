@@ -39,6 +39,21 @@ func TestStatusNamesWhatWasOpenAtDeath(t *testing.T) {
 	require.Positive(t, all[0].Interrupted[0].Size)
 }
 
+// A mount whose process stands still, be it another account's, keeps nobody from the others.
+func TestStatusBesideAMountThatStandsStill(t *testing.T) {
+	p, _ := mountedProgram(t)
+	other, _ := mountedProgram(t)
+	pid := other.Statuses()[0].PID
+	require.NoError(t, unix.Kill(pid, unix.SIGSTOP))
+	defer unix.Kill(pid, unix.SIGCONT)
+	said := p.Run("status")
+	require.Contains(t, said, p.Point)
+	require.NotContains(t, said, "has died")
+	_, stderr, status := p.Try("", "mount", other.Point)
+	require.NotZero(t, status)
+	require.Contains(t, stderr, "already mounted there")
+}
+
 // TestStatusTellsOfADeadMount: until it is mounted again, or unmounted.
 func TestStatusTellsOfADeadMount(t *testing.T) {
 	p, _ := mountedProgram(t)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,10 +44,11 @@ func CheckMountpoint(point string) error {
 		}
 		at = mountedAt(point)
 	}
+	if at.kind == fsType {
+		return refuse("megadisk is already mounted there")
+	}
 	info, err := os.Stat(point)
 	switch {
-	case at.kind == fsType:
-		return refuse("megadisk is already mounted there")
 	case at.kind != "" && at.kind != automount:
 		return refuse("another filesystem (%s) is mounted there: choose another folder", at.kind)
 	case errors.Is(err, os.ErrNotExist):
@@ -97,11 +99,24 @@ func CheckEnd(point string) error {
 	return &MountpointError{Path: point, Problem: "the process that held it has died: mounting there again shows it, with all that isn't in the cloud yet"}
 }
 
+// alive is how long a process may take to say that it is.
+const alive = 2 * time.Second
+
 // dead tells whether the process behind a mount is gone. Attributes may still be in the kernel's cache, so a
-// stat says nothing; statfs always asks the process.
+// stat says nothing; statfs always asks the process. One that stands still is not gone, and isn't waited for: who asked it
+// waits on by itself, until there is an answer or the mount goes.
 func dead(point string) bool {
-	var st unix.Statfs_t
-	return errors.Is(unix.Statfs(point, &st), unix.ENOTCONN)
+	said := make(chan error, 1)
+	go func() {
+		var st unix.Statfs_t
+		said <- unix.Statfs(point, &st)
+	}()
+	select {
+	case err := <-said:
+		return errors.Is(err, unix.ENOTCONN)
+	case <-time.After(alive):
+		return false
+	}
 }
 
 // detachPoint takes the mount out of the tree of folders even while it is in use.
