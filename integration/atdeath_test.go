@@ -1,9 +1,13 @@
 package integration
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -46,12 +50,30 @@ func TestStatusBesideAMountThatStandsStill(t *testing.T) {
 	pid := other.Statuses()[0].PID
 	require.NoError(t, unix.Kill(pid, unix.SIGSTOP))
 	defer unix.Kill(pid, unix.SIGCONT)
+	awaitStopped(t, pid)
 	said := p.Run("status")
 	require.Contains(t, said, p.Point)
 	require.NotContains(t, said, "has died")
 	_, stderr, status := p.Try("", "mount", other.Point)
 	require.NotZero(t, status)
 	require.Contains(t, stderr, "already mounted there")
+}
+
+// awaitStopped returns when all threads of a process stand still. One that doesn't yet may still take a request, and who asked
+// can't even be killed before it is answered.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		require.NoError(t, err)
+		for _, stat := range threads {
+			line, err := os.ReadFile(stat)
+			if _, state, _ := strings.Cut(string(line), ") "); err != nil || !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return len(threads) > 0
+	}, bounded, time.Millisecond)
 }
 
 // TestStatusTellsOfADeadMount: until it is mounted again, or unmounted.
