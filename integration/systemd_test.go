@@ -87,18 +87,25 @@ func TestServiceTellsItsManager(t *testing.T) {
 	require.Less(t, m.heard("READY=1"), m.heard("STOPPING=1"))
 }
 
-// A second service for the same account is served by the first one's process.
-func TestServiceBesideAnother(t *testing.T) {
+// besideAnother starts a service of an account that another process has mounted already, and gives where it is.
+func besideAnother(t *testing.T) (p *program.Program, service *exec.Cmd, point string) {
+	t.Helper()
 	needs.FUSE(t)
-	p, _ := program.WithAccount(t)
+	p, _ = program.WithAccount(t)
 	p.Login()
 	p.Mount()
 	m := listenAsManager(t, p)
-	second := filepath.Join(p.Dir, "second")
-	require.NoError(t, os.Mkdir(second, 0o755))
-	cmd := p.Command("mount", "-f", second)
-	require.NoError(t, cmd.Start())
+	point = filepath.Join(p.Dir, "second")
+	require.NoError(t, os.Mkdir(point, 0o755))
+	service = p.Command("mount", "-f", point)
+	require.NoError(t, service.Start())
 	m.await(t, "READY=1")
+	return p, service, point
+}
+
+// A second service for the same account is served by the first one's process.
+func TestServiceBesideAnother(t *testing.T) {
+	p, cmd, _ := besideAnother(t)
 	require.Len(t, p.Statuses()[0].Mounts, 2)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait())
@@ -108,16 +115,7 @@ func TestServiceBesideAnother(t *testing.T) {
 
 // A service whose neighbour's process dies has failed, too: its manager is to start it again.
 func TestServiceWhoseNeighbourDies(t *testing.T) {
-	needs.FUSE(t)
-	p, _ := program.WithAccount(t)
-	p.Login()
-	p.Mount()
-	m := listenAsManager(t, p)
-	second := filepath.Join(p.Dir, "second")
-	require.NoError(t, os.Mkdir(second, 0o755))
-	cmd := p.Command("mount", "-f", second)
-	require.NoError(t, cmd.Start())
-	m.await(t, "READY=1")
+	p, cmd, second := besideAnother(t)
 	require.NoError(t, syscall.Kill(p.Statuses()[0].PID, syscall.SIGKILL))
 	var failed *exec.ExitError
 	require.ErrorAs(t, cmd.Wait(), &failed)
